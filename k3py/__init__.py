@@ -1,0 +1,1 @@
+"""k3py: a lightweight Kubernetes distribution in one Python process."""

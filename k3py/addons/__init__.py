@@ -1,0 +1,1 @@
+"""What a cluster gets on top: manifests folder and packaged components."""

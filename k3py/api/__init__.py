@@ -1,0 +1,1 @@
+"""Kubernetes objects as JSON dicts: kinds, schemas, patches, selectors. Pure, no I/O, no asyncio."""

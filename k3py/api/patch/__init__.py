@@ -1,0 +1,1 @@
+"""The four patch formats of the Kubernetes API."""

@@ -1,0 +1,98 @@
+"""How a request looks once HTTP (or the in-process client) is peeled off, and what answers it.
+
+`Dispatcher.dispatch` is the one way in (ARCHITECTURE §1.3): audit, authorization, admission, validation, storage. The HTTP layer
+decodes and encodes around it; `client.local.LocalClient` calls it directly with dicts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from k3py.api.kind import Kind
+    from k3py.api.resource import Resource
+    from k3py.api.user import User
+    from k3py.jsontypes import JsonObject, JsonValue
+    from k3py.storage.interface import ListPage, ObjectView, WatchItem
+
+
+@dataclass(slots=True, kw_only=True)
+class ApiRequest:
+    """A resource request.
+
+    verb: get, list, watch, create, update, patch, delete, deletecollection (what authorization calls it).
+    options: query parameters, last value of each (repeated ones of exec's `command` excepted: see `multi_options`).
+    body: decoded document (create, update, delete options), or the decoded patch; None when there is none.
+    patch_type: the content type of a patch.
+    raw_body: the body's bytes when the HTTP layer had them (strict field validation looks for duplicate keys there).
+    warnings: texts for Warning headers, appended by whoever has one.
+    """
+
+    verb: str
+    resource: Resource
+    user: User
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    multi_options: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    body: JsonValue = None
+    raw_body: bytes = b""
+    patch_type: str = ""
+    user_agent: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectResult:
+    """One object: a shared view (bytes ready) or a document made for this answer; `status_code` is 200, 201 or 202."""
+
+    kind: Kind | None
+    view: ObjectView | None = None
+    document: JsonObject | None = None
+    status_code: int = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListResult:
+    """A page of objects of `kind`."""
+
+    kind: Kind
+    page: ListPage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchResult:
+    """An opened watch; `events` yields batches, `timeout_s` ends it."""
+
+    kind: Kind
+    events: AbstractAsyncContextManager[AsyncIterator[Sequence[WatchItem]]]
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamResult:
+    """A byte stream (pod logs) or an upgraded connection, handled by the HTTP layer: `target` says where to go on.
+
+    target: URL of the kubelet that serves it; the HTTP layer proxies the request there with the apiserver's own credential.
+    """
+
+    target: str
+
+
+Result = ObjectResult | ListResult | WatchResult | StreamResult
+
+
+class Dispatcher(Protocol):
+    """The API server without its HTTP face."""
+
+    async def dispatch(self, request: ApiRequest) -> Result:
+        """Authorize and carry out a request.
+
+        Raises:
+            ApiError: as the API answers it.
+        """

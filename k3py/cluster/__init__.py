@@ -1,0 +1,1 @@
+"""How nodes and servers come together: tokens, join, tunnel."""

@@ -1,0 +1,243 @@
+"""The seam `Backend`: etcd semantics over bytes, for everybody who stores something.
+
+Revisions are dense, start at 1 and are never reused (ARCHITECTURE §1.6). Keys are bytes, compared bytewise; a range is
+[start, end), `end=None` means the single key `start`, `end` of one zero byte: everything from start. Numbers in brackets in tests refer to
+spec/datastore.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, NewType, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+Revision = NewType("Revision", int)
+LeaseId = NewType("LeaseId", int)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValue:
+    """A key at a revision; a deleted one has version 0 and an empty value."""
+
+    key: bytes
+    value: bytes
+    create_revision: Revision
+    mod_revision: Revision
+    version: int
+    lease: LeaseId = LeaseId(0)
+
+
+class EventType(Enum):
+    """What happened to a key."""
+
+    PUT = 0
+    DELETE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A change; `previous` is None only when the key was created, also when the watcher did not ask for it."""
+
+    type: EventType
+    kv: KeyValue
+    previous: KeyValue | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RangeResult:
+    """Answer of a read: `revision` is the store's current one, from the same snapshot as the rows; `count` all keys in range."""
+
+    kvs: tuple[KeyValue, ...]
+    count: int
+    revision: Revision
+
+    @property
+    def more(self) -> bool:
+        """Say whether `limit` cut the answer."""
+        return self.count > len(self.kvs)
+
+
+class CompareTarget(Enum):
+    """What a comparison looks at (etcd's numbers)."""
+
+    VERSION = 0
+    CREATE = 1
+    MOD = 2
+    VALUE = 3
+    LEASE = 4
+
+
+class CompareResult(Enum):
+    """How it compares (etcd's numbers)."""
+
+    EQUAL = 0
+    GREATER = 1
+    LESS = 2
+    NOT_EQUAL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """One condition of a transaction, on a key or, with `end`, on each key of a range."""
+
+    key: bytes
+    target: CompareTarget
+    result: CompareResult
+    operand: int | bytes
+    end: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RangeOp:
+    """A read inside a transaction."""
+
+    key: bytes
+    end: bytes | None = None
+    limit: int = 0
+    revision: int = 0
+    count_only: bool = False
+    keys_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PutOp:
+    """A write inside a transaction."""
+
+    key: bytes
+    value: bytes
+    lease: LeaseId = LeaseId(0)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOp:
+    """A delete of a key or range inside a transaction."""
+
+    key: bytes
+    end: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PutResult:
+    """What a PutOp replaced."""
+
+    previous: KeyValue | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteResult:
+    """What a DeleteOp removed."""
+
+    previous: tuple[KeyValue, ...]
+
+
+Op = RangeOp | PutOp | DeleteOp
+OpResult = RangeResult | PutResult | DeleteResult
+
+
+@dataclass(frozen=True, slots=True)
+class TxnResult:
+    """Answer of a transaction; `revision` is that of its writes, or the current one when it wrote nothing."""
+
+    succeeded: bool
+    results: tuple[OpResult, ...]
+    revision: Revision
+
+
+@dataclass(frozen=True, slots=True)
+class WatchBatch:
+    """Events in revision order, never half a revision; no events = progress: all up to `revision` was delivered."""
+
+    events: tuple[Event, ...]
+    revision: Revision
+
+
+@dataclass(frozen=True, slots=True)
+class BackendStatus:
+    """Figures for status and metrics; sizes in bytes."""
+
+    driver: str
+    revision: Revision
+    compact_revision: Revision
+    size_bytes: int
+    size_in_use_bytes: int
+
+
+class Backend(Protocol):
+    """An open store; made by `k3py.datastore.factory.open_backend`, an async context manager that closes it."""
+
+    @property
+    def current_revision(self) -> Revision:
+        """The last committed revision that this process knows (always exact with a single writer)."""
+
+    async def range(
+        self,
+        start: bytes,
+        end: bytes | None = None,
+        *,
+        limit: int = 0,
+        revision: int = 0,
+        count_only: bool = False,
+        keys_only: bool = False,
+    ) -> RangeResult:
+        """Read a key or range in key order, at `revision` (0 = now).
+
+        Raises:
+            Compacted, FutureRevision: `revision` cannot be read.
+            Unavailable: the database does not answer.
+        """
+
+    async def txn(
+        self, compares: Sequence[Compare], success: Sequence[Op], failure: Sequence[Op] = ()
+    ) -> TxnResult:
+        """Evaluate all compares and do one of the branches, atomically; durable when it returns.
+
+        Raises:
+            Unavailable: not done, or outcome unknown and not resolvable (never reported as `succeeded=False`).
+            NoSpace: not done.
+            LeaseNotFound: a PutOp names an unknown lease.
+        """
+
+    async def create(self, key: bytes, value: bytes, *, lease: LeaseId = LeaseId(0)) -> Revision | None:
+        """Write `key` if it does not exist; return its revision, or None if it exists (etcd: MOD == 0 then Put)."""
+
+    async def update(
+        self,
+        key: bytes,
+        value: bytes,
+        *,
+        expected: Revision,
+        lease: LeaseId = LeaseId(0),
+    ) -> tuple[Revision | None, KeyValue | None]:
+        """Write `key` if its mod_revision is `expected`; return (revision, None), or (None, what is there now)."""
+
+    async def delete(self, key: bytes, *, expected: Revision) -> tuple[Revision | None, KeyValue | None]:
+        """Delete `key` if its mod_revision is `expected`; return (revision, the deleted one), or (None, what is there)."""
+
+    def watch(
+        self, start: bytes, end: bytes | None = None, *, after: Revision
+    ) -> AbstractAsyncContextManager[AsyncIterator[WatchBatch]]:
+        """Follow a range from the event behind revision `after` on, each event once and in order.
+
+        A watcher that falls behind catches up from the log; it never slows others. The iterator raises Compacted when the log no
+        longer reaches back to where it is, and Unavailable when the store closes.
+        """
+
+    async def compact(self, revision: Revision) -> None:
+        """Forget revisions below `revision` for readers at once; the space is freed in slices afterwards.
+
+        Raises:
+            Compacted, FutureRevision: out of range.
+        """
+
+    async def grant_lease(self, ttl_s: int) -> LeaseId:
+        """Make a lease whose keys are deleted when `ttl_s` seconds are over; survives restarts, never ends early."""
+
+    async def revoke_lease(self, lease: LeaseId) -> None:
+        """End a lease and delete its keys. Raises LeaseNotFound."""
+
+    async def status(self) -> BackendStatus:
+        """Return sizes and revisions."""

@@ -1,0 +1,1 @@
+"""Revisions, log, broadcaster, compaction: what etcd semantics mean over a driver."""

@@ -1,0 +1,52 @@
+"""The seams of the pod network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where a service port leads."""
+
+    address: str
+    port: int
+    ready: bool = True
+    local: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePort:
+    """One port of a service as the proxy sees it; protocol is "TCP", "UDP" or "SCTP"."""
+
+    namespace: str
+    service: str
+    name: str
+    protocol: str
+    port: int
+    cluster_ips: tuple[str, ...] = ()
+    node_port: int = 0
+    external_ips: tuple[str, ...] = ()
+    session_affinity_s: int = 0
+    endpoints: tuple[Endpoint, ...] = field(default=())
+
+
+class PodNetwork(Protocol):
+    """Gives pods addresses."""
+
+    async def configure(self, *, pod_cidr: str, cni_conf_dir: Path) -> None:
+        """Write the CNI configuration for this node's range (atomically; unchanged files are left alone)."""
+
+
+class ServiceProxy(Protocol):
+    """Makes service addresses lead to endpoints on this node."""
+
+    async def apply(self, ports: tuple[ServicePort, ...]) -> None:
+        """Make the kernel's rules equal to `ports` in one transaction."""
+
+    async def remove(self) -> None:
+        """Take all rules back."""

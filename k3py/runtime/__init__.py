@@ -1,0 +1,1 @@
+"""Container runtimes behind one seam: CRI (containerd) and a verified fake."""

@@ -1,0 +1,25 @@
+"""Conditions of container runtimes."""
+
+from __future__ import annotations
+
+from k3py.errors import K3pyError
+
+
+class RuntimeFailure(K3pyError):
+    """The runtime refused or failed; the message is its own."""
+
+
+class RuntimeUnavailable(RuntimeFailure):
+    """The runtime's socket does not answer."""
+
+
+class RuntimeNotFound(RuntimeFailure):
+    """No such sandbox, container or image."""
+
+
+class RuntimeTimeout(RuntimeFailure):
+    """A call took longer than its deadline."""
+
+
+class ImagePullFailed(RuntimeFailure):
+    """An image cannot be pulled."""

@@ -1,0 +1,1 @@
+"""The pod scheduler as a framework of plugins."""

@@ -1,0 +1,1 @@
+"""Kubernetes objects over the datastore, with one watch cache a kind."""

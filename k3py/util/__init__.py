@@ -1,0 +1,1 @@
+"""Domain-free building blocks: tasks, clock, files, processes. Knows nothing of Kubernetes."""

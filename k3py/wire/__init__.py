@@ -1,0 +1,1 @@
+"""Sans-I/O codecs of the protocols that k3py speaks."""

@@ -1,0 +1,36 @@
+import pytest
+
+from k3py.api.selectors import SelectorError, parse_field_selector, parse_label_selector, selector_from_object
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "expected"),
+    [
+        ("a=b", {"a": "b"}, True),
+        ("a!=b", {}, True),
+        ("a in (b,c),!d", {"a": "c"}, True),
+        ("a notin (b)", {"a": "b"}, False),
+        ("a", {"a": ""}, True),
+        ("a>1", {"a": "2"}, True),
+        ("a>1", {"a": "x"}, False),
+    ],
+)
+def test_a_label_selector_matches(text, labels, expected):
+    assert parse_label_selector(text).matches(labels) is expected
+
+
+@pytest.mark.parametrize("text", ["a=b,", "a in b", "=x", "a b", "a in (x", "a>x", "a=$"])
+def test_a_bad_label_selector_is_refused(text):
+    with pytest.raises(SelectorError):
+        parse_label_selector(text)
+
+
+def test_a_field_selector_unescapes_and_pins():
+    selector = parse_field_selector(r"metadata.name=a\,b,spec.nodeName!=n")
+    assert selector.find_exact("metadata.name") == "a,b"
+    assert selector.matches({"metadata.name": "a,b", "spec.nodeName": "m"})
+
+
+def test_an_empty_selector_object_selects_everything_and_none_nothing():
+    assert selector_from_object({}).matches({"a": "b"})
+    assert not selector_from_object(None).matches({"a": "b"})
