@@ -96,3 +96,91 @@ class Dispatcher(Protocol):
         Raises:
             ApiError: as the API answers it.
         """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What a connection or request brought to prove who it is.
+
+    bearer: token of the Authorization header, "" = none. peer_certificate: DER of the client's leaf that TLS verified against the
+    client CA, None = none.
+    """
+
+    bearer: str = ""
+    peer_certificate: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    remote_address: str = ""
+
+
+class Authenticator(Protocol):
+    """One way to tell who a request is from; one a file in `apiserver/authn`, joined by `authn.union`."""
+
+    async def authenticate(self, credentials: Credentials) -> User | None:
+        """Return the user (without system:authenticated, which the union adds), or None when these credentials are not this one's.
+
+        Raises:
+            ApiError: 401, the credentials are this one's and bad.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attributes:
+    """What authorization decides about; `path` is set for non-resource requests and then `resource` is ""."""
+
+    user: User
+    verb: str
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """allowed, or not (no opinion and denied differ only for the order of authorizers); `reason` goes into the 403 message."""
+
+    allowed: bool
+    reason: str = ""
+    denied: bool = False
+
+
+class Authorizer(Protocol):
+    """Says who may do what; one a file in `apiserver/authz`, joined by `authz.union`."""
+
+    async def authorize(self, attributes: Attributes) -> Decision:
+        """Decide."""
+
+
+@dataclass(slots=True, kw_only=True)
+class AdmissionRequest:
+    """A write on its way in; operation: "CREATE", "UPDATE", "DELETE" or "CONNECT". Mutating plugins change `obj` in place."""
+
+    operation: str
+    kind: Kind
+    user: User
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+    obj: JsonObject | None = None
+    old: JsonObject | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    dry_run: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+
+class AdmissionPlugin(Protocol):
+    """One admission plugin; one a file in `apiserver/admission/plugins`, in upstream's order in one explicit tuple."""
+
+    name: str
+
+    def handles(self, request: AdmissionRequest) -> bool:
+        """Say, cheaply, whether this plugin wants to see the request."""
+
+    async def admit(self, request: AdmissionRequest) -> None:
+        """Mutate `request.obj`. Raises ApiError to refuse."""
+
+    async def validate(self, request: AdmissionRequest) -> None:
+        """Look at the final object. Raises ApiError to refuse."""
