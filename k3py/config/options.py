@@ -1,0 +1,230 @@
+"""The one table of flags: name, environment variable, configuration key, default, type (spec/k3s.md §1.2, §1.3).
+
+A row here is all that a new flag needs besides the code that uses it. Flags that K3s has and that are not here yet are refused by
+name as unknown, never accepted and ignored.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from k3py.config.option import Option
+
+_BOTH: Final = ("server", "agent")
+_AGENT: Final = ("agent",)
+
+OPTIONS: Final[tuple[Option, ...]] = (
+    # C-20, C-21
+    Option(
+        name="config",
+        short="c",
+        theme="config",
+        value_type="path",
+        default="/etc/k3py/config.yaml",
+        env="K3PY_CONFIG_FILE",
+        roles=_BOTH,
+        help="load configuration from FILE, then from FILE.d/*.yaml",
+    ),
+    Option(name="debug", theme="logging", value_type="bool", env="K3PY_DEBUG", roles=_BOTH, help="log more"),
+    Option(
+        name="log",
+        short="l",
+        theme="logging",
+        value_type="path",
+        roles=_BOTH,
+        help="log to this file instead of standard error",
+    ),
+    # C-22, C-23
+    Option(
+        name="bind-address",
+        theme="listener",
+        value_type="ip",
+        default="0.0.0.0",  # noqa: S104 - K3s' default: the API is there for other machines
+        help="address to listen on",
+    ),
+    Option(
+        name="https-listen-port",
+        theme="listener",
+        value_type="port",
+        default="6443",
+        help="port of the Kubernetes API",
+    ),
+    Option(
+        name="advertise-address",
+        theme="listener",
+        value_type="ip",
+        help="address of the API server that pods and agents are told (default: node-ip)",
+    ),
+    Option(
+        name="tls-san",
+        theme="listener",
+        value_type="list",
+        help="add a host name or address to the serving certificate (repeatable)",
+    ),
+    # C-25, C-26
+    Option(
+        name="data-dir",
+        short="d",
+        theme="data",
+        value_type="path",
+        default="/var/lib/k3py",
+        env="K3PY_DATA_DIR",
+        roles=_BOTH,
+        help="folder for the node's state",
+    ),
+    Option(
+        name="write-kubeconfig",
+        short="o",
+        theme="client",
+        value_type="path",
+        default="/etc/k3py/k3py.yaml",
+        env="K3PY_KUBECONFIG_OUTPUT",
+        help="write the administrator's kubeconfig to this file",
+    ),
+    Option(
+        name="write-kubeconfig-mode",
+        theme="client",
+        value_type="mode",
+        default="0600",
+        env="K3PY_KUBECONFIG_MODE",
+        help="mode of that file, octal",
+    ),
+    # C-27
+    Option(
+        name="cluster-cidr",
+        theme="networking",
+        value_type="cidr",
+        default="10.42.0.0/16",
+        critical=True,
+        help="range of pod addresses",
+    ),
+    Option(
+        name="service-cidr",
+        theme="networking",
+        value_type="cidr",
+        default="10.43.0.0/16",
+        critical=True,
+        help="range of service addresses",
+    ),
+    Option(
+        name="service-node-port-range",
+        theme="networking",
+        value_type="port-range",
+        default="30000-32767",
+        help="ports for services of type NodePort",
+    ),
+    Option(
+        name="cluster-dns",
+        theme="networking",
+        value_type="ip",
+        critical=True,
+        help="address of the cluster's DNS service (default: the tenth of service-cidr)",
+    ),
+    Option(
+        name="cluster-domain",
+        theme="networking",
+        default="cluster.local",
+        critical=True,
+        help="DNS domain of the cluster",
+    ),
+    # C-31, C-32
+    Option(
+        name="token",
+        short="t",
+        theme="cluster",
+        env="K3PY_TOKEN",
+        secret=True,
+        help="secret with which servers and agents join (default: a new random one)",
+    ),
+    Option(
+        name="token-file",
+        theme="cluster",
+        value_type="path",
+        env="K3PY_TOKEN_FILE",
+        help="file that holds the token",
+    ),
+    # C-33
+    Option(
+        name="datastore-endpoint",
+        theme="datastore",
+        env="K3PY_DATASTORE_ENDPOINT",
+        secret=True,
+        help="where objects are stored: sqlite:///FILE or memory:// (default: SQLite in the data dir)",
+    ),
+    # C-37, C-38
+    Option(
+        name="disable-agent",
+        theme="components",
+        value_type="bool",
+        help="run the control plane without a node of its own",
+    ),
+    Option(
+        name="disable-scheduler",
+        theme="components",
+        value_type="bool",
+        help="leave scheduling to a foreign scheduler",
+    ),
+    Option(
+        name="disable-kube-proxy",
+        theme="components",
+        value_type="bool",
+        help="leave service addresses to a foreign proxy",
+    ),
+    # C-53, C-55, C-56
+    Option(
+        name="node-name",
+        theme="node",
+        value_type="name",
+        env="K3PY_NODE_NAME",
+        help="name of this node (default: the host name in lower case)",
+    ),
+    Option(name="node-ip", short="i", theme="node", value_type="ip", help="address of this node"),
+    Option(
+        name="node-label",
+        theme="node",
+        value_type="list",
+        help="label to register the node with, key=value (repeatable)",
+    ),
+    Option(
+        name="node-taint",
+        theme="node",
+        value_type="list",
+        help="taint to register the node with, key=value:effect (repeatable)",
+    ),
+    Option(
+        name="kubelet-port",
+        theme="node",
+        value_type="port",
+        default="10250",
+        help="port of the kubelet on this node",
+    ),
+    Option(
+        name="container-runtime-endpoint",
+        theme="runtime",
+        value_type="path",
+        help="use this CRI socket instead of k3py's own containerd",
+    ),
+    Option(
+        name="snapshotter",
+        theme="runtime",
+        default="overlayfs",
+        help="containerd's snapshotter: overlayfs or native",
+    ),
+    Option(
+        name="pause-image",
+        theme="runtime",
+        help="image of pod sandboxes (default: k3py's own, which needs no registry)",
+    ),
+    Option(
+        name="resolv-conf",
+        theme="networking",
+        value_type="path",
+        env="K3PY_RESOLV_CONF",
+        help="resolv.conf that pods with the node's DNS get (default: /etc/resolv.conf)",
+    ),
+)
+
+
+def options_of(role: str) -> tuple[Option, ...]:
+    """Return the flags of "server" or "agent"."""
+    return tuple(one for one in OPTIONS if role in one.roles)
