@@ -1,0 +1,83 @@
+"""Join tokens: `K10<SHA-256 of the server CA file>::<user>:<password>`, or the password alone (J-01 to J-06).
+
+The hash lets a joining machine check the server before it shows the password.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from k3py.errors import ConfigError, K3pyError
+from k3py.util.files import write_atomically
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SECURE: Final = re.compile(r"K10(?P<hash>[0-9a-f]{64})?::(?P<credentials>.+)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinToken:
+    """A parsed token; `ca_hash` is "" for the short form; `user` is "" when the token does not name one."""
+
+    ca_hash: str
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"JoinToken(user={self.user!r})"
+
+
+def parse_token(text: str) -> JoinToken:
+    """Read a token of either form.
+
+    Raises:
+        ConfigError: empty, a hash of the wrong length, or no password (J-04); the message does not repeat the token.
+    """
+    if not text:
+        raise ConfigError("--token: must not be empty")
+    match = _SECURE.fullmatch(text)
+    if match is None:
+        if text.startswith("K10"):
+            raise ConfigError("--token: must be K10<64 hexadecimal digits>::<user>:<password>")
+        return JoinToken(ca_hash="", user="", password=text)
+    user, colon, password = match["credentials"].partition(":")
+    if not colon:
+        user, password = "", match["credentials"]
+    if not password:
+        raise ConfigError("--token: must hold a password behind the user name")
+    return JoinToken(ca_hash=match["hash"] or "", user=user, password=password)
+
+
+def hash_ca(pem: bytes) -> str:
+    """Return the hash of a CA file as tokens carry it (J-03, one certificate)."""
+    return hashlib.sha256(pem).hexdigest()
+
+
+def ensure_server_token(server_dir: Path, ca_pem: bytes, given: str) -> str:
+    """Return the server's token in secure form, writing `token` (0600) and the link `node-token` (L-01, L-02). Blocking.
+
+    Raises:
+        ConfigError: `given` cannot be parsed or differs from the one this data dir was made with.
+    """
+    file = server_dir / "token"
+    stored = file.read_text(encoding="utf-8").strip() if file.exists() else ""
+    known = parse_token(stored).password if stored else ""
+    wanted = parse_token(given).password if given else ""
+    if known and wanted and not secrets.compare_digest(known, wanted):
+        raise ConfigError(f"--token: differs from the one in {file}; use that one, or rotate it")
+    password = known or wanted or secrets.token_hex(16)
+    text = f"K10{hash_ca(ca_pem)}::server:{password}"
+    if text != stored:
+        try:
+            write_atomically(file, text.encode() + b"\n", mode=0o600)
+            link = server_dir / "node-token"
+            if not link.is_symlink():
+                link.symlink_to("token")
+        except OSError as error:
+            raise K3pyError(f"{file}: cannot be written: {error.strerror}") from error
+    return text

@@ -1,0 +1,184 @@
+"""Certificate authorities and the leaves that they sign (EC P-256, L-27, L-28).
+
+Pure but for randomness: PEM in, PEM out; `k3py.pki.layout` decides where they lie. Validity starts a day early, since the clocks of
+the machines that k3py is for are often wrong (edge-needs.md §2.3).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from k3py.util import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CA_DAYS: Final = 3650
+LEAF_DAYS: Final = 365
+RENEW_BEFORE_DAYS: Final = 120
+_BACKDATE: Final = dt.timedelta(days=1)
+
+Usage = Literal["client", "server", "both"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPair:
+    """A certificate and its private key, both PEM; `__repr__` keeps the key out of logs."""
+
+    certificate: bytes
+    key: bytes
+
+    def __repr__(self) -> str:
+        return "KeyPair(…)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafRequest:
+    """What a leaf shall say; `names` are host names or addresses for the subject alternative names."""
+
+    common_name: str
+    organizations: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    usage: Usage = "client"
+    days: int = LEAF_DAYS
+
+
+def make_authority(prefix: str) -> KeyPair:
+    """Make a self-signed CA of ten years named `<prefix>-ca@<unix time>` (L-27)."""
+    now = clock.now()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{prefix}-ca@{int(now.timestamp())}")])
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key()
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACKDATE)
+        .not_valid_after(now + dt.timedelta(days=CA_DAYS))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_key_usage(ca=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return KeyPair(certificate=certificate.public_bytes(serialization.Encoding.PEM), key=_key_pem(key))
+
+
+def make_key() -> bytes:
+    """Make a private key for a leaf, as PEM."""
+    return _key_pem(ec.generate_private_key(ec.SECP256R1()))
+
+
+def sign_leaf(authority: KeyPair, request: LeafRequest, *, key: bytes) -> bytes:
+    """Sign a certificate for the public half of `key` (PEM, private); return the leaf followed by the CA, both PEM."""
+    private = serialization.load_pem_private_key(key, None)
+    ca = x509.load_pem_x509_certificate(authority.certificate)
+    ca_key = serialization.load_pem_private_key(authority.key, None)
+    if not isinstance(ca_key, ec.EllipticCurvePrivateKey) or not isinstance(
+        private, ec.EllipticCurvePrivateKey
+    ):
+        raise TypeError("only EC keys are supported")
+    now = clock.now()
+    subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, one) for one in request.organizations]
+    subject.append(x509.NameAttribute(NameOID.COMMON_NAME, request.common_name))
+    ends = min(now + dt.timedelta(days=request.days), ca.not_valid_after_utc)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name(subject))
+        .issuer_name(ca.subject)
+        .public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACKDATE)
+        .not_valid_after(ends)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(ca=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(_USAGES[request.usage]), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
+                ca.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+            ),
+            critical=False,
+        )
+    )
+    if request.names:
+        names = x509.SubjectAlternativeName([_general_name(one) for one in request.names])
+        builder = builder.add_extension(names, critical=False)
+    leaf = builder.sign(ca_key, hashes.SHA256())
+    return leaf.public_bytes(serialization.Encoding.PEM) + authority.certificate
+
+
+def find_leaf_fault(authority: KeyPair, request: LeafRequest, pair: KeyPair) -> str:
+    """Say why a leaf must be made anew ("expires soon", "other issuer", …), or "" when it is as `request` wants it (J-86)."""
+    try:
+        leaf = x509.load_pem_x509_certificate(pair.certificate)
+        ca = x509.load_pem_x509_certificate(authority.certificate)
+        leaf.verify_directly_issued_by(ca)
+    except Exception as error:  # noqa: BLE001 - unreadable in any way means: make it anew, and the log says why
+        return f"not signed by the current authority ({type(error).__name__})"
+    if leaf.not_valid_after_utc - clock.now() < dt.timedelta(days=RENEW_BEFORE_DAYS):
+        return "expires soon"
+    subject = leaf.subject
+    found = (
+        tuple(str(one.value) for one in subject.get_attributes_for_oid(NameOID.COMMON_NAME)),
+        tuple(str(one.value) for one in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)),
+    )
+    if found != ((request.common_name,), request.organizations):
+        return "another subject is wanted"
+    try:
+        extension = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        have = {str(one.value) for one in extension}
+    except x509.ExtensionNotFound:
+        have = set()
+    if have != {str(_general_name(one).value) for one in request.names}:
+        return "other names are wanted"
+    return ""
+
+
+_USAGES: Final = {
+    "client": [ExtendedKeyUsageOID.CLIENT_AUTH],
+    "server": [ExtendedKeyUsageOID.SERVER_AUTH],
+    "both": [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
+}
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _key_usage(*, ca: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=not ca,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def names_of(*groups: Sequence[str]) -> tuple[str, ...]:
+    """Join names in order, each once, empty ones left out."""
+    return tuple(dict.fromkeys(name for group in groups for name in group if name))

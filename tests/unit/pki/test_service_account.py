@@ -1,0 +1,58 @@
+"""Tokens: signed by us, for the right audience, not expired (L-21)."""
+
+import time
+
+import pytest
+
+from k3py.pki.errors import InvalidToken, PkiError
+from k3py.pki.service_account import ServiceAccountKeys, make_service_account_key
+
+ISSUER = "https://kubernetes.default.svc.cluster.local"
+
+
+@pytest.fixture(scope="module")
+def pem():
+    return make_service_account_key()
+
+
+@pytest.fixture
+def keys(pem):
+    return ServiceAccountKeys(pem, issuer=ISSUER)
+
+
+def claims(**changes):
+    now = int(time.time())
+    base = {"iss": ISSUER, "sub": "system:serviceaccount:a:b", "aud": ["api"], "iat": now, "exp": now + 60}
+    return base | changes
+
+
+def test_a_signed_token_verifies(keys):
+    assert keys.verify(keys.sign(claims()), audiences=["api"])["sub"] == "system:serviceaccount:a:b"
+
+
+@pytest.mark.parametrize(
+    "change", [{"exp": 1}, {"aud": ["other"]}, {"iss": "https://elsewhere"}], ids=["expired", "audience", "issuer"]
+)
+def test_a_wrong_claim_is_refused(keys, change):
+    with pytest.raises(InvalidToken):
+        keys.verify(keys.sign(claims(**change)), audiences=["api"])
+
+
+def test_a_token_of_another_key_or_a_changed_one_is_refused(keys):
+    other = ServiceAccountKeys(make_service_account_key(), issuer=ISSUER)
+    token = keys.sign(claims())
+    head, body, signature = token.split(".")
+    for bad in (other.sign(claims()), f"{head}.{body}.{signature[::-1]}", "nonsense", ""):
+        with pytest.raises(InvalidToken):
+            keys.verify(bad, audiences=["api"])
+
+
+def test_the_key_set_names_the_id_in_the_header(keys):
+    import jwt
+
+    assert jwt.get_unverified_header(keys.sign(claims()))["kid"] == keys.jwks()["keys"][0]["kid"]
+
+
+def test_garbage_is_named(tmp_path):
+    with pytest.raises(PkiError, match="here"):
+        ServiceAccountKeys(b"garbage", issuer=ISSUER, source="here")
