@@ -23,3 +23,7 @@ class RuntimeTimeout(RuntimeFailure):
 
 class ImagePullFailed(RuntimeFailure):
     """An image cannot be pulled."""
+
+
+class RuntimeUnsupported(RuntimeFailure):
+    """This runtime does not have the call."""

@@ -1,0 +1,72 @@
+"""Make k3py/wire/cri.tsv, the compact table of CRI and containerd messages, from a table of gRPC definitions.
+
+    python packaging/generate_grpc.py grpc.json
+
+Input: a JSON list of {"message", "fields": [[number, name, type, …]]}, {"enum", "values"} and {"method", "request", "response", "stream"}.
+Output, one definition a line, fields separated by tabs; only what the methods below reach:
+    M  name  "number field type" …        E  name  "NAME=number" …        R  path  request  response  stream
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+SERVICES = (
+    "/runtime.v1.RuntimeService/",
+    "/runtime.v1.ImageService/",
+    "/containerd.services.events.v1.Events/Subscribe",
+    "/containerd.services.events.v1.Events/Publish",
+    "/containerd.services.images.v1.Images/",
+    "/containerd.services.version.v1.Version/",
+)
+# Messages that come inside google.protobuf.Any, so that no method names them.
+CARRIED = ("TaskStart", "TaskExit", "TaskOOM", "TaskDelete", "ContainerCreate", "ContainerDelete")
+WELL_KNOWN = {
+    "google.protobuf.Empty": [],
+    "google.protobuf.Timestamp": [[1, "seconds", "int64"], [2, "nanos", "int32"]],
+    "google.protobuf.Any": [[1, "type_url", "string"], [2, "value", "bytes"]],
+    "google.protobuf.FieldMask": [[1, "paths", "repeated string"]],
+    "google.protobuf.Duration": [[1, "seconds", "int64"], [2, "nanos", "int32"]],
+}
+SCALARS = {"bool", "bytes", "double", "int32", "int64", "string", "uint32", "uint64"}
+
+
+def inner(kind: str) -> str:
+    """Return the element type of a repeated or map type."""
+    if kind.startswith("map<"):
+        return kind[4:-1].split(",", 1)[1]
+    return kind.removeprefix("repeated ")
+
+
+def main(source: Path) -> None:
+    records = json.loads(source.read_text())
+    messages = {r["message"]: r["fields"] for r in records if "message" in r} | WELL_KNOWN
+    enums = {r["enum"]: r["values"] for r in records if "enum" in r}
+    methods = [r for r in records if "method" in r and r["method"].startswith(SERVICES)]
+    pending = [r[side] for r in methods for side in ("request", "response")]
+    pending += [f"containerd.events.{name}" for name in CARRIED]
+    reached: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name in reached or name in SCALARS:
+            continue
+        reached.add(name)
+        pending += [inner(field[2]) for field in messages.get(name, ())]
+    lines = []
+    for name in sorted(reached):
+        if name in enums:
+            values = (f"{key}={number}" for key, number in enums[name].items())
+            lines.append("\t".join(["E", name, *values]))
+        else:
+            fields = (f"{f[0]} {f[1]} {f[2].replace('repeated ', '*')}" for f in messages[name])
+            lines.append("\t".join(["M", name, *fields]))
+    lines += [f"R\t{r['method']}\t{r['request']}\t{r['response']}\t{r['stream']}" for r in methods]
+    target = Path(__file__).parent.parent / "k3py/wire/cri.tsv"
+    target.write_text("\n".join(lines) + "\n")
+    print(f"{target}: {len(lines)} definitions, {target.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
