@@ -351,7 +351,7 @@ class FakeClient:
         self._revision += 1
         if new is None:
             assert old is not None
-            last = deep_copy(old)
+            last: JsonObject = deep_copy(old)
             last["metadata"]["resourceVersion"] = str(self._revision)
             del self._objects[table][key_of_document(last)]
             result = last
