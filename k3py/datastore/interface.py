@@ -1,6 +1,6 @@
 """The seam `Backend`: etcd semantics over bytes, for everybody who stores something.
 
-Revisions are dense, start at 1 and are never reused (ARCHITECTURE §1.6). Keys are bytes, compared bytewise; a range is
+Revisions are dense and never reused; an empty store is at 1, its first write gets 2 (ARCHITECTURE §1.6). Keys are bytes, compared bytewise; a range is
 [start, end), `end=None` means the single key `start`, `end` of one zero byte: everything from start. Numbers in brackets in tests refer to
 spec/datastore.md.
 """
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Revision = NewType("Revision", int)
 LeaseId = NewType("LeaseId", int)
 
+NO_LEASE = LeaseId(0)
+"""A key without a lease lives until it is deleted."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeyValue:
@@ -28,7 +31,7 @@ class KeyValue:
     create_revision: Revision
     mod_revision: Revision
     version: int
-    lease: LeaseId = LeaseId(0)
+    lease: LeaseId = NO_LEASE
 
 
 class EventType(Enum):
@@ -109,7 +112,7 @@ class PutOp:
 
     key: bytes
     value: bytes
-    lease: LeaseId = LeaseId(0)
+    lease: LeaseId = NO_LEASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,22 @@ class WatchBatch:
 
     events: tuple[Event, ...]
     revision: Revision
+
+
+class Watch(Protocol):
+    """An open watch: an async iterator of batches for one consumer."""
+
+    def __aiter__(self) -> AsyncIterator[WatchBatch]:
+        """Return the iterator itself."""
+
+    async def __anext__(self) -> WatchBatch:
+        """Wait for the next batch (see `Backend.watch` for what it raises)."""
+
+    def request_progress(self) -> None:
+        """Have the iterator give a batch at once, without events if there are none, as soon as the watch has caught up.
+
+        Its `revision` is at least the store's `current_revision` at the time of the call. Without a call an idle watch stays silent.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +220,7 @@ class Backend(Protocol):
             LeaseNotFound: a PutOp names an unknown lease.
         """
 
-    async def create(self, key: bytes, value: bytes, *, lease: LeaseId = LeaseId(0)) -> Revision | None:
+    async def create(self, key: bytes, value: bytes, *, lease: LeaseId = NO_LEASE) -> Revision | None:
         """Write `key` if it does not exist; return its revision, or None if it exists (etcd: MOD == 0 then Put)."""
 
     async def update(
@@ -210,7 +229,7 @@ class Backend(Protocol):
         value: bytes,
         *,
         expected: Revision,
-        lease: LeaseId = LeaseId(0),
+        lease: LeaseId = NO_LEASE,
     ) -> tuple[Revision | None, KeyValue | None]:
         """Write `key` if its mod_revision is `expected`; return (revision, None), or (None, what is there now)."""
 
@@ -219,7 +238,7 @@ class Backend(Protocol):
 
     def watch(
         self, start: bytes, end: bytes | None = None, *, after: Revision
-    ) -> AbstractAsyncContextManager[AsyncIterator[WatchBatch]]:
+    ) -> AbstractAsyncContextManager[Watch]:
         """Follow a range from the event behind revision `after` on, each event once and in order.
 
         A watcher that falls behind catches up from the log; it never slows others. The iterator raises Compacted when the log no

@@ -1,0 +1,58 @@
+"""Opens the store that a `--datastore-endpoint` names; drivers are imported when chosen."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+from urllib.parse import unquote, urlsplit
+
+from k3py.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from k3py.datastore.interface import Backend
+
+DATABASE_PATH = Path("db/state.db")
+"""Where SQLite lives below the data directory when no endpoint is given."""
+
+
+@asynccontextmanager
+async def open_backend(endpoint: str, *, data_dir: Path | None = None) -> AsyncIterator[Backend]:
+    """Open a store; leaving the block finishes its writes and closes it.
+
+    Args:
+        endpoint: "" = SQLite at `data_dir`/db/state.db; `sqlite:///absolute/path`; `memory://`.
+        data_dir: only used when `endpoint` is empty.
+
+    Raises:
+        ConfigError: the endpoint names no known driver.
+        Corrupt, Locked, NoSpace, Unavailable: as the driver finds it.
+    """
+    async with _opening(endpoint, data_dir) as backend:
+        yield backend
+
+
+def _opening(endpoint: str, data_dir: Path | None) -> AbstractAsyncContextManager[Backend]:
+    if not endpoint:
+        if data_dir is None:
+            raise ConfigError("datastore-endpoint is empty and there is no data directory")
+        return _driver("sqlite", "open_sqlite")(data_dir / DATABASE_PATH)
+    parts = urlsplit(endpoint)
+    if parts.scheme == "memory":
+        return _driver("memory", "open_memory")()
+    if parts.scheme == "sqlite":
+        if parts.netloc or not parts.path.startswith("/") or parts.query:
+            raise ConfigError("datastore-endpoint: SQLite is named as sqlite:///absolute/path/of/the/file")
+        return _driver("sqlite", "open_sqlite")(Path(unquote(parts.path)))
+    raise ConfigError(
+        f"datastore-endpoint: unknown scheme {parts.scheme!r}; allowed are sqlite:///path and memory://"
+    )
+
+
+def _driver(module: str, name: str) -> Callable[..., AbstractAsyncContextManager[Backend]]:
+    opening = getattr(import_module(f"k3py.datastore.drivers.{module}"), name)
+    return cast("Callable[..., AbstractAsyncContextManager[Backend]]", opening)

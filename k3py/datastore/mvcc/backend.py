@@ -1,0 +1,437 @@
+"""`Backend` over any `Log`: one writer task gives out revisions and commits whatever queued up meanwhile as one group.
+
+A write's way: caller → queue → writer task: read the rows it looks at → evaluate the group in order → one durable append → publish
+to watchers → answer the callers. Nothing is visible before it is durable, and a revision exists only with its commit, so revisions
+are dense and never reused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import deque
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from k3py.datastore.errors import (
+    Compacted,
+    DatastoreError,
+    FutureRevision,
+    LeaseNotFound,
+    NoSpace,
+    Unavailable,
+)
+from k3py.datastore.interface import NO_LEASE, BackendStatus, LeaseId, PutOp, RangeOp, Revision
+from k3py.datastore.mvcc import evaluation
+from k3py.datastore.mvcc.broadcaster import Broadcaster
+from k3py.datastore.mvcc.compactor import Compactor
+from k3py.datastore.mvcc.evaluation import View
+from k3py.datastore.mvcc.leases import LeaseReaper, remaining_s
+from k3py.datastore.mvcc.log import Commit, Lease
+from k3py.util import clock
+from k3py.util.supervise import TaskScope
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from k3py.datastore.interface import Backend, Compare, Event, KeyValue, Op, RangeResult, TxnResult
+    from k3py.datastore.mvcc.broadcaster import Watcher
+    from k3py.datastore.mvcc.evaluation import Bounds
+    from k3py.datastore.mvcc.log import Log, LogPage, LogState
+
+log = logging.getLogger(__name__)
+
+GROUP_WRITES = 256
+GROUP_BYTES = 4 << 20
+QUEUE_WRITES = 20_000
+MAX_LEASE_TTL_S = 9_000_000_000
+REVOKES_AT_ONCE = 200
+
+
+@dataclass(slots=True, eq=False)
+class _Write:
+    """A queued write: what it looks at, how it is evaluated, who waits for it."""
+
+    future: asyncio.Future[Any]
+    evaluate: Callable[[View], tuple[object, Sequence[Event]]]
+    keys: Sequence[bytes] = ()
+    ranges: Sequence[Bounds] = ()
+    historic: Sequence[RangeOp] = ()
+    size_bytes: int = 0
+    grant: Lease | None = None
+    revoke: LeaseId | None = None
+
+
+@asynccontextmanager
+async def open_mvcc(rows: Log, *, driver: str) -> AsyncIterator[MvccBackend]:
+    """Open a backend over `rows` (which the caller closes afterwards) and run its tasks until the block is left.
+
+    Queued writes are finished on leaving; watches then end with Unavailable.
+    """
+    backend = MvccBackend(rows, await rows.load(), driver=driver)
+    async with TaskScope() as scope:
+        writer = scope.spawn(backend.run_writer(), name=f"datastore-writer-{driver}")
+        _ = scope.spawn(backend.reaper.run(), name=f"datastore-leases-{driver}")
+        _ = scope.spawn(backend.compactor.run(), name=f"datastore-compactor-{driver}")
+        try:
+            yield backend
+        finally:
+            backend.stop()
+            await asyncio.wait((writer,))
+            scope.cancel()
+
+
+class MvccBackend:
+    """See `Backend`; made by `open_mvcc`."""
+
+    def __init__(self, rows: Log, state: LogState, *, driver: str) -> None:
+        self._log = rows
+        self._driver = driver
+        self._compact_revision = state.compact_revision
+        self._queue: deque[_Write] = deque()
+        self._group: list[_Write] = []
+        self._queued = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._stopping = False
+        self._doubtful = False
+        self._broadcaster = Broadcaster(self, state.revision)
+        self.compactor = Compactor(self._purge)
+        self.reaper = LeaseReaper(self._expire)
+        wall_s = clock.wall_s()
+        for lease in state.leases:
+            self.reaper.add(lease.id, ttl_s=lease.ttl_s, remaining_s=remaining_s(lease, wall_s))
+
+    # Reading
+
+    @property
+    def current_revision(self) -> Revision:
+        """See `Backend`."""
+        return self._broadcaster.position
+
+    @property
+    def compact_revision(self) -> Revision:
+        """The first readable revision (0: nothing was compacted)."""
+        return self._compact_revision
+
+    async def range(
+        self,
+        start: bytes,
+        end: bytes | None = None,
+        *,
+        limit: int = 0,
+        revision: int = 0,
+        count_only: bool = False,
+        keys_only: bool = False,
+    ) -> RangeResult:
+        """See `Backend`."""
+        if revision:
+            await self._check_readable(revision)
+        return await self._log.range(
+            start, end, limit=limit, revision=revision, count_only=count_only, keys_only=keys_only
+        )
+
+    async def _check_readable(self, revision: int) -> None:
+        if revision < self._compact_revision:
+            raise Compacted(self._compact_revision)
+        if revision > self.current_revision:
+            # A reader may have seen a commit that the writer task is just about to publish.
+            state = await self._log.load()
+            if revision > state.revision:
+                raise FutureRevision(self.current_revision)
+
+    async def events(self, start: bytes, end: bytes | None, *, after: Revision, limit: int) -> LogPage:
+        """Read events for watchers that are behind (`broadcaster.History`)."""
+        return await self._log.events(start, end, after=after, limit=limit)
+
+    @asynccontextmanager
+    async def watch(
+        self, start: bytes, end: bytes | None = None, *, after: Revision
+    ) -> AsyncIterator[Watcher]:
+        """See `Backend`."""
+        watcher = self._broadcaster.add(start, end, after)
+        try:
+            yield watcher
+        finally:
+            self._broadcaster.remove(watcher)
+
+    async def status(self) -> BackendStatus:
+        """See `Backend`."""
+        size = await self._log.size()
+        return BackendStatus(
+            self._driver, self.current_revision, self._compact_revision, size.total_bytes, size.in_use_bytes
+        )
+
+    # Writing
+
+    async def txn(
+        self, compares: Sequence[Compare], success: Sequence[Op], failure: Sequence[Op] = ()
+    ) -> TxnResult:
+        """See `Backend`.
+
+        Raises:
+            ValueError: a branch changes a key twice.
+        """
+        keys: list[bytes] = []
+        ranges: list[Bounds] = []
+        historic: list[RangeOp] = []
+        size_bytes = 0
+        for item in chain(compares, success, failure):
+            if isinstance(item, RangeOp) and item.revision:
+                historic.append(item)
+                continue
+            if isinstance(item, PutOp):
+                size_bytes += len(item.value)
+            elif item.end is not None:
+                ranges.append((item.key, item.end))
+                continue
+            keys.append(item.key)
+        write = _Write(
+            asyncio.get_running_loop().create_future(),
+            partial(
+                evaluation.evaluate_txn,
+                compares=compares,
+                success=success,
+                failure=failure,
+                leases=self.reaper,
+            ),
+            keys,
+            ranges,
+            historic,
+            size_bytes,
+        )
+        result: TxnResult = await self._enqueue(write).future
+        return result
+
+    async def create(self, key: bytes, value: bytes, *, lease: LeaseId = NO_LEASE) -> Revision | None:
+        """See `Backend`."""
+        evaluate = partial(evaluation.evaluate_create, key=key, value=value, lease=lease, leases=self.reaper)
+        future: asyncio.Future[Revision | None] = asyncio.get_running_loop().create_future()
+        self._enqueue(_Write(future, evaluate, (key,), size_bytes=len(value)))
+        return await future
+
+    async def update(
+        self, key: bytes, value: bytes, *, expected: Revision, lease: LeaseId = NO_LEASE
+    ) -> tuple[Revision | None, KeyValue | None]:
+        """See `Backend`."""
+        evaluate = partial(
+            evaluation.evaluate_update, kv=(key, value, lease), expected=expected, leases=self.reaper
+        )
+        future: asyncio.Future[tuple[Revision | None, KeyValue | None]] = (
+            asyncio.get_running_loop().create_future()
+        )
+        self._enqueue(_Write(future, evaluate, (key,), size_bytes=len(value)))
+        return await future
+
+    async def delete(self, key: bytes, *, expected: Revision) -> tuple[Revision | None, KeyValue | None]:
+        """See `Backend`."""
+        evaluate = partial(evaluation.evaluate_delete, key=key, expected=expected)
+        future: asyncio.Future[tuple[Revision | None, KeyValue | None]] = (
+            asyncio.get_running_loop().create_future()
+        )
+        self._enqueue(_Write(future, evaluate, (key,)))
+        return await future
+
+    async def grant_lease(self, ttl_s: int) -> LeaseId:
+        """See `Backend`.
+
+        Raises:
+            ValueError: `ttl_s` is not between 1 and 9,000,000,000.
+        """
+        if not 1 <= ttl_s <= MAX_LEASE_TTL_S:
+            raise ValueError("too large lease TTL" if ttl_s > 0 else "lease TTL must be positive")
+        lease = Lease(LeaseId(secrets.randbits(62) + 1), ttl_s, clock.wall_s())
+        write = _Write(asyncio.get_running_loop().create_future(), lambda _: (lease.id, ()), grant=lease)
+        await self._enqueue(write).future
+        self.reaper.add(lease.id, ttl_s=ttl_s, remaining_s=ttl_s)
+        return lease.id
+
+    async def revoke_lease(self, lease: LeaseId) -> None:
+        """See `Backend`."""
+        if lease not in self.reaper:
+            raise LeaseNotFound("requested lease not found")
+        await self._enqueue(self._revocation(lease)).future
+
+    async def compact(self, revision: Revision) -> None:
+        """See `Backend`."""
+        async with self._writing:
+            if revision <= self._compact_revision:
+                raise Compacted(self._compact_revision)
+            if revision > self.current_revision:
+                raise FutureRevision(self.current_revision)
+            await self._log.set_compact_revision(revision)
+            self._compact_revision = revision
+        self.compactor.wake()
+
+    # The writer task
+
+    def stop(self) -> None:
+        """Refuse further writes, finish the queued ones, end the watches."""
+        self._stopping = True
+        self._queued.set()
+
+    async def run_writer(self) -> None:
+        """Commit groups of queued writes until `stop`."""
+        try:
+            while True:
+                await self._queued.wait()
+                self._queued.clear()
+                while self._queue:
+                    async with self._writing:
+                        self._group = self._next_group()
+                        await self._commit(self._group)
+                        self._group = []
+                if self._stopping:
+                    return
+        finally:
+            self._stopping = True
+            self._fail((*self._group, *self._queue), Unavailable("the store is closed"))
+            self._broadcaster.close()
+
+    def _enqueue(self, write: _Write) -> _Write:
+        if self._stopping:
+            raise Unavailable("the store is closed")
+        if len(self._queue) >= QUEUE_WRITES:
+            raise Unavailable("too many requests")
+        self._queue.append(write)
+        self._queued.set()
+        return write
+
+    def _next_group(self) -> list[_Write]:
+        group: list[_Write] = []
+        size_bytes = 0
+        while self._queue and len(group) < GROUP_WRITES and size_bytes < GROUP_BYTES:
+            write = self._queue.popleft()
+            if not write.future.done():
+                group.append(write)
+                size_bytes += write.size_bytes
+        return group
+
+    async def _commit(self, group: list[_Write]) -> None:
+        try:
+            if self._doubtful:
+                await self._settle()
+            view = await self._read(group)
+        except DatastoreError as error:
+            self._fail(group, error)
+            return
+        events: list[Event] = []
+        evaluated: list[tuple[_Write, object]] = []
+        for write in group:
+            try:
+                result, changes = write.evaluate(view)
+            except (DatastoreError, ValueError, TypeError) as error:
+                self._fail((write,), error)
+                continue
+            view.apply(changes)
+            events.extend(changes)
+            evaluated.append((write, result))
+        grants = [write.grant for write, _ in evaluated if write.grant is not None]
+        revokes = [write.revoke for write, _ in evaluated if write.revoke is not None]
+        if events or grants or revokes:
+            try:
+                await self._log.append(Commit(events, grants, revokes))
+            except NoSpace as error:
+                await self._refuse([write for write, _ in evaluated], error)
+                return
+            except DatastoreError as error:
+                self._doubtful = True
+                self._fail([write for write, _ in evaluated], error)
+                return
+        for lease in revokes:
+            self.reaper.discard(lease)
+        self._broadcaster.publish(events, view.revision)
+        for write, result in evaluated:
+            if not write.future.done():
+                write.future.set_result(result)
+
+    async def _read(self, group: Sequence[_Write]) -> View:
+        keys = {key for write in group for key in write.keys}
+        attached: dict[LeaseId, Sequence[bytes]] = {}
+        for write in group:
+            if write.revoke is not None:
+                attached[write.revoke] = await self._log.lease_keys(write.revoke)
+                keys.update(attached[write.revoke])
+        view = View(await self._log.current(keys) if keys else {}, self.current_revision)
+        view.attached_before = attached
+        for write in group:
+            for start, end in write.ranges:
+                found = await self._log.range(
+                    start, end, limit=0, revision=0, count_only=False, keys_only=False
+                )
+                view.add_range((start, end), found.kvs)
+            for op in write.historic:
+                try:
+                    view.historic[op] = await self.range(
+                        op.key,
+                        op.end,
+                        limit=op.limit,
+                        revision=op.revision,
+                        count_only=op.count_only,
+                        keys_only=op.keys_only,
+                    )
+                except (Compacted, FutureRevision) as error:
+                    view.historic[op] = error
+        return view
+
+    async def _refuse(self, writes: Sequence[_Write], error: NoSpace) -> None:
+        """Answer a group that found no space: whatever changes nothing is still answered."""
+        for write in writes:
+            try:
+                result, changes = write.evaluate(await self._read((write,)))
+            except (DatastoreError, ValueError, TypeError) as failure:
+                self._fail((write,), failure)
+                continue
+            if changes or write.grant is not None or write.revoke is not None:
+                self._fail((write,), error)
+            elif not write.future.done():
+                write.future.set_result(result)
+
+    async def _settle(self) -> None:
+        """After a commit of unknown outcome: publish it if it did happen, before anything else gets a revision."""
+        state = await self._log.load()
+        while self.current_revision < state.revision:
+            page = await self._log.events(b"\0", b"\0", after=self.current_revision, limit=GROUP_WRITES)
+            self._broadcaster.publish(page.events, page.revision)
+        known = {lease.id for lease in state.leases}
+        for lease in state.leases:
+            if lease.id not in self.reaper:
+                self.reaper.add(lease.id, ttl_s=lease.ttl_s, remaining_s=lease.ttl_s)
+        self.reaper.retain(known)
+        self._doubtful = False
+
+    @staticmethod
+    def _fail(writes: Sequence[_Write], error: Exception) -> None:
+        for write in writes:
+            if not write.future.done():
+                write.future.set_exception(error)
+
+    # Leases and purging
+
+    @staticmethod
+    def _revocation(lease: LeaseId) -> _Write:
+        evaluate = partial(evaluation.evaluate_revoke, lease=lease)
+        return _Write(asyncio.get_running_loop().create_future(), evaluate, revoke=lease)
+
+    async def _expire(self, leases: Sequence[LeaseId]) -> None:
+        for at in range(0, len(leases), REVOKES_AT_ONCE):
+            some = [lease for lease in leases[at : at + REVOKES_AT_ONCE] if lease in self.reaper]
+            futures = [self._enqueue(self._revocation(lease)).future for lease in some]
+            if futures:
+                done, _ = await asyncio.wait(futures)
+                for error in [future.exception() for future in done]:
+                    if error is not None:
+                        raise error
+
+    async def _purge(self, budget_s: float) -> bool:
+        async with self._writing:
+            return await self._log.purge(budget_s)
+
+
+if TYPE_CHECKING:
+
+    def _is_backend(backend: MvccBackend) -> Backend:
+        return backend

@@ -1,0 +1,48 @@
+"""Frees the space of compacted revisions behind the writers' backs: slices of a few milliseconds with pauses between them.
+
+The compaction line itself is set at once by `Backend.compact`; this task only makes the disk follow, and sleeps otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from k3py.datastore.errors import DatastoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+log = logging.getLogger(__name__)
+
+SLICE_S = 0.004
+PAUSE_S = 0.02
+RETRY_S = 30.0
+
+
+class Compactor:
+    """The task that purges; `purge(budget_s)` deletes for about that long and says whether rows are left."""
+
+    def __init__(self, purge: Callable[[float], Awaitable[bool]]) -> None:
+        self._purge = purge
+        self._work = asyncio.Event()
+        self._work.set()
+
+    def wake(self) -> None:
+        """Tell that there is something to purge."""
+        self._work.set()
+
+    async def run(self) -> None:
+        """Purge when there is something to purge, until cancelled."""
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            try:
+                if await self._purge(SLICE_S):
+                    self._work.set()
+                    await asyncio.sleep(PAUSE_S)
+            except DatastoreError as error:
+                log.warning("cannot free compacted revisions, trying again", extra={"error": str(error)})
+                await asyncio.sleep(RETRY_S)
+                self._work.set()
