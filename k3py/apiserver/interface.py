@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
@@ -95,6 +96,17 @@ class Dispatcher(Protocol):
 
         Raises:
             ApiError: as the API answers it.
+        """
+
+
+class KubeletConnector(Protocol):
+    """Opens connections to kubelets; the server's composition knows whether directly or through an agent's tunnel."""
+
+    async def connect(self, target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a connection, TLS done with the API server's client certificate, to the host of the URL `target`.
+
+        Raises:
+            OSError, ssl.SSLError: not reachable.
         """
 
 

@@ -1,0 +1,155 @@
+"""The HTTP face of the API server: filters from top to bottom, then a handler (ARCHITECTURE §2).
+
+Used with aiohttp's low-level server (`connection.ConnectionServer`), without its router::
+
+    api = ApiServer(dispatcher=…, kinds=…, authenticator=…, authorizer=…, health=…, metrics=…, server_address="10.0.0.1:6443")
+    listener = Listener(api.handle, drain=api.drain, …)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from k3py.apiserver.discovery import Discovery
+from k3py.apiserver.encoding.answer import answer_error
+from k3py.apiserver.encoding.negotiation import Negotiator
+from k3py.apiserver.exchange import Exchange
+from k3py.apiserver.filters.audit_id import choose_audit_id
+from k3py.apiserver.filters.authn import Authentication
+from k3py.apiserver.filters.impersonate import impersonate, is_impersonating
+from k3py.apiserver.filters.in_flight import InFlightLimit
+from k3py.apiserver.filters.recover import to_api_error
+from k3py.apiserver.filters.request_info import parse_request_info
+from k3py.apiserver.handlers.kubelet import KubeletProxy
+from k3py.apiserver.handlers.paths import PathHandler
+from k3py.apiserver.handlers.resource import ResourceHandler, is_watch_wanted
+from k3py.apiserver.handlers.watch import WatchStreams
+from k3py.apiserver.metrics import RequestMetrics
+from k3py.apiserver.openapi import OpenApi
+from k3py.util import clock
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from k3py.api.registry import KindRegistry
+    from k3py.apiserver.health import HealthChecks
+    from k3py.apiserver.interface import Authenticator, Authorizer, Dispatcher, KubeletConnector
+    from k3py.apiserver.openapi import OpenApiBuilder
+    from k3py.jsontypes import JsonObject
+    from k3py.util.metrics import Registry
+
+_DEADLINE_S: Final = 60.0
+
+
+class ApiServer:
+    """Answers HTTP requests.
+
+    Args:
+        dispatcher: carries out resource requests (authorization, admission, storage).
+        kinds: what is served; may change while the server runs.
+        authenticator: who asks; None from it means anonymous.
+        authorizer: for non-resource paths, impersonation and paths that lead nowhere.
+        health: checks behind /livez, /readyz and /healthz.
+        metrics: what /metrics shows; the server adds its own.
+        server_address: "host:port" that /api names.
+        kubelet_connector: ways to kubelets, for logs, exec and the like; None: 503.
+        openapi_builder: builds OpenAPI documents; None: 404.
+        openid_configuration, jwks: documents about service-account tokens; None: 404.
+        anonymous_auth: requests without credentials are system:anonymous rather than 401.
+        most_reading, most_mutating: requests in flight before 429.
+    """
+
+    def __init__(
+        self,
+        *,
+        dispatcher: Dispatcher,
+        kinds: KindRegistry,
+        authenticator: Authenticator,
+        authorizer: Authorizer,
+        health: HealthChecks,
+        metrics: Registry,
+        server_address: str,
+        kubelet_connector: KubeletConnector | None = None,
+        openapi_builder: OpenApiBuilder | None = None,
+        openid_configuration: JsonObject | None = None,
+        jwks: JsonObject | None = None,
+        anonymous_auth: bool = True,
+        most_reading: int = 400,
+        most_mutating: int = 200,
+    ) -> None:
+        self._authentication = Authentication(authenticator, anonymous=anonymous_auth)
+        self._authorizer = authorizer
+        self._limit = InFlightLimit(most_reading=most_reading, most_mutating=most_mutating)
+        self._metrics = RequestMetrics(metrics)
+        self._negotiator = Negotiator()
+        self._watches = WatchStreams()
+        self._resources = ResourceHandler(
+            dispatcher=dispatcher,
+            kinds=kinds,
+            authorizer=authorizer,
+            negotiator=self._negotiator,
+            watches=self._watches,
+            kubelets=KubeletProxy(kubelet_connector),
+        )
+        self._paths = PathHandler(
+            authorizer=authorizer,
+            negotiator=self._negotiator,
+            discovery=Discovery(kinds, server_address=server_address),
+            openapi=OpenApi(kinds, openapi_builder),
+            health=health,
+            metrics=metrics,
+            openid_configuration=openid_configuration,
+            jwks=jwks,
+        )
+
+    def drain(self) -> None:
+        """End watches cleanly, before the listener closes connections."""
+        self._watches.drain()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; never raises but for a client that has gone."""
+        started_s = clock.monotonic_s()
+        raw_path, _, query = request.raw_path.partition("?")
+        info = parse_request_info(
+            request.method, raw_path, watch=bool(query) and "watch" in query and is_watch_wanted(query)
+        )
+        exchange = Exchange(request, info, query, choose_audit_id(request.headers))
+        response: web.StreamResponse
+        try:
+            response = await self._filter(exchange)
+        except ConnectionError:
+            raise
+        except Exception as error:
+            failure = to_api_error(error, exchange)
+            if exchange.streaming:
+                raise ConnectionResetError("failed in the middle of an answer") from error
+            response = answer_error(exchange, failure, self._negotiator)
+        self._metrics.observe(
+            info,
+            response.status,
+            clock.monotonic_s() - started_s,
+            dry_run=exchange.options.get("dryRun", ""),
+        )
+        return response
+
+    async def _filter(self, exchange: Exchange) -> web.StreamResponse:
+        request = exchange.request
+        info = exchange.info
+        exchange.user = await self._authentication.authenticate(request)
+        if is_impersonating(request.headers):
+            exchange.user = await impersonate(request.headers, exchange.user, self._authorizer)
+        if info.is_long_running:
+            self._metrics.count_long_running(info, 1)
+            try:
+                return await self._resources.handle(exchange)
+            finally:
+                self._metrics.count_long_running(info, -1)
+        reading = self._limit.enter(info.verb, exchange.user)
+        try:
+            async with asyncio.timeout(_DEADLINE_S):
+                if info.is_resource:
+                    return await self._resources.handle(exchange)
+                return await self._paths.handle(exchange)
+        finally:
+            self._limit.leave(reading)

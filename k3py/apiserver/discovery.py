@@ -1,0 +1,224 @@
+"""What is served: the documents below /api and /apis, each in its legacy form and aggregated (apidiscovery.k8s.io/v2).
+
+Documents are derived from the table of kinds, kept until it changes.
+Source: k8s.io/apiserver/pkg/endpoints/discovery v0.35; order of groups: the priorities of the aggregator's APIServices.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+if TYPE_CHECKING:
+    from k3py.api.kind import Kind, Subresource
+    from k3py.api.registry import KindRegistry
+    from k3py.jsontypes import JsonObject
+
+AGGREGATED_TYPE: Final = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_GROUP_ORDER: Final = (
+    "", "apiregistration.k8s.io", "apps", "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io",
+    "autoscaling", "batch", "certificates.k8s.io", "networking.k8s.io", "policy", "rbac.authorization.k8s.io",
+    "storage.k8s.io", "admissionregistration.k8s.io", "apiextensions.k8s.io", "scheduling.k8s.io",
+    "coordination.k8s.io", "node.k8s.io", "discovery.k8s.io", "resource.k8s.io", "flowcontrol.apiserver.k8s.io",
+)  # fmt: skip
+_VERSION: Final = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
+_STABILITY: Final = {None: 2, "beta": 1, "alpha": 0}
+
+
+class Discovery:
+    """Makes discovery documents of a table of kinds; `server_address` ("host:port") goes into /api."""
+
+    def __init__(self, kinds: KindRegistry, *, server_address: str) -> None:
+        self._kinds = kinds
+        self._server_address = server_address
+        self._generation = -1
+        self._documents: dict[str, JsonObject] = {}
+        self._groups: dict[str, dict[str, list[Kind]]] = {}
+        self._aggregated: dict[str, tuple[bytes, str]] = {}
+
+    @property
+    def group_versions(self) -> list[tuple[str, str]]:
+        """All (group, version), in the order of /apis."""
+        self._refresh()
+        return [(group, version) for group, versions in self._groups.items() for version in versions]
+
+    def find(self, path: str) -> JsonObject | None:
+        """Return the legacy document of a path without trailing slash ("/api", "/apis/apps/v1"), None when there is none."""
+        self._refresh()
+        found = self._documents.get(path)
+        if found is None:
+            found = self._make(path.split("/")[1:])
+            if found is not None:
+                self._documents[path] = found
+        return found
+
+    def has_group(self, group: str) -> bool:
+        """Say whether a group is served."""
+        self._refresh()
+        return group in self._groups
+
+    def aggregated(self, path: str) -> tuple[bytes, str]:
+        """Return the aggregated document of "/api" or "/apis", and its ETag."""
+        self._refresh()
+        found = self._aggregated.get(path)
+        if found is None:
+            groups = [group for group in self._groups if bool(group) == (path == "/apis")]
+            document = {
+                "kind": "APIGroupDiscoveryList",
+                "apiVersion": "apidiscovery.k8s.io/v2",
+                "metadata": {},
+                "items": [self._aggregated_group(group) for group in groups],
+            }
+            body = orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+            tag = f'"{hashlib.sha512(body).hexdigest().upper()}"'
+            found = self._aggregated[path] = (body, tag)
+        return found
+
+    def _refresh(self) -> None:
+        if self._generation == self._kinds.generation:
+            return
+        self._generation = self._kinds.generation
+        self._documents.clear()
+        self._aggregated.clear()
+        found: dict[str, dict[str, list[Kind]]] = {}
+        for kind in self._kinds:
+            found.setdefault(kind.group, {}).setdefault(kind.version, []).append(kind)
+        self._groups = {
+            group: {
+                version: sorted(found[group][version], key=lambda kind: kind.plural)
+                for version in sorted(found[group], key=version_priority, reverse=True)
+            }
+            for group in sorted(found, key=_group_priority)
+        }
+
+    def _make(self, parts: list[str]) -> JsonObject | None:
+        match parts:
+            case ["api"]:
+                return self._api_versions() if "" in self._groups else None
+            case ["apis"]:
+                groups = [self._group(group) for group in self._groups if group]
+                return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+            case ["api", version] if version in self._groups.get("", {}):
+                return self._resource_list("", version)
+            case ["apis", group] if group in self._groups:
+                return {"kind": "APIGroup", "apiVersion": "v1", **self._group(group)}
+            case ["apis", group, version] if version in self._groups.get(group, {}):
+                return self._resource_list(group, version)
+        return None
+
+    def _api_versions(self) -> JsonObject:
+        return {
+            "kind": "APIVersions",
+            "versions": list(self._groups[""]),
+            "serverAddressByClientCIDRs": [
+                {"clientCIDR": "0.0.0.0/0", "serverAddress": self._server_address}
+            ],
+        }
+
+    def _group(self, group: str) -> JsonObject:
+        versions = [{"groupVersion": f"{group}/{one}", "version": one} for one in self._groups[group]]
+        return {"name": group, "versions": versions, "preferredVersion": versions[0]}
+
+    def _resource_list(self, group: str, version: str) -> JsonObject:
+        resources = []
+        for kind in self._groups[group][version]:
+            resources.append(_resource(kind))
+            resources += [_subresource(kind, one) for one in sorted(kind.subresources, key=_name)]
+        document: JsonObject = {"kind": "APIResourceList"}
+        if group:
+            document["apiVersion"] = "v1"
+        document["groupVersion"] = f"{group}/{version}" if group else version
+        document["resources"] = resources
+        return document
+
+    def _aggregated_group(self, group: str) -> JsonObject:
+        return {
+            "metadata": {"name": group} if group else {},
+            "versions": [
+                {
+                    "version": version,
+                    "resources": [_aggregated_resource(kind) for kind in kinds],
+                    "freshness": "Current",
+                }
+                for version, kinds in self._groups[group].items()
+            ],
+        }
+
+
+def version_priority(version: str) -> tuple[int, int, int, str]:
+    """Return a key that sorts versions as Kubernetes prefers them: v2 > v1 > v1beta2 > v1alpha1 > anything else."""
+    match = _VERSION.fullmatch(version)
+    if match is None:
+        return (-1, 0, 0, version)
+    return (_STABILITY[match[2]], int(match[1]), int(match[3] or 0), "")
+
+
+def _group_priority(group: str) -> tuple[int, str]:
+    return (_GROUP_ORDER.index(group), "") if group in _GROUP_ORDER else (len(_GROUP_ORDER), group)
+
+
+def _name(subresource: Subresource) -> str:
+    return subresource.name
+
+
+def _resource(kind: Kind) -> JsonObject:
+    found: JsonObject = {
+        "name": kind.plural,
+        "singularName": kind.singular or kind.kind.lower(),
+        "namespaced": kind.namespaced,
+        "kind": kind.kind,
+        "verbs": sorted(kind.verbs),
+    }
+    if kind.short_names:
+        found["shortNames"] = list(kind.short_names)
+    if kind.categories:
+        found["categories"] = list(kind.categories)
+    if kind.storage_version_hash:
+        found["storageVersionHash"] = kind.storage_version_hash
+    return found
+
+
+def _subresource(kind: Kind, subresource: Subresource) -> JsonObject:
+    found: JsonObject = {
+        "name": f"{kind.plural}/{subresource.name}",
+        "singularName": "",
+        "namespaced": kind.namespaced,
+    }
+    if subresource.version:
+        found["group"] = subresource.group
+        found["version"] = subresource.version
+    found["kind"] = subresource.kind or kind.kind
+    found["verbs"] = sorted(subresource.verbs)
+    return found
+
+
+def _aggregated_resource(kind: Kind) -> JsonObject:
+    found: JsonObject = {
+        "resource": kind.plural,
+        "responseKind": _response_kind(kind.kind),
+        "scope": "Namespaced" if kind.namespaced else "Cluster",
+        "singularResource": kind.singular or kind.kind.lower(),
+        "verbs": sorted(kind.verbs),
+    }
+    if kind.short_names:
+        found["shortNames"] = list(kind.short_names)
+    if kind.categories:
+        found["categories"] = list(kind.categories)
+    if kind.subresources:
+        found["subresources"] = [
+            {
+                "subresource": one.name,
+                "responseKind": _response_kind(one.kind or kind.kind, one.group, one.version),
+                "verbs": sorted(one.verbs),
+            }
+            for one in sorted(kind.subresources, key=_name)
+        ]
+    return found
+
+
+def _response_kind(kind: str, group: str = "", version: str = "") -> JsonObject:
+    """Group and version are empty where they are the resource's own; clients fill them in."""
+    return {"group": group, "version": version, "kind": kind}

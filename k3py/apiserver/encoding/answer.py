@@ -1,0 +1,134 @@
+"""HTTP answers: headers that every answer has, compression, and documents in the negotiated media type."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Final
+
+import orjson
+from aiohttp import web
+from multidict import CIMultiDict
+
+from k3py.apiserver.encoding.negotiation import JSON, PROTOBUF, YAML, Negotiated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from k3py.api.status import ApiError
+    from k3py.apiserver.encoding.negotiation import Negotiator
+    from k3py.apiserver.exchange import Exchange
+    from k3py.jsontypes import JsonObject
+
+COMPRESS_FROM_BYTES: Final = 128 * 1024
+_LONGEST_WARNING: Final = 256
+_MOST_WARNING_BYTES: Final = 4096
+TEXT: Final = "text/plain; charset=utf-8"
+
+
+def make_headers(exchange: Exchange, content_type: str) -> CIMultiDict[str]:
+    """Return the headers of an answer."""
+    headers: CIMultiDict[str] = CIMultiDict(
+        (
+            ("Audit-Id", exchange.audit_id),
+            ("Cache-Control", "no-cache, private"),
+            ("Content-Type", content_type),
+        )
+    )
+    if exchange.warnings:
+        _add_warnings(headers, exchange.warnings)
+    return headers
+
+
+def answer_bytes(
+    exchange: Exchange, body: bytes, content_type: str = JSON, status: int = 200, *, compress: bool = True
+) -> web.Response:
+    """Return an answer with a body that is already encoded."""
+    headers = make_headers(exchange, content_type)
+    if compress and len(body) > COMPRESS_FROM_BYTES and _accepts_gzip(exchange):
+        body = _gzip(body)
+        headers["Content-Encoding"] = "gzip"
+        headers.add("Vary", "Accept-Encoding")
+    return web.Response(body=body, status=status, headers=headers)
+
+
+def answer_text(exchange: Exchange, text: str, status: int = 200) -> web.Response:
+    """Return a plain text answer that browsers will not take for something else."""
+    answer = answer_bytes(exchange, text.encode(), TEXT, status)
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
+
+
+def answer_not_found(exchange: Exchange) -> web.Response:
+    """Return what Go's mux answers for a path that nobody serves."""
+    return answer_text(exchange, "404 page not found\n", 404)
+
+
+def encode_document(document: JsonObject, form: Negotiated, *, pretty: bool) -> bytes:
+    """Encode a document in the negotiated media type."""
+    if form.media_type == JSON:
+        if pretty or form.parameters.get("pretty") == "1":
+            return orjson.dumps(document, option=orjson.OPT_INDENT_2)
+        return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+    if form.media_type == YAML:
+        from k3py.apiserver.encoding import yaml_codec  # noqa: PLC0415 - PyYAML is big and rarely needed
+
+        return yaml_codec.dump(document)
+    from k3py.apiserver.encoding import protobuf_codec  # noqa: PLC0415 - its field table is big
+
+    return protobuf_codec.encode(document)
+
+
+def answer_document(
+    exchange: Exchange,
+    document: JsonObject,
+    form: Negotiated,
+    status: int = 200,
+    *,
+    compress: bool = True,
+) -> web.Response:
+    """Return a document as an answer."""
+    body = encode_document(document, form, pretty=exchange.is_pretty)
+    return answer_bytes(exchange, body, form.media_type, status, compress=compress)
+
+
+def answer_error(exchange: Exchange, error: ApiError, negotiator: Negotiator) -> web.Response:
+    """Return the Status of an error, in a media type that the client accepts."""
+    form = negotiator.negotiate_status(exchange.accept)
+    if error.code == 406 and form.media_type != PROTOBUF:
+        form = Negotiated(JSON)
+    answer = answer_document(exchange, error.to_status(), form, error.code)
+    if error.retry_after_s is not None:
+        answer.headers["Retry-After"] = str(error.retry_after_s)
+    if error.code == 403:
+        answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
+
+
+def _add_warnings(headers: CIMultiDict[str], warnings: Sequence[str]) -> None:
+    """Add Warning headers, each text once. Source: k8s.io/apiserver/pkg/endpoints/filters/warning.go v0.35."""
+    total = sum(len(text) for text in warnings)
+    used = 0
+    for text in dict.fromkeys(warnings):
+        shown = text[:_LONGEST_WARNING] if total > _MOST_WARNING_BYTES else text
+        used += len(shown)
+        if used > _MOST_WARNING_BYTES:
+            return
+        headers.add("Warning", f'299 - "{_quote(shown)}"')
+
+
+def _quote(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text.replace("\\", "\\\\").replace('"', '\\"')
+    shown = "".join(one if one.isprintable() else " " for one in text)
+    return shown.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _accepts_gzip(exchange: Exchange) -> bool:
+    """Say whether gzip stands in Accept-Encoding by its bare name, as upstream wants it."""
+    accepted = exchange.request.headers.get("Accept-Encoding", "")
+    return "gzip" in accepted and any(one.strip() == "gzip" for one in accepted.split(","))
+
+
+def _gzip(body: bytes) -> bytes:
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    return packer.compress(body) + packer.flush()

@@ -1,0 +1,72 @@
+"""YAML 1.1 as sigs.k8s.io/yaml reads and writes it: through JSON, so that all keys are strings and the rest is JSON's types."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import yaml
+
+from k3py.api.status import bad_request
+
+if TYPE_CHECKING:
+    from k3py.jsontypes import JsonValue
+
+
+class _Loader(yaml.CSafeLoader):
+    """Reads times as the text that they are."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+class _Dumper(yaml.CSafeDumper):
+    """Never writes anchors."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def load(body: bytes) -> JsonValue:
+    """Return the first document. Raises ApiError 400."""
+    loader = _Loader(body)
+    try:
+        return _to_json(loader.get_data())
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise bad_request(f"error converting YAML to JSON: {error}") from error
+    finally:
+        loader.dispose()
+
+
+def dump(document: JsonValue) -> bytes:
+    """Return the document as YAML with sorted keys."""
+    text: str = yaml.dump(
+        document, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, width=1 << 20, sort_keys=True
+    )
+    return text.encode()
+
+
+def _to_json(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        return {_to_key(key): _to_json(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_json(one) for one in value]
+    if isinstance(value, set):
+        return {_to_key(one): None for one in value}
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    return value
+
+
+def _to_key(key: JsonValue) -> str:
+    if isinstance(key, bool):
+        return "true" if key else "false"
+    if key is None:
+        return "null"
+    return str(key)

@@ -1,0 +1,88 @@
+"""Who asks: client certificate and bearer token, through the Authenticator seam.
+
+Source: k8s.io/apiserver/pkg/endpoints/filters/authentication.go v0.35.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Final
+
+from k3py.api.status import unauthorized
+from k3py.api.user import ANONYMOUS
+from k3py.apiserver.connection import Connection
+from k3py.apiserver.interface import Credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiohttp import web
+
+    from k3py.api.user import User
+    from k3py.apiserver.interface import Authenticator
+
+_WEBSOCKET_TOKEN: Final = "base64url.bearer.authorization.k8s.io."
+_NO_HEADERS: Final[Mapping[str, str]] = {}
+
+
+class Authentication:
+    """Finds a request's user; certificates are fetched from TLS once a connection.
+
+    `anonymous`: requests without credentials go on as system:anonymous; else they are 401. Headers go to the authenticators
+    only with X-Remote-User among them (an authenticating proxy's).
+    """
+
+    def __init__(self, authenticator: Authenticator, *, anonymous: bool = True) -> None:
+        self._authenticator = authenticator
+        self._anonymous = anonymous
+
+    async def authenticate(self, request: web.BaseRequest) -> User:
+        """Return the user of `request`. Raises ApiError 401."""
+        headers = request.headers
+        authorization = headers.get("Authorization", "")
+        bearer = _find_bearer(authorization) if authorization else ""
+        if not bearer and "Sec-WebSocket-Protocol" in headers:
+            bearer = _find_websocket_bearer(headers["Sec-WebSocket-Protocol"])
+        certificate = _peer_certificate(request)
+        if not bearer and not certificate:
+            if not self._anonymous:
+                raise unauthorized()
+            return ANONYMOUS
+        user = await self._authenticator.authenticate(
+            Credentials(
+                bearer=bearer,
+                peer_certificate=certificate or None,
+                headers=headers if "X-Remote-User" in headers else _NO_HEADERS,
+                remote_address=request.remote or "",
+            )
+        )
+        if user is not None:
+            return user
+        if bearer or not self._anonymous:
+            raise unauthorized()
+        return ANONYMOUS
+
+
+def _peer_certificate(request: web.BaseRequest) -> bytes:
+    connection = request.protocol
+    return connection.peer_certificate if isinstance(connection, Connection) else b""
+
+
+def _find_bearer(authorization: str) -> str:
+    """Return the token; other schemes and an empty token count as no credentials, as upstream."""
+    scheme, _, token = authorization.strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _find_websocket_bearer(protocols: str) -> str:
+    """Return the token that browsers, which cannot set headers, hide in a WebSocket subprotocol."""
+    for protocol in protocols.split(","):
+        name = protocol.strip()
+        if name.startswith(_WEBSOCKET_TOKEN):
+            encoded = name.removeprefix(_WEBSOCKET_TOKEN)
+            try:
+                return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
+            except (binascii.Error, UnicodeDecodeError, ValueError) as error:
+                raise unauthorized() from error
+    return ""

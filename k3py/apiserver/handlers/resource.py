@@ -1,0 +1,244 @@
+"""Resource requests: find the kind, read the body, let the Dispatcher carry it out, write its result.
+
+Source: k8s.io/apiserver/pkg/endpoints/{installer.go,handlers/*.go} v0.35.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from k3py.api.status import ApiError, bad_request
+from k3py.apiserver.encoding import object_view
+from k3py.apiserver.encoding.answer import answer_bytes, answer_document, answer_not_found, encode_document
+from k3py.apiserver.encoding.decoding import (
+    decode_body,
+    decode_patch,
+    media_type_of,
+    read_body,
+)
+from k3py.apiserver.encoding.negotiation import JSON
+from k3py.apiserver.filters.authz import authorize_resource
+from k3py.apiserver.interface import ApiRequest, ListResult, ObjectResult, StreamResult
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from k3py.api.kind import Kind
+    from k3py.api.registry import KindRegistry
+    from k3py.api.resource import Resource
+    from k3py.apiserver.encoding.negotiation import Negotiated, Negotiator
+    from k3py.apiserver.exchange import Exchange
+    from k3py.apiserver.filters.request_info import RequestInfo
+    from k3py.apiserver.handlers.kubelet import KubeletProxy
+    from k3py.apiserver.handlers.watch import WatchStreams
+    from k3py.apiserver.interface import Authorizer, Dispatcher, Result
+    from k3py.jsontypes import JsonValue
+
+_COLLECTION_METHODS: Final = frozenset(("GET", "POST", "DELETE"))
+_OBJECT_METHODS: Final = frozenset(("GET", "PUT", "PATCH", "DELETE"))
+_COLLECTION_VERBS: Final = frozenset(("list", "watch", "create", "deletecollection"))
+_BODY_VERBS: Final = frozenset(("create", "update"))
+_DELETE_VERBS: Final = frozenset(("delete", "deletecollection"))
+_STREAMED: Final = frozenset(("exec", "attach", "portforward", "proxy", "log"))
+_FALSE: Final = ("", "0", "f", "F", "false", "False", "FALSE")
+
+
+class UnknownGroup(Exception):
+    """The path names an API group that nobody serves."""
+
+
+class ResourceHandler:
+    """Answers requests below /api/<version>/ and /apis/<group>/<version>/."""
+
+    def __init__(
+        self,
+        *,
+        dispatcher: Dispatcher,
+        kinds: KindRegistry,
+        authorizer: Authorizer,
+        negotiator: Negotiator,
+        watches: WatchStreams,
+        kubelets: KubeletProxy,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._kinds = kinds
+        self._authorizer = authorizer
+        self._negotiator = negotiator
+        self._watches = watches
+        self._kubelets = kubelets
+        self._resources: dict[Kind, Resource] = {}
+
+    async def handle(self, exchange: Exchange) -> web.StreamResponse:
+        """Answer one request. Raises ApiError."""
+        info = exchange.info
+        try:
+            kind = self._find_kind(info)
+            check_path(kind, info)
+        except UnknownGroup:
+            await authorize_resource(self._authorizer, info, exchange.user)
+            return answer_not_found(exchange)
+        except ApiError:
+            await authorize_resource(self._authorizer, info, exchange.user)
+            raise
+        form = self._negotiate(exchange, kind)
+        request = await self._read_request(exchange, kind)
+        request.warnings = exchange.warnings
+        result = await self._dispatcher.dispatch(request)
+        return await self._answer(exchange, result, form)
+
+    def _find_kind(self, info: RequestInfo) -> Kind:
+        kind = self._kinds.find(info.group, info.version, info.resource)
+        if kind is None:
+            if info.group and not self._kinds.has_group(info.group):
+                raise UnknownGroup
+            raise unknown_path()
+        return kind
+
+    def _negotiate(self, exchange: Exchange, kind: Kind) -> Negotiated:
+        info = exchange.info
+        if info.subresource in _STREAMED:
+            return self._negotiator.negotiate_status(exchange.accept)
+        shape = {"list": "list", "watch": "watch", "deletecollection": "list"}.get(info.verb, "object")
+        return self._negotiator.negotiate_object(exchange.accept, shape, protobuf=bool(kind.schema))
+
+    async def _read_request(self, exchange: Exchange, kind: Kind) -> ApiRequest:
+        info = exchange.info
+        headers = exchange.request.headers
+        resource = self._resources.get(kind)
+        if resource is None:
+            if len(self._resources) > 4 * len(list(self._kinds)):
+                self._resources.clear()  # kinds of deleted CustomResourceDefinitions
+            resource = self._resources[kind] = kind.resource
+        options = exchange.options
+        if info.legacy_watch and info.name:
+            selector = options.get("fieldSelector", "")
+            pinned = f"metadata.name={info.name}"
+            options = {**options, "fieldSelector": f"{selector},{pinned}" if selector else pinned}
+        if info.subresource == "proxy":
+            options = {**options, "path": info.rest}
+        request = ApiRequest(
+            verb=info.verb,
+            resource=resource,
+            user=exchange.user,
+            namespace=info.namespace if kind.namespaced else "",
+            name=info.name,
+            subresource=info.subresource,
+            options=options,
+            multi_options=exchange.multi_options,
+            user_agent=headers.get("User-Agent", ""),
+        )
+        if info.subresource not in _STREAMED:
+            await _read_document(exchange, request)
+        return request
+
+    async def _answer(self, exchange: Exchange, result: Result, form: Negotiated) -> web.StreamResponse:
+        if isinstance(result, ObjectResult):
+            return _answer_object(exchange, result, form)
+        if isinstance(result, ListResult):
+            if object_view.is_spliced(form, pretty=exchange.is_pretty):
+                return answer_bytes(exchange, object_view.splice_list(result.kind, result.page))
+            document = object_view.list_document(result.kind, result.page, form, exchange.options)
+            return answer_document(exchange, document, form)
+        if isinstance(result, StreamResult):
+            return await self._kubelets.answer(exchange, result)
+        return await self._watches.answer(exchange, result, form)
+
+
+async def _read_document(exchange: Exchange, request: ApiRequest) -> None:
+    """Fill in the request's body. Raises ApiError 400, 413, 415."""
+    verb = request.verb
+    content_type = exchange.request.headers.get("Content-Type", "")
+    if verb in _BODY_VERBS:
+        body = await read_body(exchange.request)
+        request.body = _as_object(decode_body(body, content_type))
+        if media_type_of(content_type) in ("", JSON):
+            request.raw_body = body
+    elif verb == "patch":
+        body = await read_body(exchange.request)
+        request.body, request.patch_type = decode_patch(body, content_type)
+        request.raw_body = body
+    elif verb in _DELETE_VERBS and exchange.request.can_read_body:
+        body = await read_body(exchange.request)
+        if body:
+            request.body = _as_object(decode_body(body, content_type))
+
+
+def _as_object(document: JsonValue) -> JsonValue:
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise bad_request(
+            f"the object provided is unrecognized: a JSON object is needed, not {document!r:.40}"
+        )
+    return document
+
+
+def _answer_object(exchange: Exchange, result: ObjectResult, form: Negotiated) -> web.Response:
+    view = result.view
+    if view is not None:
+        if object_view.is_spliced(form, pretty=exchange.is_pretty):
+            return answer_bytes(exchange, view.served + b"\n", JSON, result.status_code)
+        document = object_view.object_document(result.kind, view.parsed, form, exchange.options)
+    else:
+        document = object_view.object_document(result.kind, result.document or {}, form, exchange.options)
+    body = encode_document(document, form, pretty=exchange.is_pretty)
+    return answer_bytes(exchange, body, form.media_type, result.status_code)
+
+
+def check_path(kind: Kind, info: RequestInfo) -> None:
+    """Check that a path exists for `kind` and serves the method. Raises ApiError 404 or 405."""
+    method = info.method
+    if info.subresource:
+        subresource = kind.find_subresource(info.subresource)
+        if subresource is None or (info.rest and info.subresource != "proxy"):
+            raise unknown_path()
+        _check_scope(kind, info)
+        if info.subresource == "proxy":
+            return
+        if info.verb not in subresource.verbs or method in ("HEAD", "OPTIONS"):
+            raise method_not_allowed()
+        return
+    if info.name and not info.legacy_watch:
+        if not any(verb not in _COLLECTION_VERBS for verb in kind.verbs):
+            raise unknown_path()
+        _check_scope(kind, info)
+        if method not in _OBJECT_METHODS or info.verb not in kind.verbs:
+            raise method_not_allowed()
+        return
+    if kind.namespaced != bool(info.namespace):
+        if info.namespace and not _is_namespace(kind):
+            raise unknown_path()
+        if kind.namespaced and (method != "GET" or info.verb not in kind.verbs):
+            raise method_not_allowed()
+    if method not in _COLLECTION_METHODS or info.verb not in kind.verbs:
+        raise method_not_allowed()
+
+
+def _check_scope(kind: Kind, info: RequestInfo) -> None:
+    if kind.namespaced != bool(info.namespace) and not _is_namespace(kind):
+        raise unknown_path()
+
+
+def _is_namespace(kind: Kind) -> bool:
+    return kind.plural == "namespaces" and not kind.group
+
+
+def unknown_path() -> ApiError:
+    """404 of the router: no such resource, without details."""
+    return ApiError(404, "NotFound", "the server could not find the requested resource", details={})
+
+
+def method_not_allowed() -> ApiError:
+    """405 of the router, without details."""
+    return ApiError(
+        405, "MethodNotAllowed", "the server does not allow this method on the requested resource", details={}
+    )
+
+
+def is_watch_wanted(query: str) -> bool:
+    """Say whether the query parameter `watch` asks for a watch."""
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        if name == "watch":
+            return value not in _FALSE or "=" not in pair
+    return False

@@ -1,0 +1,78 @@
+"""The API server's own metrics; names and labels as upstream's stable ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from k3py.util.metrics import Counter, Gauge, Histogram
+
+if TYPE_CHECKING:
+    from k3py.apiserver.filters.request_info import RequestInfo
+    from k3py.util.metrics import Registry
+
+_SECONDS: Final = (
+    0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
+)  # fmt: skip
+_ADDRESS: Final = ("component", "dry_run", "group", "resource", "scope", "subresource", "verb", "version")
+_UPPER: Final = {
+    "get": "GET",
+    "list": "LIST",
+    "watch": "WATCH",
+    "create": "POST",
+    "update": "PUT",
+    "patch": "PATCH",
+    "delete": "DELETE",
+    "deletecollection": "DELETECOLLECTION",
+}
+
+
+class RequestMetrics:
+    """Counts requests and their durations, and those that are running."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._total = Counter("apiserver_request_total", "Requests by address and code.", ("code", *_ADDRESS))
+        self._seconds = Histogram(
+            "apiserver_request_duration_seconds",
+            "Latency of requests that are not long-running.",
+            _ADDRESS,
+            buckets=_SECONDS,
+        )
+        self.in_flight = Gauge(
+            "apiserver_current_inflight_requests", "Requests in flight.", ("request_kind",)
+        )
+        self.long_running = Gauge(
+            "apiserver_longrunning_requests",
+            "Long-running requests by address.",
+            ("component", "group", "resource", "scope", "subresource", "verb", "version"),
+        )
+        registry.add(self._total, self._seconds, self.in_flight, self.long_running)
+
+    def observe(self, info: RequestInfo, code: int, seconds: float, *, dry_run: str) -> None:
+        """Count one request; of unknown resources only known words become labels."""
+        verb = _UPPER.get(info.verb, "other") if info.is_resource else info.method
+        address = (
+            "apiserver",
+            dry_run,
+            info.group,
+            info.resource,
+            info.scope,
+            info.subresource,
+            verb,
+            info.version,
+        )
+        self._total.add(str(code), *address)
+        if not info.is_long_running:
+            self._seconds.observe(seconds, *address)
+
+    def count_long_running(self, info: RequestInfo, change: int) -> None:
+        """Note that a long-running request began (1) or ended (-1)."""
+        self.long_running.add(
+            "apiserver",
+            info.group,
+            info.resource,
+            info.scope,
+            info.subresource,
+            _UPPER.get(info.verb, "other"),
+            info.version,
+            amount=change,
+        )

@@ -1,0 +1,142 @@
+"""Logs and upgraded connections pass through to a kubelet."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp import web
+
+from tests.support.http_face import run_http_face
+
+LOG = "/api/v1/namespaces/default/pods/p/log"
+EXEC = "/api/v1/namespaces/default/pods/p/exec"
+
+
+class PlainConnector:
+    """Dials without TLS."""
+
+    async def connect(self, target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        url = urlsplit(target)
+        return await asyncio.open_connection(url.hostname, url.port)
+
+
+@asynccontextmanager
+async def run_kubelet(handle):
+    server = web.Server(handle, access_log=None)
+    listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    finally:
+        listener.close()
+        await server.shutdown(1)
+
+
+async def test_log_is_streamed_without_the_client_credential():
+    seen = {}
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        seen.update(request.headers, path=request.raw_path)
+        response = web.StreamResponse(headers={"Content-Type": "text/plain"})
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        await response.write(b"one\n")
+        await response.write(b"two\n")
+        return response
+
+    async with run_kubelet(handle) as url, run_http_face(kubelet_connector=PlainConnector()) as face:
+        face.dispatcher.target = f"{url}/containerLogs/default/p/c?follow=true"
+        async with face.session.get(LOG) as answer:
+            assert answer.headers["Content-Type"] == "text/plain"
+            assert await answer.text() == "one\ntwo\n"
+    assert seen["path"] == "/containerLogs/default/p/c?follow=true"
+    assert "Authorization" not in seen
+
+
+async def test_following_a_log_ends_when_the_client_goes():
+    ended = asyncio.Event()
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(b"x\n")
+                await asyncio.sleep(0.005)
+        except (ConnectionError, asyncio.CancelledError):
+            ended.set()
+            raise
+
+    async with run_kubelet(handle) as url, run_http_face(kubelet_connector=PlainConnector()) as face:
+        face.dispatcher.target = f"{url}/"
+        async with face.session.get(LOG) as answer:
+            assert await answer.content.readline() == b"x\n"
+            answer.close()
+        async with asyncio.timeout(5):
+            await ended.wait()
+
+
+async def test_websocket_is_tunnelled():
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        socket = web.WebSocketResponse(protocols=("v5.channel.k8s.io",))
+        await socket.prepare(request)
+        async for message in socket:
+            await socket.send_bytes(b"\x01" + message.data)
+            break
+        await socket.close()
+        return socket
+
+    async with run_kubelet(handle) as url, run_http_face(kubelet_connector=PlainConnector()) as face:
+        face.dispatcher.target = f"{url}/exec/default/p/c?command=sh"
+        async with face.session.ws_connect(EXEC, protocols=("v5.channel.k8s.io",)) as socket:
+            assert socket.protocol == "v5.channel.k8s.io"
+            await socket.send_bytes(b"hello")
+            assert (await socket.receive()).data == b"\x01hello"
+            assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+
+
+async def test_spdy_upgrade_is_tunnelled():
+    async def kubelet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"Upgrade: SPDY/3.1" in head
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n")
+        writer.write(b"<" + await reader.readexactly(5) + b">")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(kubelet, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, run_http_face(kubelet_connector=PlainConnector()) as face:
+        face.dispatcher.target = f"http://127.0.0.1:{port}/exec"
+        url = urlsplit(face.url)
+        reader, writer = await asyncio.open_connection(url.hostname, url.port)
+        writer.write(
+            f"POST {EXEC}?command=sh HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\nConnection: Upgrade\r\n"
+            f"Upgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: v4.channel.k8s.io\r\nContent-Length: 0\r\n\r\n".encode()
+        )
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+        writer.write(b"\x80\x03\x00\x01\xff")
+        assert await reader.read() == b"<\x80\x03\x00\x01\xff>"
+        writer.close()
+
+
+async def test_refused_upgrade_is_an_ordinary_answer():
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=400, text="no such container")
+
+    async with run_kubelet(handle) as url, run_http_face(kubelet_connector=PlainConnector()) as face:
+        face.dispatcher.target = f"{url}/exec"
+        headers = {"Connection": "Upgrade", "Upgrade": "SPDY/3.1"}
+        async with face.session.post(EXEC, headers=headers) as answer:
+            assert answer.status == 400
+            assert await answer.text() == "no such container"
+
+
+async def test_unreachable_kubelet_is_500():
+    async with run_http_face(kubelet_connector=PlainConnector()) as face:
+        face.dispatcher.target = "http://127.0.0.1:1/"
+        async with face.session.get(LOG) as answer:
+            assert answer.status == 500
+            assert "error dialing backend" in (await answer.json())["message"]
