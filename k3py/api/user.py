@@ -23,7 +23,7 @@ class User:
     name: str
     uid: str = ""
     groups: tuple[str, ...] = ()
-    extra: Mapping[str, tuple[str, ...]] = field(default=_EMPTY)
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _EMPTY)
 
 
 ANONYMOUS: Final = User(name="system:anonymous", groups=(UNAUTHENTICATED,))
