@@ -184,11 +184,14 @@ async def _tunnel(
     client_writer.write(head.raw)
     exchange.streaming = True
     request.protocol.set_parser(_ClientBytes(client_reader))  # type: ignore[arg-type]
-    async with TaskScope() as scope:
-        upstream = scope.spawn(_copy(client_reader, writer), name="tunnel to kubelet")
-        await _copy(reader, client_writer)
-        # The kubelet has ended: what the client still sends is for nobody.
-        upstream.cancel()
+    try:
+        async with TaskScope() as scope:
+            upstream = scope.spawn(_copy(client_reader, writer), name="tunnel to kubelet")
+            await _copy(reader, client_writer)
+            # The kubelet has ended: what the client still sends is for nobody.
+            upstream.cancel()
+    finally:
+        client_writer.close()
     return TakenOver()
 
 

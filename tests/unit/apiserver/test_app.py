@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import json
 
 import pytest
@@ -110,7 +111,7 @@ async def test_yaml_in_and_out(face):
 
 async def test_too_big_body_is_413(face):
     body = b'{"data":"' + b"x" * (3 * 1024 * 1024) + b'"}'
-    async with face.session.post(MAPS, data=body) as answer:
+    async with face.session.post(MAPS, data=io.BytesIO(body)) as answer:
         assert answer.status == 413
     async with face.session.get(MAPS) as answer:
         assert answer.status == 200
