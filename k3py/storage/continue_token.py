@@ -13,12 +13,10 @@ from typing import Final
 
 import orjson
 
+from k3py.storage.errors import BadContinueToken
+
 TOKEN_TTL_S: Final = 450.0
 INCONSISTENT: Final = -1
-
-
-class ContinueTokenError(ValueError):
-    """The text is no continue token of this API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +46,16 @@ def parse_continue_token(text: str) -> ContinueToken:
     """Return the token of its text.
 
     Raises:
-        ContinueTokenError: not one of ours.
+        BadContinueToken: not one of ours.
     """
     try:
         document = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        if document["v"] != "meta.k8s.io/v1":
-            raise ContinueTokenError("continue key is not valid: incorrect encoded version")
-        return ContinueToken(int(document["rv"]), str(document["start"]), float(document.get("t", 0)))
+        version = document["v"]
+        token = ContinueToken(int(document["rv"]), str(document["start"]), float(document.get("t", 0)))
     except (binascii.Error, ValueError, KeyError, TypeError) as error:
-        raise ContinueTokenError(f"continue key is not valid: {error}") from error
+        raise BadContinueToken(f"continue key is not valid: {error}") from error
+    if version != "meta.k8s.io/v1":
+        raise BadContinueToken(
+            f"continue key is not valid: server does not recognize this encoded version {version!r}"
+        )
+    return token

@@ -51,3 +51,7 @@ class StorageFull(StorageError):
 
 class TooManyWatchers(StorageError):
     """A watcher was ended because it fell behind; it must list again."""
+
+
+class BadContinueToken(StorageError):
+    """The continue token of a list is none of ours (400)."""

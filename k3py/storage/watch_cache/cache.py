@@ -11,16 +11,17 @@ from bisect import bisect_left, insort
 from typing import TYPE_CHECKING
 
 from k3py.storage.errors import RevisionExpired
+from k3py.storage.keys import make_local_key
 from k3py.storage.watch_cache.event import CacheEvent
-from k3py.storage.watch_cache.ring import EventRing
 from k3py.util import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from k3py.storage.cached_object import CachedObject
     from k3py.storage.codec import Codec
     from k3py.storage.revision_clock import RevisionClock
+    from k3py.storage.watch_cache.ring import EventRing
     from k3py.storage.watch_cache.selection import Selection
 
 
@@ -102,11 +103,12 @@ class WatchCache:
             if timer is not None:
                 timer.cancel()
 
-    def select(self, selection: Selection, *, start: str = "") -> Iterable[CachedObject]:
+    def select(self, selection: Selection, *, start: str = "") -> Sequence[CachedObject]:
         """Return the current objects that `selection` accepts, from the local key `start` on, in key order."""
-        if selection.name and selection.namespace:
-            view = self._views.get(f"{selection.namespace}/{selection.name}")
-            found = [view] if view is not None and f"{view.namespace}/{view.name}" >= start else []
+        if selection.name and (selection.namespace or not self.codec.kind.namespaced):
+            key = make_local_key(selection.namespace, selection.name)
+            view = self._views.get(key)
+            found = [view] if view is not None and key >= start else []
         else:
             low, high = self._bounds(selection.namespace, start)
             views = self._views
@@ -116,7 +118,7 @@ class WatchCache:
         accepts = selection.accepts
         return [view for view in found if accepts(view)]
 
-    def select_at(self, revision: int, selection: Selection, *, start: str = "") -> Iterable[CachedObject]:
+    def select_at(self, revision: int, selection: Selection, *, start: str = "") -> Sequence[CachedObject]:
         """Like `select`, of the state at a past `revision`.
 
         Raises:
@@ -124,7 +126,6 @@ class WatchCache:
         """
         if revision < self.ring.start_revision:
             raise RevisionExpired("the provided continue parameter is too old")
-        later = self.ring.slice(self.ring.position_after(revision), len(self))
         later = self.ring.slice(self.ring.position_after(revision), self.ring.end)
         if not later:
             return self.select(selection, start=start)
@@ -134,9 +135,11 @@ class WatchCache:
         low, high = self._bounds(selection.namespace, start)
         lower = f"{selection.namespace}/" if selection.namespace else ""
         found = {key: self._views[key] for key in self._keys[low:high] if key not in undone}
-        for key, view in undone.items():
-            if view is not None and key >= start and key.startswith(lower):
-                found[key] = view
+        found |= {
+            key: view
+            for key, view in undone.items()
+            if view is not None and key >= start and key.startswith(lower)
+        }
         return [found[key] for key in sorted(found) if selection.accepts(found[key])]
 
     def _bounds(self, namespace: str, start: str) -> tuple[int, int]:
@@ -153,9 +156,7 @@ class WatchCache:
         new: CachedObject | None,
         previous: CachedObject | None,
     ) -> None:
-        event = CacheEvent(
-            self.codec, revision=revision, local_key=local_key, new=new, previous=previous
-        )
+        event = CacheEvent(self.codec, revision=revision, local_key=local_key, new=new, previous=previous)
         self.ring.append(event, clock.monotonic_s())
 
 

@@ -1,0 +1,216 @@
+"""Opens object storage over a datastore: the hub runs, stores are opened when somebody asks for them."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from k3py.datastore.errors import DatastoreError
+from k3py.storage.codec import Codec, Identity
+from k3py.storage.errors import ObjectNotFound, StorageError, StorageUnavailable
+from k3py.storage.feed import DurableFeed, decode
+from k3py.storage.hub import Hub
+from k3py.storage.keys import end_of, make_prefix
+from k3py.storage.lease_pool import LeasePool
+from k3py.storage.parsed_pool import ParsedPool
+from k3py.storage.store import ObjectStore
+from k3py.storage.volatile import VolatileFeed, VolatileRevisions, VolatileStore
+from k3py.storage.watch_cache.cache import WatchCache
+from k3py.storage.watch_cache.ring import EventRing
+from k3py.util.supervise import TaskScope
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from k3py.api.kind import Kind
+    from k3py.datastore.interface import Backend, KeyValue
+    from k3py.jsontypes import JsonObject
+    from k3py.storage.codec import Transformer
+    from k3py.storage.interface import Storage, Store
+
+log = logging.getLogger(__name__)
+
+# Drivers of which one process at a time is the only writer: only there may heartbeats stay in memory.
+SINGLE_WRITER_DRIVERS: Final = ("memory", "sqlite")
+_PAGE: Final = 500
+
+
+class CachedStorage:
+    """All stores of a server; see `open_storage`."""
+
+    def __init__(self, backend: Backend, scope: TaskScope, transformer: Transformer, driver: str) -> None:
+        self._backend = backend
+        self._scope = scope
+        self._transformer = transformer
+        self._has_single_writer = driver in SINGLE_WRITER_DRIVERS
+        self._pool = ParsedPool()
+        self._stores: dict[str, asyncio.Future[ObjectStore]] = {}
+        self.hub = Hub(backend)
+
+    @property
+    def current_revision(self) -> int:
+        """The newest revision."""
+        return self._backend.current_revision
+
+    async def store_for(self, kind: Kind) -> Store:
+        """Return the store of a kind, its cache filled; served versions that share a storage prefix share a store."""
+        prefix = kind.storage.prefix
+        opening = self._stores.get(prefix)
+        if opening is None:
+            opening = asyncio.get_running_loop().create_future()
+            self._stores[prefix] = opening
+            _ = self._scope.spawn(self._open_into(opening, _stored_kind(kind)), name=f"open-store-{prefix}")
+        return await asyncio.shield(opening)
+
+    def drop(self, kind: Kind) -> None:
+        """Forget the store of a kind that is served no longer; its watchers end."""
+        self._stores.pop(kind.storage.prefix, None)
+        self.hub.unregister(
+            make_prefix(kind), ObjectNotFound(f"{kind.plural}.{kind.group} is not served any longer")
+        )
+
+    async def write_down(self) -> None:
+        """Write what so far is only in memory."""
+        for opening in self._stores.values():
+            if opening.done() and opening.exception() is None:
+                store = opening.result()
+                if isinstance(store, VolatileStore):
+                    await store.write_down()
+
+    async def _open_into(self, opening: asyncio.Future[ObjectStore], kind: Kind) -> None:
+        try:
+            store = await self._open(kind)
+        except (StorageError, DatastoreError) as error:
+            self._stores.pop(kind.storage.prefix, None)
+            self.hub.unregister(make_prefix(kind), error)
+            failure = error if isinstance(error, StorageError) else StorageUnavailable(str(error))
+            if not opening.done():
+                opening.set_exception(failure)
+                opening.exception()  # marks it as seen: whoever waited may be gone
+        except asyncio.CancelledError:
+            opening.cancel()
+            raise
+        else:
+            if not opening.done():
+                opening.set_result(store)
+
+    async def _open(self, kind: Kind) -> ObjectStore:
+        prefix = make_prefix(kind)
+        codec = Codec(kind, self._pool, self._transformer)
+        if kind.storage.durability == "volatile" and self._has_single_writer:
+            return await self._open_volatile(kind, prefix, codec)
+        feed = DurableFeed(prefix, codec)
+        self.hub.register(prefix, feed)
+        kvs, revision = await self._read(prefix)
+        views = {}
+        for kv in kvs:
+            view = decode(codec, kv, kv.mod_revision)
+            if view is not None:
+                views[kv.key[len(prefix) :].decode()] = view
+        await self.hub.revisions.wait_for(revision)
+        cache = WatchCache(codec, self.hub.revisions, EventRing(revision), views)
+        feed.attach(cache, revision)
+        leases = LeasePool(self._backend, kind.storage.ttl_s) if kind.storage.ttl_s else None
+        return ObjectStore(self._backend, self.hub, prefix, codec, cache, leases=leases)
+
+    async def _open_volatile(self, kind: Kind, prefix: bytes, codec: Codec) -> ObjectStore:
+        revisions = await VolatileRevisions.open(self._backend, kind.storage.prefix)
+        feed = VolatileFeed(prefix, codec, revisions)
+        self.hub.register(prefix, feed)
+        kvs, filled_at = await self._read(prefix)
+        views = {}
+        for kv in kvs:
+            revision = revisions.take()
+            view = decode(codec, kv, revision)
+            if view is not None:
+                local_key = kv.key[len(prefix) :].decode()
+                views[local_key] = view
+                feed.stored[local_key] = kv.mod_revision
+                revisions.clock.advance(revision)
+        await self.hub.revisions.wait_for(filled_at)
+        cache = WatchCache(codec, revisions.clock, EventRing(revisions.clock.revision), views)
+        feed.attach(cache, filled_at)
+        return VolatileStore(self._backend, self.hub, prefix, codec, cache, feed=feed, revisions=revisions)
+
+    async def _read(self, prefix: bytes) -> tuple[list[KeyValue], int]:
+        """Read all keys below `prefix` at one revision, page by page."""
+        kvs: list[KeyValue] = []
+        start, end, revision = prefix, end_of(prefix), 0
+        while True:
+            result = await self._backend.range(start, end, limit=_PAGE, revision=revision)
+            kvs += result.kvs
+            revision = revision or result.revision
+            if not result.more:
+                return kvs, revision
+            start = kvs[-1].key + b"\0"
+
+
+def open_storage(
+    backend: Backend, *, transformer: Transformer | None = None
+) -> AbstractAsyncContextManager[CachedStorage]:
+    """Open object storage over `backend`; leaving the context ends all watches and writes heartbeats down.
+
+    Args:
+        backend: open, and kept open by the caller until this is closed.
+        transformer: encryption at rest, None = none.
+
+    Raises:
+        StorageUnavailable: while it is open, out of the `async with`: the datastore went away.
+    """
+    return _open_storage(backend, transformer or Identity())
+
+
+@asynccontextmanager
+async def _open_storage(backend: Backend, transformer: Transformer) -> AsyncIterator[CachedStorage]:
+    status = await backend.status()
+    async with TaskScope() as scope:
+        storage = CachedStorage(backend, scope, transformer, status.driver)
+        running = asyncio.Event()
+        _ = scope.spawn(storage.hub.run(running.set), name="storage-hub")
+        await running.wait()
+        try:
+            yield storage
+            await storage.write_down()
+        finally:
+            scope.cancel()
+
+
+def _stored_kind(kind: Kind) -> Kind:
+    """Return the record of the version in which objects of `kind` are stored."""
+    if not kind.storage_version or kind.storage_version == kind.api_version:
+        return kind
+    from k3py.api import kinds  # noqa: PLC0415 - needed only when another version is asked for first
+
+    known: tuple[Kind, ...] = getattr(kinds, "ALL", ())
+    for one in known:
+        if one.storage.prefix == kind.storage.prefix and one.api_version == kind.storage_version:
+            return one
+    group, _, version = kind.storage_version.rpartition("/")
+    fields = kind.selectable_fields
+    if kind.from_storage is not None:
+        fields = {name: _of_served(kind.from_storage, getter) for name, getter in fields.items()}
+    return dataclasses.replace(
+        kind,
+        group=group,
+        version=version,
+        storage_version="",
+        to_storage=None,
+        from_storage=None,
+        selectable_fields=fields,
+    )
+
+
+def _of_served(
+    from_storage: Callable[[JsonObject], JsonObject], getter: Callable[[JsonObject], str]
+) -> Callable[[JsonObject], str]:
+    return lambda obj: getter(from_storage(obj))
+
+
+if TYPE_CHECKING:
+
+    def _check(one: CachedStorage) -> Storage:
+        return one
