@@ -76,7 +76,7 @@ class EventRing:
 
     def _trim(self, now_s: float) -> None:
         excess = len(self._events) - self._max_events
-        drop = excess + _TRIM_SLACK if excess > 0 else 0
+        drop = excess if excess > _TRIM_SLACK else 0  # in gulps: moving the list costs
         while len(self._marks) > 1 and now_s - self._marks[1][0] > self._max_age_s:
             self._marks.popleft()
             drop = max(drop, self._marks[0][1] - self._first)
