@@ -1,0 +1,65 @@
+"""Finds the command, runs it and turns expected failures into one line and an exit code (C-01 to C-13)."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from k3py.cli.command import Command
+from k3py.errors import ConfigError, K3pyError
+from k3py.version import GIT_VERSION, VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS: Final[tuple[Command, ...]] = (
+    Command("server", "k3py.cli.server", "run a Kubernetes server and node"),
+    Command("kubectl", "k3py.cli.kubectl", "run kubectl with the administrator's kubeconfig"),
+    Command("ctr", "k3py.cli.ctr", "run containerd's client on k3py's containerd"),
+)
+_MULTICALL: Final = frozenset(("kubectl", "ctr"))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run `argv` (program name first) and return the exit code: 0, 1 for failure, 2 for usage.
+
+    Called under the name of a tool (a link `kubectl` to `k3py`), it acts as that tool (C-13).
+    """
+    program, arguments = Path(argv[0]).name, list(argv[1:])
+    if program in _MULTICALL:
+        arguments.insert(0, program)
+    try:
+        return _dispatch(arguments)
+    except K3pyError as error:
+        print(f"k3py: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    if not arguments or arguments[0] in ("help", "--help", "-h"):
+        print(_usage())
+        return 0
+    if arguments[0] in ("--version", "-v", "version"):
+        print(f"k3py version v{VERSION} (Kubernetes {GIT_VERSION})\nPython {platform.python_version()}")
+        return 0
+    command = next((one for one in COMMANDS if one.name == arguments[0]), None)
+    if command is None:
+        names = ", ".join(one.name for one in COMMANDS)
+        raise ConfigError(f"unknown command {arguments[0]!r}; one of: {names} (see `k3py --help`)")
+    return command.load()(arguments[1:])
+
+
+def _usage() -> str:
+    lines = [
+        "k3py: Kubernetes in one process, for machines where nobody is near",
+        "",
+        "usage: k3py COMMAND [flags]",
+        "",
+    ]
+    lines += [f"  {one.name:<10} {one.help}" for one in COMMANDS]
+    lines += ["", "`k3py COMMAND --help` shows the flags of a command; `k3py --version` the version."]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Controllers of identity: service accounts, root certificates."""

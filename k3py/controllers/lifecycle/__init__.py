@@ -1,0 +1,1 @@
+"""Controllers that end the life of objects: namespaces, garbage collection."""

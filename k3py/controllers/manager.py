@@ -1,0 +1,79 @@
+"""The table of controllers, and what makes components of them.
+
+Each controller acts as a service account of its own in kube-system, with the rights that the bootstrap policy gives it, as upstream's
+`--use-service-account-credentials` does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from k3py.controllers.base import ControllerLoop
+from k3py.controllers.interface import ControllerContext
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from k3py.api.registry import KindRegistry
+    from k3py.client.interface import Client, InformerFactory
+    from k3py.controllers.interface import Controller, Recorder
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """account: ServiceAccount in kube-system that the controller acts as; module: where `build(context)` is."""
+
+    account: str
+    module: str
+
+
+CONTROLLERS: Final[tuple[Entry, ...]] = (
+    Entry("service-account-controller", "k3py.controllers.identity.service_account"),
+    Entry("root-ca-cert-publisher", "k3py.controllers.identity.root_ca"),
+    Entry("namespace-controller", "k3py.controllers.lifecycle.namespace"),
+    Entry("generic-garbage-collector", "k3py.controllers.lifecycle.garbage_collector.controller"),
+    Entry("pod-garbage-collector", "k3py.controllers.lifecycle.pod_garbage"),
+    Entry("node-controller", "k3py.controllers.nodes.ipam"),
+    Entry("node-controller", "k3py.controllers.nodes.lifecycle"),
+    Entry("replicaset-controller", "k3py.controllers.workloads.replica_set"),
+    Entry("deployment-controller", "k3py.controllers.workloads.deployment.controller"),
+    Entry("endpointslice-controller", "k3py.controllers.networking.endpoint_slice"),
+)
+
+
+class _Module(Protocol):
+    def build(self, context: ControllerContext) -> Controller: ...
+
+
+def build_controllers(
+    *,
+    client_for: Callable[[str], Client],
+    recorder_for: Callable[[str], Recorder],
+    informers: InformerFactory,
+    kinds: KindRegistry,
+    root_ca: str,
+    cluster_cidr: str,
+    disabled: Collection[str] = (),
+) -> list[ControllerLoop]:
+    """Make every controller of the table as a component.
+
+    client_for(account) and recorder_for(component) give clients and recorders for a service account and an event source.
+    disabled: modules' last names that shall not run.
+    """
+    loops = []
+    for entry in CONTROLLERS:
+        if entry.module.rpartition(".")[2] in disabled:
+            continue
+        module = cast("_Module", importlib.import_module(entry.module))
+        context = ControllerContext(
+            client=client_for(entry.account),
+            informers=informers,
+            recorder=recorder_for(entry.account),
+            kinds=kinds,
+            root_ca=root_ca,
+            cluster_cidr=cluster_cidr,
+        )
+        loops.append(ControllerLoop(module.build(context)))
+    return loops

@@ -1,0 +1,1 @@
+"""Controllers of nodes: life cycle, pod ranges."""
