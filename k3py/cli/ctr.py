@@ -6,6 +6,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Final
 
+from k3py.cli.execute import execute
 from k3py.errors import K3pyError
 
 if TYPE_CHECKING:
@@ -24,5 +25,4 @@ def run(arguments: Sequence[str]) -> int:
     if program is None:
         raise K3pyError("ctr is not on the PATH: install the package containerd")
     environment = {"CONTAINERD_ADDRESS": SOCKET, "CONTAINERD_NAMESPACE": "k8s.io", **os.environ}
-    os.execve(program, ["ctr", *arguments], environment)  # noqa: S606 - no shell is involved
-    return 0
+    return execute(program, ["ctr", *arguments], environment)

@@ -28,7 +28,7 @@ class ControllerLoop:
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
-        self._queue: WorkQueue | None = None
+        self._queue: WorkQueue[str] | None = None
         for watch in controller.watches:
             watch.informer.add_handler(self._handler_for(watch))
 
@@ -49,7 +49,7 @@ class ControllerLoop:
         """Work until cancelled."""
         for watch in self._controller.watches:
             await watch.informer.wait_synced()
-        queue = self._queue = WorkQueue()
+        queue = self._queue = WorkQueue[str](self.name)
         try:
             for watch in self._controller.watches:
                 for obj in watch.informer.lister.list():
@@ -57,12 +57,12 @@ class ControllerLoop:
                         queue.add(key)
             async with TaskScope() as scope:
                 for number in range(self._controller.workers):
-                    scope.spawn(self._work(queue), name=f"{self.name}-{number}")
+                    _ = scope.spawn(self._work(queue), name=f"{self.name}-{number}")
                 started()
         finally:
             self._queue = None
 
-    async def _work(self, queue: WorkQueue) -> None:
+    async def _work(self, queue: WorkQueue[str]) -> None:
         while True:
             key = await queue.get()
             try:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Recorder(Protocol):
     """Writes Events about objects; never blocks and never fails its caller."""
 
-    def event(self, obj: JsonObject, kind: str, reason: str, message: str, *, action: str = "") -> None:
-        """Record an event of `kind` "Normal" or "Warning" with upstream's `reason`."""
+    def event(self, obj: JsonObject, event_type: str, reason: str, message: str, *, action: str = "") -> None:
+        """Record an event of type "Normal" or "Warning" with upstream's `reason`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,9 +108,7 @@ async def claim(
         if adopted is not None:
             owned.append(adopted)
     for one in claims.release:
-        await _patch_references(
-            client, resource, one, {"$patch": "delete", "uid": owner["metadata"]["uid"]}
-        )
+        await _patch_references(client, resource, one, {"$patch": "delete", "uid": owner["metadata"]["uid"]})
     return owned
 
 
@@ -120,9 +118,7 @@ async def _patch_references(
     metadata = obj["metadata"]
     patch = {"metadata": {"uid": metadata["uid"], "ownerReferences": [reference]}}
     try:
-        return await client.patch(
-            resource, metadata["name"], patch, namespace=metadata.get("namespace", "")
-        )
+        return await client.patch(resource, metadata["name"], patch, namespace=metadata.get("namespace", ""))
     except ApiError as error:
         if error.code in (404, 409, 422):  # gone, or another object of that name: nothing left to claim
             return None

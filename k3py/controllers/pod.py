@@ -56,4 +56,5 @@ def available_in_s(pod: JsonObject, min_ready_s: int, now: datetime) -> float | 
     since = condition.get("lastTransitionTime")
     if not since:
         return float(min_ready_s)
-    return max(0.0, min_ready_s - (now - parse_timestamp(since)).total_seconds())
+    left_s: float = min_ready_s - (now - parse_timestamp(since)).total_seconds()
+    return max(0.0, left_s)

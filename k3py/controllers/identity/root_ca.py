@@ -70,7 +70,7 @@ class RootCaPublisher:
                 raise
 
 
-def _names_of(old: JsonObject | None, new: JsonObject | None) -> Iterable[str]:
+def _names_of(_old: JsonObject | None, new: JsonObject | None) -> Iterable[str]:
     return (new["metadata"]["name"],) if new is not None else ()
 
 

@@ -53,7 +53,7 @@ class ServiceAccountController:
         return None
 
 
-def _names_of(old: JsonObject | None, new: JsonObject | None) -> Iterable[str]:
+def _names_of(_old: JsonObject | None, new: JsonObject | None) -> Iterable[str]:
     return (new["metadata"]["name"],) if new is not None else ()
 
 

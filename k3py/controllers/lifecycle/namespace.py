@@ -38,10 +38,19 @@ class Remains:
 
 def plan_conditions(old: Sequence[JsonObject], remains: Remains, stamp: str) -> list[JsonObject]:
     """Return the deletion conditions of a namespace, keeping transition times of those that stay."""
-    left = ", ".join(f"{name} has {count} resource instances" for name, count in sorted(remains.counts.items()))
-    held = ", ".join(f"{name} in {count} resource instances" for name, count in sorted(remains.finalizers.items()))
+    left = ", ".join(
+        f"{name} has {count} resource instances" for name, count in sorted(remains.counts.items())
+    )
+    held = ", ".join(
+        f"{name} in {count} resource instances" for name, count in sorted(remains.finalizers.items())
+    )
     wanted = [
-        ("NamespaceDeletionDiscoveryFailure", "False", "ResourcesDiscovered", "All resources successfully discovered"),
+        (
+            "NamespaceDeletionDiscoveryFailure",
+            "False",
+            "ResourcesDiscovered",
+            "All resources successfully discovered",
+        ),
         (
             "NamespaceDeletionGroupVersionParsingFailure",
             "False",
@@ -66,18 +75,26 @@ def plan_conditions(old: Sequence[JsonObject], remains: Remains, stamp: str) -> 
             "NamespaceFinalizersRemaining",
             "True" if held else "False",
             "SomeFinalizersRemain" if held else "ContentHasNoFinalizers",
-            f"Some content in the namespace has finalizers remaining: {held}" if held else "All content-preserving finalizers finished",
+            f"Some content in the namespace has finalizers remaining: {held}"
+            if held
+            else "All content-preserving finalizers finished",
         ),
     ]
     by_type = {one["type"]: one for one in old}
     for kind, value, reason, message in wanted:
         known = by_type.get(kind)
-        if known is not None and (known["status"], known["reason"], known["message"]) == (value, reason, message):
+        if known is not None and (known["status"], known["reason"], known["message"]) == (
+            value,
+            reason,
+            message,
+        ):
             continue
         by_type[kind] = {
             "type": kind,
             "status": value,
-            "lastTransitionTime": known["lastTransitionTime"] if known and known["status"] == value else stamp,
+            "lastTransitionTime": known["lastTransitionTime"]
+            if known and known["status"] == value
+            else stamp,
             "reason": reason,
             "message": message,
         }
@@ -99,7 +116,7 @@ class NamespaceController:
         self.watches = (Watch(namespaces, self._keys_of_namespace), Watch(pods, self._keys_of_pod))
 
     @staticmethod
-    def _keys_of_namespace(old: JsonObject | None, new: JsonObject | None) -> Iterable[str]:
+    def _keys_of_namespace(_old: JsonObject | None, new: JsonObject | None) -> Iterable[str]:
         deleting = new is not None and "deletionTimestamp" in new["metadata"]
         return (new["metadata"]["name"],) if deleting and new is not None else ()
 
@@ -159,9 +176,7 @@ class NamespaceController:
 
     async def _delete_one(self, resource: Resource, namespace: str, name: str) -> None:
         try:
-            await self._client.delete(
-                resource, name, namespace=namespace, propagation_policy="Background"
-            )
+            await self._client.delete(resource, name, namespace=namespace, propagation_policy="Background")
         except ApiError as error:
             if error.code != 404:
                 raise

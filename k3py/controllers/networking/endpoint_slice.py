@@ -92,17 +92,11 @@ def _describe(service: JsonObject, pods: Sequence[JsonObject], nodes: Lister) ->
     return result
 
 
-def _endpoint_of(
-    service: JsonObject, pod: JsonObject, family: str, nodes: Lister
-) -> JsonObject | None:
+def _endpoint_of(service: JsonObject, pod: JsonObject, family: str, nodes: Lister) -> JsonObject | None:
     status = pod.get("status") or {}
     if is_finished(pod):
         return None
-    addresses = [
-        one["ip"]
-        for one in status.get("podIPs") or ()
-        if (":" in one["ip"]) is (family == "IPv6")
-    ]
+    addresses = [one["ip"] for one in status.get("podIPs") or () if (":" in one["ip"]) is (family == "IPv6")]
     if not addresses:
         return None
     publish = bool(service["spec"].get("publishNotReadyAddresses"))
@@ -114,7 +108,11 @@ def _endpoint_of(
     serving = publish or is_ready(pod)
     endpoint: JsonObject = {
         "addresses": addresses[:1],
-        "conditions": {"ready": publish or (serving and not terminating), "serving": serving, "terminating": terminating},
+        "conditions": {
+            "ready": publish or (serving and not terminating),
+            "serving": serving,
+            "terminating": terminating,
+        },
         "targetRef": {
             "kind": "Pod",
             "namespace": pod["metadata"]["namespace"],
@@ -214,7 +212,7 @@ class EndpointSliceController:
         )
 
     def _keys_of_pod(self, old: JsonObject | None, new: JsonObject | None) -> Iterable[str]:
-        keys = set()
+        keys: set[str] = set()
         for pod in (old, new):
             if pod is not None:
                 keys.update(self._services_of(pod))
@@ -246,7 +244,9 @@ class EndpointSliceController:
         if not selector or service["spec"].get("type") == "ExternalName":
             return None
         matching = selector_from_map(selector)
-        pods = [one for one in self._pods.list(namespace) if matching.matches(one["metadata"].get("labels") or {})]
+        pods = [
+            one for one in self._pods.list(namespace) if matching.matches(one["metadata"].get("labels") or {})
+        ]
         existing = [
             one
             for one in self._slices.by_index(SERVICE_LABEL, key)

@@ -40,7 +40,9 @@ class NodeIpamController:
         self._cidr, self._mask_bits = context.cluster_cidr, context.node_mask_bits
         nodes = context.informers.informer(NODES)
         self._nodes = nodes.lister
-        self._given: dict[str, str] = {}  # by node name: ranges written a moment ago, that the lister may not show yet
+        self._given: dict[
+            str, str
+        ] = {}  # by node name: ranges written a moment ago, that the lister may not show yet
         self.watches = (Watch(nodes, self._keys_of),)
 
     def _keys_of(self, old: JsonObject | None, new: JsonObject | None) -> Iterable[str]:
@@ -54,9 +56,7 @@ class NodeIpamController:
         node = self._nodes.find("", key)
         if node is None or not self._cidr or (node.get("spec") or {}).get("podCIDR"):
             return None
-        taken = [
-            cidr for one in self._nodes.list() for cidr in (one.get("spec") or {}).get("podCIDRs") or ()
-        ]
+        taken = [cidr for one in self._nodes.list() for cidr in (one.get("spec") or {}).get("podCIDRs") or ()]
         given = plan_range(self._cidr, self._mask_bits, [*taken, *self._given.values()])
         if given is None:
             self._recorder.event(

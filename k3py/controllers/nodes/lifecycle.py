@@ -116,7 +116,10 @@ class NodeLifecycleController:
         name = new["metadata"]["name"]
         self._heard_s.setdefault(name, clock.monotonic_s() + STARTUP_GRACE_S - GRACE_S)
         beats = [
-            {one["type"]: one.get("lastHeartbeatTime") for one in (obj.get("status") or {}).get("conditions") or ()}
+            {
+                one["type"]: one.get("lastHeartbeatTime")
+                for one in (obj.get("status") or {}).get("conditions") or ()
+            }
             for obj in (old, new)
             if obj is not None
         ]

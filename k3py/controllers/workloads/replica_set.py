@@ -288,9 +288,7 @@ class ReplicaSetController:
         )
         return None
 
-    async def _delete(
-        self, key: str, replica_set: JsonObject, pods: Sequence[JsonObject]
-    ) -> ApiError | None:
+    async def _delete(self, key: str, replica_set: JsonObject, pods: Sequence[JsonObject]) -> ApiError | None:
         self._expectations.expect_deletions(key, [pod["metadata"]["uid"] for pod in pods])
         failure: ApiError | None = None
         for pod in pods:

@@ -10,9 +10,9 @@ from k3py.server.data_dir import hold_data_dir
 
 def test_a_second_server_is_told_who_holds_it(tmp_path):
     folder = tmp_path / "d"
-    with hold_data_dir(folder):
-        with pytest.raises(K3pyError, match=rf"--data-dir.*process {os.getpid()}"), hold_data_dir(folder):
-            pass
+    refused = pytest.raises(K3pyError, match=rf"--data-dir.*process {os.getpid()}")
+    with hold_data_dir(folder), refused, hold_data_dir(folder):
+        raise AssertionError("held twice")
     with hold_data_dir(folder):
         assert (folder / "k3py.lock").exists()
 

@@ -40,7 +40,9 @@ class Verdict:
     delete: str = ""
 
 
-def plan_verdict(node: Node, *, absent: Sequence[Owner], waiting: Sequence[Owner], has_dependents: bool) -> Verdict:
+def plan_verdict(
+    node: Node, *, absent: Sequence[Owner], waiting: Sequence[Owner], has_dependents: bool
+) -> Verdict:
     """Judge an object by its owners: those that are gone, those that wait for it in a foreground deletion, the rest are solid."""
     solid = len(node.owners) - len(absent) - len(waiting)
     if not node.owners or (not absent and not waiting):

@@ -132,7 +132,9 @@ class DeploymentController:
         if paused == marked:
             return deployment
         reason, message = (
-            ("DeploymentPaused", "Deployment is paused") if paused else ("DeploymentResumed", "Deployment is resumed")
+            ("DeploymentPaused", "Deployment is paused")
+            if paused
+            else ("DeploymentResumed", "Deployment is resumed")
         )
         status = set_progressing(
             deployment.get("status") or {}, value="Unknown", reason=reason, message=message, now=clock.now()
@@ -158,7 +160,11 @@ class DeploymentController:
         if len(active) <= 1:
             target = active[0] if active else (new or (sets[-1] if sets else None))
             changes = [(target, wanted)] if target is not None and rolling.size_of(target) != wanted else []
-        elif new is not None and (new.get("status") or {}).get("availableReplicas", 0) >= wanted and rolling.size_of(new) == wanted:
+        elif (
+            new is not None
+            and (new.get("status") or {}).get("availableReplicas", 0) >= wanted
+            and rolling.size_of(new) == wanted
+        ):
             changes = [(one, 0) for one in active if one["metadata"]["uid"] != new["metadata"]["uid"]]
         elif (deployment["spec"].get("strategy") or {}).get("type") != "Recreate":
             changes = rolling.plan_proportional(deployment, sets)
@@ -255,9 +261,7 @@ class DeploymentController:
                 if ours and rev.is_new(deployment, live):
                     return live, deployment
                 status = {**(deployment.get("status") or {}), "collisionCount": collisions + 1}
-                await self._client.update(
-                    DEPLOYMENTS, {**deployment, "status": status}, subresource="status"
-                )
+                await self._client.update(DEPLOYMENTS, {**deployment, "status": status}, subresource="status")
                 raise
             self._recorder.event(
                 deployment,
@@ -280,9 +284,7 @@ class DeploymentController:
         return made, {**deployment, "status": status}
 
     @staticmethod
-    def _describe_new(
-        deployment: JsonObject, annotations: dict[str, str], collisions: int
-    ) -> JsonObject:
+    def _describe_new(deployment: JsonObject, annotations: dict[str, str], collisions: int) -> JsonObject:
         template = deep_copy(deployment["spec"]["template"])
         digest = rev.hash_template(template, collisions)
         labels = {**((template.get("metadata") or {}).get("labels") or {}), rev.HASH_LABEL: digest}

@@ -32,7 +32,7 @@ def resolve_bounds(deployment: JsonObject) -> tuple[int, int]:
 
 def _scaled(value: JsonValue, total: int, *, up: bool) -> int:
     if isinstance(value, int):
-        return value
+        return int(value)
     share = int(str(value).removesuffix("%")) * total / 100
     return math.ceil(share) if up else math.floor(share)
 
@@ -48,9 +48,9 @@ def _available(replica_set: JsonObject) -> int:
 
 def plan_new_size(deployment: JsonObject, new: JsonObject | None, sets: Sequence[JsonObject]) -> int:
     """Return the size of the new ReplicaSet (None: to be made), as far as the surge allows now."""
-    wanted = deployment["spec"].get("replicas", 1)
+    wanted = int(deployment["spec"].get("replicas", 1))
     if (deployment["spec"].get("strategy") or {}).get("type") == "Recreate":
-        return int(wanted)
+        return wanted
     surge, _ = resolve_bounds(deployment)
     current = size_of(new) if new is not None else 0
     room = wanted + surge - sum(size_of(one) for one in sets)
@@ -83,12 +83,14 @@ def plan_old_sizes(
         taken = max(0, min(spare, sizes[one["metadata"]["uid"]]))
         sizes[one["metadata"]["uid"]] -= taken
         spare -= taken
-    return [(one, sizes[one["metadata"]["uid"]]) for one in in_order if sizes[one["metadata"]["uid"]] != size_of(one)]
+    return [
+        (one, sizes[one["metadata"]["uid"]])
+        for one in in_order
+        if sizes[one["metadata"]["uid"]] != size_of(one)
+    ]
 
 
-def plan_proportional(
-    deployment: JsonObject, sets: Sequence[JsonObject]
-) -> list[tuple[JsonObject, int]]:
+def plan_proportional(deployment: JsonObject, sets: Sequence[JsonObject]) -> list[tuple[JsonObject, int]]:
     """Return new sizes when the Deployment was scaled amid a rollout: every active set grows or shrinks by its share."""
     wanted = deployment["spec"].get("replicas", 1)
     surge, _ = resolve_bounds(deployment)

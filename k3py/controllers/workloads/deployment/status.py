@@ -74,7 +74,7 @@ def _count(deployment: JsonObject, sets: Sequence[JsonObject], new: JsonObject |
 def is_complete(deployment: JsonObject, status: JsonObject) -> bool:
     """Say whether the rollout is over: all replicas updated and available, no old ones left."""
     wanted = deployment["spec"].get("replicas", 1)
-    return (
+    return bool(
         status.get("updatedReplicas", 0) == wanted
         and status.get("replicas", 0) == wanted
         and status.get("availableReplicas", 0) == wanted
@@ -97,11 +97,20 @@ def _progress(
     subject = _subject(deployment, new)
     old = deployment.get("status") or {}
     if is_complete(deployment, status):
-        _set(conditions, "Progressing", "True", "NewReplicaSetAvailable", f"{subject} has successfully progressed.", stamp)
+        _set(
+            conditions,
+            "Progressing",
+            "True",
+            "NewReplicaSetAvailable",
+            f"{subject} has successfully progressed.",
+            stamp,
+        )
         return None
-    if status.get("replicas", 0) == status.get("updatedReplicas", 0) and done and old.get(
-        "observedGeneration", 0
-    ) == status["observedGeneration"]:
+    if (
+        status.get("replicas", 0) == status.get("updatedReplicas", 0)
+        and done
+        and old.get("observedGeneration", 0) == status["observedGeneration"]
+    ):
         return None  # a finished rollout that lost pods is not judged by the deadline again
     if _has_progressed(old, status):
         moved = {
@@ -123,7 +132,14 @@ def _progress(
     if current["reason"] == "ProgressDeadlineExceeded":
         return None
     if waited_s >= deadline_s:
-        _set(conditions, "Progressing", "False", "ProgressDeadlineExceeded", f"{subject} has timed out progressing.", stamp)
+        _set(
+            conditions,
+            "Progressing",
+            "False",
+            "ProgressDeadlineExceeded",
+            f"{subject} has timed out progressing.",
+            stamp,
+        )
         return None
     return float(deadline_s - waited_s) + 1
 
@@ -131,7 +147,7 @@ def _progress(
 def _has_progressed(old: JsonObject, new: JsonObject) -> bool:
     old_sets = old.get("replicas", 0) - old.get("updatedReplicas", 0)
     new_sets = new.get("replicas", 0) - new.get("updatedReplicas", 0)
-    return (
+    return bool(
         new.get("updatedReplicas", 0) > old.get("updatedReplicas", 0)
         or new_sets < old_sets
         or new.get("readyReplicas", 0) > old.get("readyReplicas", 0)
@@ -143,7 +159,14 @@ def _take_failure(sets: Sequence[JsonObject], conditions: dict[str, JsonObject],
     for one in sets:
         for condition in (one.get("status") or {}).get("conditions") or ():
             if condition["type"] == "ReplicaFailure":
-                _set(conditions, "ReplicaFailure", condition["status"], condition["reason"], condition["message"], stamp)
+                _set(
+                    conditions,
+                    "ReplicaFailure",
+                    condition["status"],
+                    condition["reason"],
+                    condition["message"],
+                    stamp,
+                )
                 return
     conditions.pop("ReplicaFailure", None)
 

@@ -1,0 +1,1 @@
+"""Scheduler plugins, one a file; the table is `k3py.scheduler.registry`."""

@@ -1,0 +1,47 @@
+"""Taints keep pods away that do not tolerate them. Source: kubernetes/pkg/scheduler/framework/plugins/tainttoleration v1.35."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from k3py.scheduler.interface import Refusal
+from k3py.scheduler.scoring import normalize_down
+from k3py.scheduler.taints import count_untolerated_preferences, find_untolerated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from k3py.jsontypes import JsonObject
+    from k3py.scheduler.interface import ClusterEvent, CycleState
+    from k3py.scheduler.node_info import NodeInfo
+
+_HARD: Final = ("NoSchedule", "NoExecute")
+
+
+class TaintToleration:
+    """See the module."""
+
+    NAME = "TaintToleration"
+
+    def filter(self, state: CycleState, pod: JsonObject, node: NodeInfo) -> Refusal | None:
+        """Refuse nodes with an untolerated NoSchedule or NoExecute taint."""
+        taint = find_untolerated(pod, node.node or {}, _HARD)
+        if taint is None:
+            return None
+        return Refusal(
+            f"node(s) had untolerated taint(s) {{{taint['key']}: {taint.get('value', '')}}}", final=True
+        )
+
+    def may_help(self, pod: JsonObject, event: ClusterEvent) -> bool:
+        """A node whose taints the pod tolerates now helps."""
+        if event.resource != "node" or event.new is None:
+            return False
+        return find_untolerated(pod, event.new, _HARD) is None
+
+    def score(self, state: CycleState, pod: JsonObject, node: NodeInfo) -> int:
+        """Count untolerated PreferNoSchedule taints; fewer is better."""
+        return count_untolerated_preferences(pod, node.node or {})
+
+    def normalize(self, scores: Sequence[int]) -> Sequence[int]:
+        """Turn counts into 0..100, most taints 0."""
+        return normalize_down(scores)
