@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from k3py.api.timestamps import parse_timestamp
+from k3py.api.timestamps import parse_time
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -56,5 +56,5 @@ def available_in_s(pod: JsonObject, min_ready_s: int, now: datetime) -> float | 
     since = condition.get("lastTransitionTime")
     if not since:
         return float(min_ready_s)
-    left_s: float = min_ready_s - (now - parse_timestamp(since)).total_seconds()
+    left_s: float = min_ready_s - (now - parse_time(since)).total_seconds()
     return max(0.0, left_s)

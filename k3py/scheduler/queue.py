@@ -47,7 +47,7 @@ class QueuedPod:
         """Return when it may be tried again."""
         if not self.attempts:
             return 0.0
-        delay_s = min(INITIAL_BACKOFF_S * 2 ** (self.attempts - 1), MAX_BACKOFF_S)
+        delay_s = min(INITIAL_BACKOFF_S * 2.0 ** (self.attempts - 1), MAX_BACKOFF_S)
         return self.tried_s + delay_s
 
 

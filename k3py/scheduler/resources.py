@@ -5,10 +5,9 @@ Source: k8s.io/component-helpers/resource/helpers.go v0.35 (sums of containers a
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.quantity import parse_quantity
+from k3py.api.quantity import millis, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +23,7 @@ DEFAULT_MEMORY_BYTES: Final = 200 * 1024 * 1024
 def read_resources(quantities: Mapping[str, JsonValue] | None) -> Resources:
     """Turn a resource list into integers, rounded up."""
     return {
-        name: math.ceil(parse_quantity(str(text)) * (1000 if name == "cpu" else 1))
+        name: millis(str(text)) if name == "cpu" else value_of(str(text))
         for name, text in (quantities or {}).items()
     }
 

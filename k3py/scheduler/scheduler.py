@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from k3py.api.resource import NODES, PODS
 from k3py.api.status import ApiError
-from k3py.api.timestamps import format_timestamp
+from k3py.api.timestamps import format_time
 from k3py.scheduler.cache import SchedulerCache
 from k3py.scheduler.framework import Framework
 from k3py.scheduler.interface import ClusterEvent
@@ -148,7 +148,7 @@ class Scheduler:
         )
         if known is not None and (known["status"], known.get("message")) == ("False", message):
             return
-        stamp = format_timestamp(clock.now())
+        stamp = format_time(clock.now())
         condition = {
             "type": "PodScheduled",
             "status": "False",

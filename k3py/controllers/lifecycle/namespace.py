@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from k3py.api.object import deep_copy
 from k3py.api.resource import NAMESPACES, PODS
 from k3py.api.status import ApiError
-from k3py.api.timestamps import format_timestamp
+from k3py.api.timestamps import format_time
 from k3py.controllers.interface import Watch
 from k3py.util import clock
 
@@ -183,7 +183,7 @@ class NamespaceController:
 
     async def _tell(self, namespace: JsonObject, remains: Remains) -> None:
         status = namespace.get("status") or {}
-        conditions = plan_conditions(status.get("conditions") or [], remains, format_timestamp(clock.now()))
+        conditions = plan_conditions(status.get("conditions") or [], remains, format_time(clock.now()))
         if conditions == status.get("conditions"):
             return
         changed = {**namespace, "status": {**status, "phase": "Terminating", "conditions": conditions}}

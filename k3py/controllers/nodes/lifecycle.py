@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.resource import LEASES, NODES, PODS
-from k3py.api.timestamps import format_timestamp
+from k3py.api.timestamps import format_time
 from k3py.controllers.interface import Watch
 from k3py.controllers.pod import find_condition
 from k3py.util import clock
@@ -142,7 +142,7 @@ class NodeLifecycleController:
         if node is None:
             return None
         silent_s = clock.monotonic_s() - self._heard_s.get(key, clock.monotonic_s())
-        stamp = format_timestamp(clock.now())
+        stamp = format_time(clock.now())
         if silent_s >= GRACE_S:
             node = await self._call_unknown(node, stamp)
         taints = plan_taints(node, stamp)

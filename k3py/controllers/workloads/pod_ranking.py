@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.timestamps import parse_timestamp
+from k3py.api.timestamps import parse_time
 from k3py.controllers.pod import find_condition, is_ready, phase_of
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def rank_for_deletion(
 def _rank(pod: JsonObject, per_node: Counter[str], now: datetime) -> tuple[float, ...]:
     node = (pod.get("spec") or {}).get("nodeName", "")
     ready = is_ready(pod)
-    created = parse_timestamp(pod["metadata"]["creationTimestamp"])
+    created = parse_time(pod["metadata"]["creationTimestamp"])
     return (
         1 if node else 0,
         _PHASE_ORDER.get(phase_of(pod), 0),
@@ -62,7 +62,7 @@ def _age_bucket(pod: JsonObject, now: datetime) -> float:
     since = (find_condition(pod, "Ready") or {}).get("lastTransitionTime")
     if not since:
         return 0
-    age_s = max(1.0, (now - parse_timestamp(since)).total_seconds())
+    age_s = max(1.0, (now - parse_time(since)).total_seconds())
     return math.floor(math.log2(age_s))
 
 

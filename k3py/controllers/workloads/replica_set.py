@@ -13,7 +13,7 @@ from k3py.api.object import deep_copy, key_of, split_key
 from k3py.api.resource import PODS, REPLICA_SETS
 from k3py.api.selectors import selector_from_object
 from k3py.api.status import ApiError
-from k3py.api.timestamps import format_timestamp
+from k3py.api.timestamps import format_time
 from k3py.client.expectations import Expectations
 from k3py.controllers.interface import Watch
 from k3py.controllers.ownership import (
@@ -111,7 +111,7 @@ def plan_status(
             known = {
                 "type": "ReplicaFailure",
                 "status": "True",
-                "lastTransitionTime": format_timestamp(now),
+                "lastTransitionTime": format_time(now),
                 "reason": reason,
                 "message": failure,
             }

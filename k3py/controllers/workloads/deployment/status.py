@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.timestamps import format_timestamp, parse_timestamp
+from k3py.api.timestamps import format_time, parse_time
 from k3py.controllers.workloads.deployment.revision import is_new
 from k3py.controllers.workloads.deployment.rolling import resolve_bounds, size_of
 
@@ -33,7 +33,7 @@ def plan_status(
     failure: message of a ReplicaSet that could not be made, "" = none.
     """
     status = _count(deployment, sets, new)
-    stamp = format_timestamp(now)
+    stamp = format_time(now)
     old = deployment.get("status") or {}
     conditions = {one["type"]: one for one in old.get("conditions") or ()}
     _, unavailable = resolve_bounds(deployment)
@@ -89,7 +89,7 @@ def _progress(
     conditions: dict[str, JsonObject],
     now: datetime,
 ) -> float | None:
-    stamp = format_timestamp(now)
+    stamp = format_time(now)
     current = conditions.get("Progressing")
     done = current is not None and current["reason"] == "NewReplicaSetAvailable"
     if deployment["spec"].get("paused") and current is not None and current["reason"] == "DeploymentPaused":
@@ -128,7 +128,7 @@ def _progress(
     if current is None:
         return None
     deadline_s = deployment["spec"].get("progressDeadlineSeconds", 600)
-    waited_s = (now - parse_timestamp(current["lastUpdateTime"])).total_seconds()
+    waited_s = (now - parse_time(current["lastUpdateTime"])).total_seconds()
     if current["reason"] == "ProgressDeadlineExceeded":
         return None
     if waited_s >= deadline_s:
@@ -176,7 +176,7 @@ def set_progressing(
 ) -> JsonObject:
     """Return `status` with the Progressing condition replaced."""
     conditions = {one["type"]: one for one in status.get("conditions") or ()}
-    _set(conditions, "Progressing", value, reason, message, format_timestamp(now))
+    _set(conditions, "Progressing", value, reason, message, format_time(now))
     return {**status, "conditions": list(conditions.values())}
 
 

@@ -1,0 +1,61 @@
+"""Prepares who the server is: keys, certificates, the join token. Files only; run before anything listens."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from k3py.cluster.token import ensure_server_token
+from k3py.pki.layout import node_leaves, pki_paths, server_leaves
+from k3py.pki.provision import ensure_authorities, ensure_leaves
+from k3py.pki.service_account import ServiceAccountKeys
+
+if TYPE_CHECKING:
+    from k3py.config.server import ServerConfig
+    from k3py.pki.layout import PkiPaths
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerIdentity:
+    """Where the files are, and what was read from them."""
+
+    paths: PkiPaths
+    root_ca: str
+    token: str
+    service_account_keys: ServiceAccountKeys
+
+    def __repr__(self) -> str:
+        return "ServerIdentity(…)"
+
+
+def prepare_identity(config: ServerConfig) -> ServerIdentity:
+    """Make or renew what is missing or due. Blocking (keys are made, files synced): call it off the loop.
+
+    Raises:
+        ConfigError: --token differs from the data dir's.
+        PkiError: a file is damaged or half a pair is missing.
+    """
+    paths = pki_paths(config.data_dir)
+    authorities = ensure_authorities(paths)
+    service_ip = str(ipaddress.ip_network(config.service_cidr)[1])
+    names = (
+        config.node_name,
+        socket.gethostname(),
+        config.node_ip,
+        config.advertise_address,
+        *config.tls_san,
+    )
+    leaves = server_leaves(paths, names=names, service_ip=service_ip, cluster_domain=config.cluster_domain)
+    if not config.disable_agent:
+        leaves += node_leaves(paths, node_name=config.node_name, names=(config.node_ip,))
+    ensure_leaves(authorities, leaves)
+    root_ca = authorities["server-ca"].certificate
+    token = ensure_server_token(config.data_dir / "server", root_ca, config.token)
+    keys = ServiceAccountKeys(
+        paths.service_account_key.read_bytes(),
+        issuer=f"https://kubernetes.default.svc.{config.cluster_domain}",
+        source=str(paths.service_account_key),
+    )
+    return ServerIdentity(paths=paths, root_ca=root_ca.decode(), token=token, service_account_keys=keys)
