@@ -16,6 +16,7 @@ from aiohttp import web
 
 from k3py.api.status import ApiError
 from k3py.apiserver.encoding.answer import make_headers
+from k3py.apiserver.handlers.websocket import MessageStream, is_websocket
 from k3py.util.supervise import TaskScope
 
 if TYPE_CHECKING:
@@ -76,13 +77,17 @@ class KubeletProxy:
         """Forward the request to `result.target` and the answer to the client. Raises ApiError."""
         reader, writer = await self._connect(result.target)
         try:
-            upgrade = exchange.request.headers.get("Upgrade", "")
+            # Browsers read logs as WebSocket messages; kubelets only know them as bytes.
+            as_messages = exchange.info.subresource == "log" and is_websocket(exchange.request)
+            upgrade = "" if as_messages else exchange.request.headers.get("Upgrade", "")
             writer.write(_request_head(exchange, result.target, upgrade))
             await _forward_body(exchange, writer)
             async with asyncio.timeout(_HEAD_S):
                 head = await _read_head(reader)
             if head.status == 101 and upgrade:
                 return await _tunnel(exchange, head, reader, writer)
+            if as_messages and head.status == 200:
+                return await MessageStream(exchange, text=False).run(_iter_body(head, reader))
             return await _relay(exchange, head, reader)
         except TimeoutError as error:
             raise _unreachable(result.target, "no answer") from error
@@ -138,9 +143,10 @@ def _request_head(exchange: Exchange, target: str, upgrade: str) -> bytes:
         path = f"{path}?{url.query}"
     request = exchange.request
     lines = [f"{request.method} {path} HTTP/1.1", f"Host: {url.netloc}"]
-    lines += [
-        f"{name}: {value}" for name, value in request.headers.items() if name.lower() not in _NOT_FORWARDED
-    ]
+    for name, value in request.headers.items():
+        lowered = name.lower()
+        if lowered not in _NOT_FORWARDED and (upgrade or not lowered.startswith("sec-websocket")):
+            lines.append(f"{name}: {value}")
     if upgrade:
         lines += ["Connection: Upgrade", f"Upgrade: {upgrade}"]
     else:

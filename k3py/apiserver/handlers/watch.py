@@ -16,10 +16,11 @@ from k3py.apiserver.encoding import object_view
 from k3py.apiserver.encoding.answer import make_headers
 from k3py.apiserver.encoding.negotiation import JSON, PROTOBUF, TABLE
 from k3py.apiserver.encoding.table import Table
+from k3py.apiserver.handlers.websocket import MessageStream, is_websocket
 from k3py.storage.errors import RevisionExpired, TooManyWatchers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from k3py.api.kind import Kind
     from k3py.apiserver.encoding.negotiation import Negotiated
@@ -57,6 +58,9 @@ class WatchStreams:
         try:
             async with deadline:
                 self._deadlines.add(deadline)
+                if is_websocket(exchange.request):
+                    messages = _iter_messages(result, encode, form)
+                    return await MessageStream(exchange, text=True).run(messages)
                 await _stream(exchange, response, result, encode, form)
         except TimeoutError:
             if not deadline.expired():
@@ -98,6 +102,18 @@ async def _stream(
         if not response.prepared:
             raise
         await _write_error(exchange, response, error, form)
+
+
+async def _iter_messages(
+    result: WatchResult, encode: Callable[[WatchItem], bytes] | None, form: Negotiated
+) -> AsyncIterator[bytes]:
+    try:
+        async with result.events as events:
+            async for batch in events:
+                for item in batch:
+                    yield (encode(item) if encode is not None else item.json_line).rstrip(b"\n")
+    except RevisionExpired as error:
+        yield _frame("ERROR", expired(str(error)).to_status(), form)
 
 
 async def _write_error(

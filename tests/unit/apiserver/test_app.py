@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 
+import aiohttp
 import pytest
 
 from k3py.api.status import ApiError
@@ -353,3 +354,23 @@ async def test_legacy_watch_of_one_object(face):
     request = face.dispatcher.requests[-1]
     assert request.verb == "watch"
     assert request.options["fieldSelector"] == "metadata.name=a"
+
+
+async def test_watch_over_a_websocket_sends_a_message_an_event(face):
+    async with face.session.ws_connect(MAPS, params={"watch": "1"}) as socket:
+        await create(face, "a")
+        assert json.loads((await socket.receive()).data)["type"] == "ADDED"
+        face.dispatcher.fail_watches(RevisionExpired("too old"))
+        assert json.loads((await socket.receive()).data)["object"]["code"] == 410
+        assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+
+
+async def test_websocket_watch_ends_with_its_client_and_with_its_deadline(face):
+    async with face.session.ws_connect(MAPS, params={"watch": "1"}):
+        pass
+    async with asyncio.timeout(5):
+        while not face.dispatcher.closed_watches:
+            await asyncio.sleep(0.01)
+    face.dispatcher.watch_timeout_s = 0.05
+    async with face.session.ws_connect(MAPS, params={"watch": "1"}) as socket:
+        assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)

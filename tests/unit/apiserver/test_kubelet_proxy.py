@@ -140,3 +140,16 @@ async def test_unreachable_kubelet_is_500():
         async with face.session.get(LOG) as answer:
             assert answer.status == 500
             assert "error dialing backend" in (await answer.json())["message"]
+
+
+async def test_log_over_a_websocket_is_sent_as_plain_binary_messages():
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        assert "Upgrade" not in request.headers
+        return web.Response(text="line\n")
+
+    async with run_kubelet(handle) as url, run_http_face(kubelet_connector=PlainConnector()) as face:
+        face.dispatcher.target = f"{url}/log"
+        async with face.session.ws_connect(LOG, protocols=("binary.k8s.io",)) as socket:
+            assert socket.protocol == "binary.k8s.io"
+            assert (await socket.receive()).data == b"line\n"
+            assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
