@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.apiserver.discovery import Discovery
 from k3py.apiserver.encoding.answer import answer_error
+from k3py.apiserver.encoding.codec import Codec
 from k3py.apiserver.encoding.negotiation import Negotiator
 from k3py.apiserver.exchange import Exchange
 from k3py.apiserver.filters.audit_id import choose_audit_id
@@ -30,9 +31,12 @@ from k3py.apiserver.openapi import OpenApi
 from k3py.util import clock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiohttp import web
 
     from k3py.api.registry import KindRegistry
+    from k3py.apiserver.encoding.codec import ProtobufCodec
     from k3py.apiserver.health import HealthChecks
     from k3py.apiserver.interface import Authenticator, Authorizer, Dispatcher, KubeletConnector
     from k3py.apiserver.openapi import OpenApiBuilder
@@ -55,6 +59,7 @@ class ApiServer:
         server_address: "host:port" that /api names.
         kubelet_connector: ways to kubelets, for logs, exec and the like; None: 503.
         openapi_builder: builds OpenAPI documents; None: 404.
+        load_protobuf: makes the codec of Kubernetes' protobuf when it is first needed; None: 415 and 406.
         openid_configuration, jwks: documents about service-account tokens; None: 404.
         anonymous_auth: requests without credentials are system:anonymous rather than 401.
         most_reading, most_mutating: requests in flight before 429.
@@ -72,6 +77,7 @@ class ApiServer:
         server_address: str,
         kubelet_connector: KubeletConnector | None = None,
         openapi_builder: OpenApiBuilder | None = None,
+        load_protobuf: Callable[[], ProtobufCodec] | None = None,
         openid_configuration: JsonObject | None = None,
         jwks: JsonObject | None = None,
         anonymous_auth: bool = True,
@@ -83,6 +89,7 @@ class ApiServer:
         self._limit = InFlightLimit(most_reading=most_reading, most_mutating=most_mutating)
         self._metrics = RequestMetrics(metrics)
         self._negotiator = Negotiator()
+        self._codec = Codec(load_protobuf)
         self._watches = WatchStreams()
         self._resources = ResourceHandler(
             dispatcher=dispatcher,
@@ -114,7 +121,7 @@ class ApiServer:
         info = parse_request_info(
             request.method, raw_path, watch=bool(query) and "watch" in query and is_watch_wanted(query)
         )
-        exchange = Exchange(request, info, query, choose_audit_id(request.headers))
+        exchange = Exchange(request, info, query, choose_audit_id(request.headers), self._codec)
         response: web.StreamResponse
         try:
             response = await self._filter(exchange)

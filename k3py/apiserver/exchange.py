@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from k3py.api.user import User
+    from k3py.apiserver.encoding.codec import Codec
     from k3py.apiserver.filters.request_info import RequestInfo
 
 _NO_OPTIONS: Final[Mapping[str, str]] = {}
@@ -30,12 +31,14 @@ class Exchange:
         user: who asks; set by authentication and by impersonation.
         audit_id: value of Audit-Id, sent back.
         warnings: texts for Warning headers.
+        codec: reads and writes documents.
         streaming: the head of the answer has gone out, so that an error can only end the connection.
     """
 
     __slots__ = (
         "accept",
         "audit_id",
+        "codec",
         "info",
         "multi_options",
         "options",
@@ -45,7 +48,10 @@ class Exchange:
         "warnings",
     )
 
-    def __init__(self, request: web.BaseRequest, info: RequestInfo, query: str, audit_id: str) -> None:
+    def __init__(
+        self, request: web.BaseRequest, info: RequestInfo, query: str, audit_id: str, codec: Codec
+    ) -> None:
+        self.codec = codec
         self.request = request
         self.info = info
         self.audit_id = audit_id

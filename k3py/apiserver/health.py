@@ -18,12 +18,12 @@ ENDPOINTS: Final = ("healthz", "livez", "readyz")
 class HealthChecks:
     """The checks of a server, in order of addition; a probe returns what is wrong, "" = nothing.
 
-    `sources` give further checks when asked (the supervisor's components: name → fault), for all endpoints alike.
+    `sources` give further checks when asked (`Supervisor.health`: name → fault or None), for all endpoints alike.
     """
 
     def __init__(self) -> None:
         self._probes: dict[str, tuple[Callable[[], str], frozenset[str]]] = {}
-        self._sources: list[tuple[Callable[[], Mapping[str, str]], frozenset[str]]] = []
+        self._sources: list[tuple[Callable[[], Mapping[str, str | None]], frozenset[str]]] = []
         self.add("ping", lambda: "")
 
     def add(self, name: str, probe: Callable[[], str], *, endpoints: Iterable[str] = ENDPOINTS) -> None:
@@ -31,7 +31,7 @@ class HealthChecks:
         self._probes[name] = (probe, frozenset(endpoints))
 
     def add_source(
-        self, source: Callable[[], Mapping[str, str]], *, endpoints: Iterable[str] = ENDPOINTS
+        self, source: Callable[[], Mapping[str, str | None]], *, endpoints: Iterable[str] = ENDPOINTS
     ) -> None:
         """Add checks that come and go."""
         self._sources.append((source, frozenset(endpoints)))
@@ -41,7 +41,7 @@ class HealthChecks:
         found = {name: probe() for name, (probe, where) in self._probes.items() if endpoint in where}
         for source, where in self._sources:
             if endpoint in where:
-                found.update(source())
+                found.update((name, fault or "") for name, fault in source().items())
         return found
 
     def answer(

@@ -5,11 +5,10 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Final
 
-import orjson
 from aiohttp import web
 from multidict import CIMultiDict
 
-from k3py.apiserver.encoding.negotiation import JSON, PROTOBUF, YAML, Negotiated
+from k3py.apiserver.encoding.negotiation import JSON, PROTOBUF, Negotiated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,21 +62,6 @@ def answer_not_found(exchange: Exchange) -> web.Response:
     return answer_text(exchange, "404 page not found\n", 404)
 
 
-def encode_document(document: JsonObject, form: Negotiated, *, pretty: bool) -> bytes:
-    """Encode a document in the negotiated media type."""
-    if form.media_type == JSON:
-        if pretty or form.parameters.get("pretty") == "1":
-            return orjson.dumps(document, option=orjson.OPT_INDENT_2)
-        return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
-    if form.media_type == YAML:
-        from k3py.apiserver.encoding import yaml_codec  # noqa: PLC0415 - PyYAML is big and rarely needed
-
-        return yaml_codec.dump(document)
-    from k3py.apiserver.encoding import protobuf_codec  # noqa: PLC0415 - its field table is big
-
-    return protobuf_codec.encode(document)
-
-
 def answer_document(
     exchange: Exchange,
     document: JsonObject,
@@ -87,7 +71,7 @@ def answer_document(
     compress: bool = True,
 ) -> web.Response:
     """Return a document as an answer."""
-    body = encode_document(document, form, pretty=exchange.is_pretty)
+    body = exchange.codec.encode(document, form, pretty=exchange.is_pretty)
     return answer_bytes(exchange, body, form.media_type, status, compress=compress)
 
 

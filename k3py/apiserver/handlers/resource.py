@@ -9,14 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.api.status import ApiError, bad_request
 from k3py.apiserver.encoding import object_view
-from k3py.apiserver.encoding.answer import answer_bytes, answer_document, answer_not_found, encode_document
-from k3py.apiserver.encoding.decoding import (
-    decode_body,
-    decode_patch,
-    media_type_of,
-    read_body,
-)
+from k3py.apiserver.encoding.answer import answer_bytes, answer_document, answer_not_found
+from k3py.apiserver.encoding.codec import media_type_of
 from k3py.apiserver.encoding.negotiation import JSON
+from k3py.apiserver.encoding.request_body import read_body
 from k3py.apiserver.filters.authz import authorize_resource
 from k3py.apiserver.interface import ApiRequest, ListResult, ObjectResult, StreamResult
 
@@ -150,17 +146,17 @@ async def _read_document(exchange: Exchange, request: ApiRequest) -> None:
     content_type = exchange.request.headers.get("Content-Type", "")
     if verb in _BODY_VERBS:
         body = await read_body(exchange.request)
-        request.body = _as_object(decode_body(body, content_type))
+        request.body = _as_object(exchange.codec.decode_body(body, content_type))
         if media_type_of(content_type) in ("", JSON):
             request.raw_body = body
     elif verb == "patch":
         body = await read_body(exchange.request)
-        request.body, request.patch_type = decode_patch(body, content_type)
+        request.body, request.patch_type = exchange.codec.decode_patch(body, content_type)
         request.raw_body = body
     elif verb in _DELETE_VERBS and exchange.request.can_read_body:
         body = await read_body(exchange.request)
         if body:
-            request.body = _as_object(decode_body(body, content_type))
+            request.body = _as_object(exchange.codec.decode_body(body, content_type))
 
 
 def _as_object(document: JsonValue) -> JsonValue:
@@ -181,8 +177,7 @@ def _answer_object(exchange: Exchange, result: ObjectResult, form: Negotiated) -
         document = object_view.object_document(result.kind, view.parsed, form, exchange.options)
     else:
         document = object_view.object_document(result.kind, result.document or {}, form, exchange.options)
-    body = encode_document(document, form, pretty=exchange.is_pretty)
-    return answer_bytes(exchange, body, form.media_type, result.status_code)
+    return answer_document(exchange, document, form, result.status_code)
 
 
 def check_path(kind: Kind, info: RequestInfo) -> None:

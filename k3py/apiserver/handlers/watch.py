@@ -20,9 +20,10 @@ from k3py.apiserver.handlers.websocket import MessageStream, is_websocket
 from k3py.storage.errors import RevisionExpired, TooManyWatchers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable
 
     from k3py.api.kind import Kind
+    from k3py.apiserver.encoding.codec import Codec
     from k3py.apiserver.encoding.negotiation import Negotiated
     from k3py.apiserver.exchange import Exchange
     from k3py.apiserver.interface import WatchResult
@@ -53,13 +54,13 @@ class WatchStreams:
         content_type = f"{PROTOBUF};stream=watch" if form.media_type == PROTOBUF else JSON
         response = web.StreamResponse(headers=make_headers(exchange, content_type))
         response.enable_chunked_encoding()
-        encode = _encoder(result.kind, form, exchange.options)
+        encode = _encoder(exchange, result.kind, form)
         deadline = asyncio.timeout(0 if self._draining else result.timeout_s)
         try:
             async with deadline:
                 self._deadlines.add(deadline)
                 if is_websocket(exchange.request):
-                    messages = _iter_messages(result, encode, form)
+                    messages = _iter_messages(result, encode, form, exchange.codec)
                     return await MessageStream(exchange, text=True).run(messages)
                 await _stream(exchange, response, result, encode, form)
         except TimeoutError:
@@ -105,7 +106,7 @@ async def _stream(
 
 
 async def _iter_messages(
-    result: WatchResult, encode: Callable[[WatchItem], bytes] | None, form: Negotiated
+    result: WatchResult, encode: Callable[[WatchItem], bytes] | None, form: Negotiated, codec: Codec
 ) -> AsyncIterator[bytes]:
     try:
         async with result.events as events:
@@ -113,7 +114,7 @@ async def _iter_messages(
                 for item in batch:
                     yield (encode(item) if encode is not None else item.json_line).rstrip(b"\n")
     except RevisionExpired as error:
-        yield _frame("ERROR", expired(str(error)).to_status(), form)
+        yield codec.encode_event("ERROR", expired(str(error)).to_status(), form)
 
 
 async def _write_error(
@@ -122,19 +123,22 @@ async def _write_error(
     """Tell the client in the stream; its reflector lists again."""
     if not response.prepared:
         await response.prepare(exchange.request)
-    await response.write(_frame("ERROR", error.to_status(), form))
+    await response.write(exchange.codec.encode_event("ERROR", error.to_status(), form))
 
 
-def _encoder(kind: Kind, form: Negotiated, options: Mapping[str, str]) -> Callable[[WatchItem], bytes] | None:
+def _encoder(exchange: Exchange, kind: Kind, form: Negotiated) -> Callable[[WatchItem], bytes] | None:
     """Return how events are written, None for the bytes that all watchers share."""
     if form.is_plain_json:
         return None
+    codec = exchange.codec
+    options = exchange.options
     if form.view == TABLE:
-        return _TableEvents(kind, form, options).encode
+        return _TableEvents(exchange, kind, form).encode
 
     def encode(item: WatchItem) -> bytes:
         document: JsonObject = orjson.loads(item.json_line)["object"]
-        return _frame(item.type.value, object_view.object_document(kind, document, form, options), form)
+        shown = object_view.object_document(kind, document, form, options)
+        return codec.encode_event(item.type.value, shown, form)
 
     return encode
 
@@ -142,8 +146,9 @@ def _encoder(kind: Kind, form: Negotiated, options: Mapping[str, str]) -> Callab
 class _TableEvents:
     """Events as one-row tables; only the first names the columns."""
 
-    def __init__(self, kind: Kind, form: Negotiated, options: Mapping[str, str]) -> None:
-        self._table = Table(kind, form.view_version, options)
+    def __init__(self, exchange: Exchange, kind: Kind, form: Negotiated) -> None:
+        self._codec = exchange.codec
+        self._table = Table(kind, form.view_version, exchange.options)
         self._form = form
         self._with_columns = True
 
@@ -154,12 +159,4 @@ class _TableEvents:
             [document], {"resourceVersion": revision}, with_columns=self._with_columns
         )
         self._with_columns = False
-        return _frame(item.type.value, table, self._form)
-
-
-def _frame(event_type: str, document: JsonObject, form: Negotiated) -> bytes:
-    if form.media_type == PROTOBUF:
-        from k3py.apiserver.encoding import protobuf_codec  # noqa: PLC0415 - its field table is big
-
-        return protobuf_codec.frame_event(event_type, document)
-    return orjson.dumps({"type": event_type, "object": document}, option=orjson.OPT_APPEND_NEWLINE)
+        return self._codec.encode_event(item.type.value, table, self._form)
