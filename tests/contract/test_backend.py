@@ -21,7 +21,8 @@ from k3py.datastore.interface import (
     RangeResult,
 )
 
-DRIVERS = ("memory",)
+DRIVERS = ("memory", "sqlite")
+"""Drivers that need no server; the others join when one is reachable."""
 ALL = (b"\0", b"\0")
 
 

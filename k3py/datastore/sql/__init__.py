@@ -1,1 +1,1 @@
-"""SQL statements and migrations."""
+"""Tables, statements and migrations of the SQL drivers."""

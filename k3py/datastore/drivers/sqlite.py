@@ -1,0 +1,376 @@
+"""`sqlite:///path`: the log in one SQLite file, durable at every acknowledgement; the only door to aiosqlite.
+
+Two connections, each with its thread: the writer's and one for reads. WAL with synchronous=FULL: a commit is one fsync. A whole group
+is one INSERT statement (triggers keep the table of current rows), so it costs one hop to the thread and one hand-over of the
+interpreter lock: with a busy event loop an `executemany` of 64 rows takes five times as long.
+
+`mvcc.backend` calls whatever changes something from one task at a time, so transactions here need no lock of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+import aiosqlite
+
+from k3py.datastore.errors import Corrupt, Locked, NoSpace, Unavailable
+from k3py.datastore.interface import Event, EventType, KeyValue, LeaseId, RangeResult, Revision
+from k3py.datastore.mvcc.backend import open_mvcc
+from k3py.datastore.mvcc.log import FIRST_REVISION, Commit, Lease, Log, LogPage, LogSize, LogState
+from k3py.datastore.mvcc.row_cache import RowCache
+from k3py.datastore.sql import migrations, statements
+from k3py.datastore.sql.statements import POSITION_BITS, Statement, Value, first_id
+from k3py.util import clock
+from k3py.util.lock_file import AlreadyLocked, FileLock
+from k3py.util.offload import offload
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from k3py.datastore.mvcc.backend import MvccBackend
+
+APPLICATION_ID = 0x6B337079  # "k3py"
+PAGE_CACHE_KB = 1_000  # of each of the two connections
+ROW_CACHE_BYTES = 1 << 20
+CHECKPOINT_PAGES = 2_000
+WAL_KEPT_BYTES = 16 << 20
+CHECKED_BYTES = 32 << 20
+"""After an unclean stop a database up to this size is checked at opening (about 0.1 s); a larger one only where it is read."""
+
+INSERT_ROWS = 512
+SELECT_KEYS = 512
+PURGED_REVISIONS = 64
+VACUUM_PAGES = 64
+SLACK_PAGES = 256
+
+
+@asynccontextmanager
+async def open_sqlite(path: Path) -> AsyncIterator[MvccBackend]:
+    """Open the store in file `path`, making it and its folder if they do not exist.
+
+    Raises:
+        Locked: another process has it open; names it.
+        Corrupt: the file is damaged or no store of k3py; names it.
+        NoSpace, Unavailable: it cannot be opened.
+    """
+    async with AsyncExitStack() as stack:
+        stack.enter_context(await offload(_lock, path))
+        with _translated(path):
+            writer = await stack.enter_async_context(aiosqlite.connect(path, isolation_level=None))
+            await _prepare(writer, path)
+            reader = await stack.enter_async_context(aiosqlite.connect(path, isolation_level=None))
+            await _configure(reader, "query_only = ON")
+        log = SqliteLog(path, writer, reader)
+        stack.push_async_callback(reader.interrupt)
+        yield await stack.enter_async_context(open_mvcc(log, driver="sqlite"))
+
+
+def _lock(path: Path) -> FileLock:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = FileLock.acquire(path.with_name(path.name + ".lock"))
+        # SQLite gives its other files the mode of this one.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except AlreadyLocked as error:
+        raise Locked(
+            f"the database {path} is in use by process {error.pid or 'unknown'}: stop it, or use another data directory"
+        ) from error
+    except OSError as error:
+        raise Unavailable(f"cannot open the database {path}: {error.strerror or error}") from error
+    return lock
+
+
+async def _configure(connection: aiosqlite.Connection, *pragmas: str) -> None:
+    for pragma in (f"cache_size = -{PAGE_CACHE_KB}", "trusted_schema = OFF", *pragmas):
+        await connection.execute_fetchall(f"PRAGMA {pragma}")
+
+
+async def _prepare(writer: aiosqlite.Connection, path: Path) -> None:
+    """Bring a new, an older or an uncleanly closed database to where it can be used."""
+    unclean = await offload(_left_open, path)
+    (empty,) = await _one(writer, "SELECT count(*) = 0 FROM sqlite_schema")
+    (application_id,) = await _one(writer, "PRAGMA application_id")
+    (version,) = await _one(writer, "PRAGMA user_version")
+    if not empty and application_id != APPLICATION_ID:
+        raise Corrupt(f"{path} is an SQLite database, but not one of k3py: move it away or name another file")
+    if version > len(migrations.SQLITE):
+        raise Unavailable(
+            f"{path} was written by a newer k3py (schema version {version}, this one knows {len(migrations.SQLITE)})"
+        )
+    if empty:
+        await _configure(writer, "auto_vacuum = INCREMENTAL", f"application_id = {APPLICATION_ID}")
+    (mode,) = await _one(writer, "PRAGMA journal_mode = WAL")
+    if mode != "wal":
+        raise Unavailable(f"the file system of {path} does not support SQLite's write-ahead log")
+    await _configure(
+        writer,
+        "synchronous = FULL",
+        f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+        f"journal_size_limit = {WAL_KEPT_BYTES}",
+    )
+    for number, name in enumerate(migrations.SQLITE[version:], start=version + 1):
+        script = migrations.script(name)
+        await writer.executescript(f"BEGIN IMMEDIATE;{script};PRAGMA user_version = {number};COMMIT")
+    if unclean:
+        (answer,) = await _one(writer, "PRAGMA quick_check(1)")
+        if answer != "ok":
+            raise _damaged(path, str(answer))
+
+
+def _left_open(path: Path) -> bool:
+    wal = path.with_name(path.name + "-wal")
+    try:
+        return wal.stat().st_size > 0 and path.stat().st_size <= CHECKED_BYTES
+    except FileNotFoundError:
+        return False
+
+
+async def _one(connection: aiosqlite.Connection, sql: str) -> sqlite3.Row:
+    (row,) = await connection.execute_fetchall(sql)
+    return row
+
+
+def _damaged(path: Path, finding: str) -> Corrupt:
+    return Corrupt(
+        f"the database {path} is damaged ({finding}). Stop k3py, keep a copy of {path}*, and put a backup in its place; "
+        f"without a backup try: sqlite3 {path} .recover | sqlite3 {path}.recovered"
+    )
+
+
+_FULL = {sqlite3.SQLITE_FULL}
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's result codes into conditions."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        name = getattr(error, "sqlite_errorname", type(error).__name__)
+        if code in _DAMAGED:
+            raise _damaged(path, name) from error
+        if code in _FULL or (code == sqlite3.SQLITE_IOERR and _disk_is_full(path)):
+            raise NoSpace(f"no space left for the database {path}") from error
+        raise Unavailable(f"the database {path} cannot do that now ({name}: {error})") from error
+    except ValueError as error:  # aiosqlite's way to say that the connection is closed
+        raise Unavailable(f"the database {path} is closed") from error
+
+
+def _disk_is_full(path: Path) -> bool:
+    try:
+        return os.statvfs(path).f_bavail == 0
+    except OSError:
+        return False
+
+
+class SqliteLog:
+    """See `Log`."""
+
+    def __init__(self, path: Path, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+        self._path = path
+        self._writer = writer
+        self._reader = reader
+        self._cache = RowCache(ROW_CACHE_BYTES)
+        self._revision = Revision(FIRST_REVISION)
+        self._compact_revision = 0
+        self._purged_revision = 0
+        self._purged_at_once = PURGED_REVISIONS
+
+    # Reading
+
+    async def load(self) -> LogState:
+        """See `Log`."""
+        ((newest, compacted, purged),) = await self._fetch(self._writer, statements.STATE)
+        leases = await self._fetch(self._writer, statements.LEASES)
+        self._revision = _revision(newest)
+        self._compact_revision = compacted
+        self._purged_revision = purged
+        return LogState(self._revision, Revision(compacted), tuple(Lease(*row) for row in leases))
+
+    async def current(self, keys: Iterable[bytes]) -> Mapping[bytes, KeyValue]:
+        """See `Log`."""
+        found: dict[bytes, KeyValue] = {}
+        missing: list[bytes] = []
+        for key in keys:
+            row = self._cache.get(key)
+            if row is None:
+                missing.append(key)
+            else:
+                found[key] = row
+        for at in range(0, len(missing), SELECT_KEYS):
+            some = missing[at : at + SELECT_KEYS]
+            for stored in await self._fetch(self._writer, statements.current_rows(len(some)), some):
+                kv = _kv(*stored)
+                found[kv.key] = kv
+                self._cache.put(kv)
+        return found
+
+    async def lease_keys(self, lease: LeaseId) -> Sequence[bytes]:
+        """See `Log`."""
+        return [row[0] for row in await self._fetch(self._writer, statements.LEASE_KEYS, (lease,))]
+
+    async def range(
+        self, start: bytes, end: bytes | None, *, limit: int, revision: int, count_only: bool, keys_only: bool
+    ) -> RangeResult:
+        """See `Log`."""
+        if revision:
+            statement = statements.range_then(
+                start, end, revision=revision, limit=limit, count_only=count_only, keys_only=keys_only
+            )
+        elif count_only:
+            statement = statements.count_now(start, end)
+        else:
+            row = self._cache.get(start) if end is None and not keys_only else None
+            if row is not None:
+                return RangeResult((row,), 1, self._revision)
+            statement = statements.range_now(start, end, limit=limit, keys_only=keys_only)
+        header, *rows = await self._read(statement)
+        count = header[2] if header[2] >= 0 else len(rows)
+        return RangeResult(tuple([_kv(*row) for row in rows]), count, _revision(header[1]))
+
+    async def events(self, start: bytes, end: bytes | None, *, after: Revision, limit: int) -> LogPage:
+        """See `Log`."""
+        while True:
+            header, *rows = await self._read(statements.events_after(start, end, after=after, limit=limit))
+            events = [_event(row) for row in rows]
+            if len(events) < limit:
+                return LogPage(tuple(events), _revision(header[1]))
+            # The limit may have cut the last revision in two: leave it to the next page.
+            cut = events[-1].kv.mod_revision
+            whole = [event for event in events if event.kv.mod_revision != cut]
+            if whole:
+                return LogPage(tuple(whole), whole[-1].kv.mod_revision)
+            limit *= 4
+
+    async def _read(self, statement: Statement) -> list[sqlite3.Row]:
+        return await self._fetch(self._reader, statement.sql, statement.parameters)
+
+    async def _fetch(
+        self, connection: aiosqlite.Connection, sql: str, parameters: Sequence[Value] = ()
+    ) -> list[sqlite3.Row]:
+        with _translated(self._path):
+            return list(await connection.execute_fetchall(sql, parameters))
+
+    async def size(self) -> LogSize:
+        """See `Log`."""
+        ((pages, free, page_bytes),) = await self._fetch(self._reader, statements.SIZES)
+        return LogSize(pages * page_bytes, (pages - free) * page_bytes)
+
+    # Writing
+
+    async def append(self, commit: Commit) -> None:
+        """See `Log`."""
+        rows = _log_rows(commit.events)
+        if len(rows) <= INSERT_ROWS and not commit.grants and not commit.revokes:
+            await self._write(statements.insert_log(len(rows)), _flat(rows))
+        else:
+            async with self._transaction():
+                for lease in commit.grants:
+                    await self._write(statements.GRANT, (lease.id, lease.ttl_s, lease.granted_at_s))
+                for revoked in commit.revokes:
+                    await self._write(statements.REVOKE, (revoked,))
+                for at in range(0, len(rows), INSERT_ROWS):
+                    some = rows[at : at + INSERT_ROWS]
+                    await self._write(statements.insert_log(len(some)), _flat(some))
+        self._cache.apply(commit.events)
+        if commit.events:
+            self._revision = commit.events[-1].kv.mod_revision
+
+    async def _write(self, sql: str, parameters: Sequence[Value] = ()) -> None:
+        try:
+            await self._fetch(self._writer, sql, parameters)
+        except BaseException:
+            self._cache.clear()
+            raise
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[None]:
+        await self._write("BEGIN IMMEDIATE")
+        try:
+            yield
+            await self._write("COMMIT")
+        except BaseException:
+            if self._writer.in_transaction:
+                await self._write("ROLLBACK")
+            raise
+
+    async def set_compact_revision(self, revision: Revision) -> None:
+        """See `Log`."""
+        await self._write(statements.SET_COMPACT_REVISION, (revision,))
+        self._compact_revision = revision
+
+    async def purge(self, budget_s: float) -> bool:
+        """See `Log`."""
+        if self._purged_revision >= self._compact_revision:
+            return await self._vacuum()
+        upper = min(self._purged_revision + self._purged_at_once, self._compact_revision)
+        ids = (first_id(self._purged_revision), first_id(upper))
+        begin = clock.monotonic_s()
+        async with self._transaction():
+            await self._write(statements.PURGE_SUPERSEDED, ids)
+            await self._write(statements.PURGE_TOMBSTONES, ids)
+            await self._write(statements.SET_PURGED_REVISION, (upper,))
+        self._purged_revision = upper
+        took_s = clock.monotonic_s() - begin
+        factor = 2.0 if took_s < budget_s / 2 else 0.5 if took_s > budget_s else 1.0
+        self._purged_at_once = max(8, min(10_000, int(self._purged_at_once * factor)))
+        return True
+
+    async def _vacuum(self) -> bool:
+        """Give a few free pages back to the file system when a quarter of the file is free."""
+        ((pages, free, _),) = await self._fetch(self._writer, statements.SIZES)
+        if free < SLACK_PAGES or free * 4 < pages:
+            return False
+        await self._write(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
+        return True
+
+
+def _revision(newest_id: int | None) -> Revision:
+    return Revision(FIRST_REVISION if newest_id is None else newest_id >> POSITION_BITS)
+
+
+def _kv(key: bytes, row_id: int, created: int, version: int, lease: int, value: bytes) -> KeyValue:
+    return KeyValue(key, value, Revision(created), Revision(row_id >> POSITION_BITS), version, LeaseId(lease))
+
+
+def _event(row: sqlite3.Row) -> Event:
+    key, previous_id = row[0], row[6]
+    previous = None if previous_id is None else _kv(key, previous_id, *row[7:])
+    return Event(EventType.PUT if row[3] else EventType.DELETE, _kv(*row[:6]), previous)
+
+
+def _log_rows(events: Sequence[Event]) -> list[tuple[Value, ...]]:
+    rows: list[tuple[Value, ...]] = []
+    position = revision = 0
+    for event in events:
+        kv = event.kv
+        position = position + 1 if kv.mod_revision == revision else 0
+        revision = kv.mod_revision
+        rows.append(
+            (
+                first_id(revision) | position,
+                kv.key,
+                kv.create_revision,
+                kv.version,
+                kv.lease,
+                0 if event.previous is None else event.previous.mod_revision,
+                kv.value,
+            )
+        )
+    return rows
+
+
+def _flat(rows: Iterable[tuple[Value, ...]]) -> list[Value]:
+    return [value for row in rows for value in row]
+
+
+if TYPE_CHECKING:
+
+    def _is_log(log: SqliteLog) -> Log:
+        return log
