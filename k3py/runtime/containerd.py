@@ -1,0 +1,244 @@
+"""Containerd: k3py's own containerd as a child process.
+
+It serves one k3py: its own root, state and socket. Stopping k3py stops containerd and leaves the shims, and so the pods, running; the next
+one finds them by its state directory. If k3py is killed, the kernel sends containerd SIGTERM (parent-death signal); should one survive all
+the same, the next start knows it by the pid file and ends it first, since its locks would block for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import os
+import re
+import select
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from k3py.errors import ConfigError
+from k3py.runtime.containerd_config import ContainerdConfig, MachineFacts, render_config
+from k3py.runtime.cri.channel import CriChannel
+from k3py.runtime.errors import RuntimeFailure, RuntimeUnavailable
+from k3py.runtime.images import import_images
+from k3py.runtime.machine import choose_snapshotter, has_sys_resource, has_unified_cgroups, runs_systemd
+from k3py.runtime.program import get_cni_dir, get_program, search_path
+from k3py.util.supervise import Component, Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_log = logging.getLogger(__name__)
+
+_START_S: Final = 60.0
+_STOP_S: Final = 10.0
+_PR_SET_PDEATHSIG: Final = 1
+_KEPT_LOG: Final = ".1"
+
+
+class Containerd(Component):
+    """The child process; usable once CRI answers and the pause image and air-gap archives are imported.
+
+    Raises (from run):
+        ConfigError: a program is missing.
+        RuntimeUnavailable: containerd does not start or ended by itself.
+    """
+
+    def __init__(self, config: ContainerdConfig) -> None:
+        self.config = config
+
+    @property
+    def name(self) -> str:
+        """Return "containerd"."""
+        return "containerd"
+
+    @property
+    def policy(self) -> Policy:
+        """Start it again when it ends."""
+        return Policy.RESTART
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Run containerd until cancelled."""
+        config = self.config
+        program = get_program("containerd", config.bin_dir)
+        get_program("containerd-shim-runc-v2", config.bin_dir)
+        facts = await read_facts(config, program)
+        await asyncio.to_thread(_prepare, config, render_config(config, facts))
+        await end_leftover(config)
+        log = await asyncio.to_thread(config.log_file.open, "ab")
+        try:
+            process = await asyncio.create_subprocess_exec(
+                str(program),
+                "--config",
+                str(config.config_file),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environment(config),
+                start_new_session=True,
+                preexec_fn=_die_with_parent(),
+            )
+        finally:
+            log.close()
+        try:
+            _pid_file(config).write_text(f"{process.pid}\n")
+            await self._serve(process, started)
+        finally:
+            await _stop(process)
+            _pid_file(config).unlink(missing_ok=True)
+
+    async def _serve(self, process: asyncio.subprocess.Process, started: Callable[[], None]) -> None:
+        channel = CriChannel(self.config.socket)
+        try:
+            async with asyncio.timeout(_START_S):
+                await _wait_ready(channel, process, self.config.log_file)
+            await import_images(self.config, channel)
+        except TimeoutError:
+            raise RuntimeUnavailable(
+                f"containerd does not answer after {_START_S:g} s; see {self.config.log_file}"
+            ) from None
+        finally:
+            channel.close()
+        started()
+        code = await process.wait()
+        raise RuntimeUnavailable(f"containerd ended with code {code}; see {self.config.log_file}")
+
+
+async def read_facts(config: ContainerdConfig, program: Path) -> MachineFacts:
+    """Find out what the configuration depends on.
+
+    Raises:
+        ConfigError: runc or CNI plugins are missing, or containerd is too old.
+    """
+    process = await asyncio.create_subprocess_exec(
+        str(program), "--version", stdout=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL
+    )
+    output, _ = await process.communicate()
+    found = re.search(rb"\bv?(\d+)\.(\d+)\.\d+", output)
+    version = (int(found[1]), int(found[2])) if found else (0, 0)
+    if version < (1, 6):
+        text = output.decode(errors="replace").strip()
+        raise ConfigError(f"{program} is {text!r}; k3py needs containerd 1.6 or newer (CRI v1)")
+    return MachineFacts(
+        containerd_major=version[0],
+        runc=get_program("runc", config.bin_dir),
+        cni_bin_dir=get_cni_dir(config.bin_dir),
+        systemd_cgroup=runs_systemd() and has_unified_cgroups(),
+        snapshotter=config.snapshotter or choose_snapshotter(config.root),
+        restrict_oom_score_adj=not has_sys_resource(),
+    )
+
+
+async def end_leftover(config: ContainerdConfig) -> None:
+    """End the containerd of a k3py that was killed; its shims go on."""
+    pid = _find_leftover(config)
+    if pid is None:
+        return
+    _log.warning("a containerd of an earlier k3py still runs (process %d), ending it", pid)
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            signal.pidfd_send_signal(handle, number)
+            if await asyncio.to_thread(_ended, handle, _STOP_S):
+                return
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(handle)
+
+
+def _find_leftover(config: ContainerdConfig) -> int | None:
+    try:
+        pid = int(_pid_file(config).read_text())
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return None
+    # Else the number belongs to another process by now.
+    return pid if str(config.config_file).encode() in command else None
+
+
+def _ended(handle: int, limit_s: float) -> bool:
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(limit_s * 1000))
+
+
+async def _wait_ready(channel: CriChannel, process: asyncio.subprocess.Process, log_file: Path) -> None:
+    """Ask until CRI answers: the socket is there before the service is."""
+    pause_s = 0.01
+    while True:
+        try:
+            await channel.call("/runtime.v1.RuntimeService/Version", {}, timeout_s=5)
+        except RuntimeFailure:
+            if process.returncode is not None:
+                raise RuntimeUnavailable(
+                    f"containerd ended at its start with code {process.returncode}; see {log_file}"
+                ) from None
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 1.5, 0.1)
+        else:
+            return
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(_STOP_S):
+            await process.wait()
+    except TimeoutError:
+        _log.warning("containerd did not end within %g s, killing it", _STOP_S)
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def _prepare(config: ContainerdConfig, text: str) -> None:
+    """Make the folders, turn over the log, write the configuration."""
+    for folder in (config.root, config.state, config.socket.parent, config.images_dir):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+    for folder in (
+        config.cni_conf_dir,
+        config.registry_dir,
+        config.config_file.parent,
+        config.log_file.parent,
+    ):
+        folder.mkdir(parents=True, exist_ok=True)
+    if config.log_file.exists():
+        config.log_file.replace(config.log_file.with_name(config.log_file.name + _KEPT_LOG))
+    config.config_file.write_text(text)
+
+
+def _pid_file(config: ContainerdConfig) -> Path:
+    return config.state / "containerd.pid"
+
+
+def _environment(config: ContainerdConfig) -> dict[str, str]:
+    """Proxies and the like as they are (CONTAINERD_-prefixed variants win), PATH with our own programs first."""
+    environment = dict(os.environ)
+    for key in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        if value := os.environ.get(f"CONTAINERD_{key}"):
+            environment[key] = value
+    environment["PATH"] = ":".join(str(folder) for folder in search_path(config.bin_dir))
+    environment.pop("NOTIFY_SOCKET", None)  # containerd would tell systemd that k3py is ready
+    return environment
+
+
+def _die_with_parent() -> Callable[[], None]:
+    """Return what the child does before exec: ask for SIGTERM at its parent's death."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
+
+    def ask() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:  # it died before we asked
+            os._exit(1)
+
+    return ask
