@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from k3py.api.status import bad_request
+from k3py.api.timestamps import parse_duration
 from k3py.apiserver.discovery import Discovery
 from k3py.apiserver.encoding.answer import answer_error
 from k3py.apiserver.encoding.codec import Codec
@@ -154,9 +156,21 @@ class ApiServer:
                 self._metrics.count_long_running(info, -1)
         reading = self._limit.enter(info.verb, exchange.user)
         try:
-            async with asyncio.timeout(_DEADLINE_S):
+            async with asyncio.timeout(_find_deadline_s(exchange)):
                 if info.is_resource:
                     return await self._resources.handle(exchange)
                 return await self._paths.handle(exchange)
         finally:
             self._limit.leave(reading)
+
+
+def _find_deadline_s(exchange: Exchange) -> float:
+    """Return how long the request may take: a minute, or less where the client says so. Raises ApiError 400."""
+    wish = exchange.options.get("timeout")
+    if not wish:
+        return _DEADLINE_S
+    try:
+        seconds = parse_duration(wish) / 1e9
+    except ValueError as error:
+        raise bad_request(f"invalid timeout specified in the request URL: {error}") from error
+    return min(seconds, _DEADLINE_S) if seconds > 0 else _DEADLINE_S

@@ -48,6 +48,7 @@ KINDS = (
         storage=StoragePolicy(prefix="pods"),
         subresources=(
             Subresource(name="log", verbs=("get",)),
+            Subresource(name="proxy", verbs=("create", "delete", "get", "patch", "update")),
             Subresource(name="exec", verbs=("create", "get"), kind="PodExecOptions"),
         ),
     ),

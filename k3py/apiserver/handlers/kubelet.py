@@ -75,6 +75,8 @@ class KubeletProxy:
 
     async def answer(self, exchange: Exchange, result: StreamResult) -> web.StreamResponse:
         """Forward the request to `result.target` and the answer to the client. Raises ApiError."""
+        if _lacks_slash(exchange):
+            return _redirect_to_slash(exchange)
         reader, writer = await self._connect(result.target)
         try:
             # Browsers read logs as WebSocket messages; kubelets only know them as bytes.
@@ -106,6 +108,20 @@ class KubeletProxy:
             raise _unreachable(target, "timed out") from error
         except OSError as error:
             raise _unreachable(target, str(error)) from error
+
+
+def _lacks_slash(exchange: Exchange) -> bool:
+    info = exchange.info
+    bare = info.subresource == "proxy" and not info.rest and not info.path.endswith("/")
+    return bare and info.method in ("GET", "HEAD")
+
+
+def _redirect_to_slash(exchange: Exchange) -> web.Response:
+    """Send readers of `…/proxy` to `…/proxy/`, so that relative links of what is behind it work."""
+    path, _, query = exchange.request.raw_path.partition("?")
+    headers = make_headers(exchange, "text/plain; charset=utf-8")
+    headers["Location"] = f"{path}/?{query}" if query else f"{path}/"
+    return web.Response(status=301, headers=headers)
 
 
 class TakenOver(web.StreamResponse):
@@ -219,12 +235,13 @@ async def _relay(exchange: Exchange, head: _Head, reader: asyncio.StreamReader) 
         if name.lower() not in _NOT_RETURNED and name.lower() != "content-type":
             headers.add(name, value)
     response = web.StreamResponse(status=head.status, headers=headers)
-    if head.status not in (204, 304):
+    if head.status not in (204, 304) and exchange.request.method != "HEAD":
         response.enable_chunked_encoding()
     await response.prepare(exchange.request)
     exchange.streaming = True
-    async for data in _iter_body(head, reader):
-        await response.write(data)
+    if exchange.request.method != "HEAD":
+        async for data in _iter_body(head, reader):
+            await response.write(data)
     await response.write_eof()
     return response
 

@@ -246,7 +246,15 @@ async def test_limit_of_requests_in_flight():
 async def test_discovery(face):
     async with face.session.get("/api/v1") as answer:
         names = [one["name"] for one in (await answer.json())["resources"]]
-    assert names == ["configmaps", "namespaces", "namespaces/finalize", "pods", "pods/exec", "pods/log"]
+    assert names == [
+        "configmaps",
+        "namespaces",
+        "namespaces/finalize",
+        "pods",
+        "pods/exec",
+        "pods/log",
+        "pods/proxy",
+    ]
     async with face.session.get("/apis") as answer:
         assert [group["name"] for group in (await answer.json())["groups"]] == ["example.com"]
     aggregated = "application/json;v=v2;g=apidiscovery.k8s.io;as=APIGroupDiscoveryList,application/json"
@@ -374,3 +382,16 @@ async def test_websocket_watch_ends_with_its_client_and_with_its_deadline(face):
     face.dispatcher.watch_timeout_s = 0.05
     async with face.session.ws_connect(MAPS, params={"watch": "1"}) as socket:
         assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+
+
+@pytest.mark.parametrize(("timeout", "status"), [("10ms", 504), ("1s", 200), ("soon", 400)])
+async def test_timeout_of_the_client_is_a_deadline(face, timeout, status):
+    original = face.dispatcher.dispatch
+
+    async def dispatch(request):
+        await asyncio.sleep(0.05)
+        return await original(request)
+
+    face.dispatcher.dispatch = dispatch
+    async with face.session.get(MAPS, params={"timeout": timeout}) as answer:
+        assert answer.status == status

@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import aiohttp
+import pytest
 from aiohttp import web
 
 from tests.support.http_face import run_http_face
 
 LOG = "/api/v1/namespaces/default/pods/p/log"
+PROXY = "/api/v1/namespaces/default/pods/p/proxy"
 EXEC = "/api/v1/namespaces/default/pods/p/exec"
 
 
@@ -153,3 +155,25 @@ async def test_log_over_a_websocket_is_sent_as_plain_binary_messages():
             assert socket.protocol == "binary.k8s.io"
             assert (await socket.receive()).data == b"line\n"
             assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "OPTIONS"])
+async def test_proxy_passes_every_method_and_redirects_readers_to_the_slash(method):
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(
+            text=request.method + (await request.read()).decode(), headers={"X-Seen": request.method}
+        )
+
+    async with run_kubelet(handle) as url, run_http_face(kubelet_connector=PlainConnector()) as face:
+        face.dispatcher.target = f"{url}/"
+        data = b"!" if method == "POST" else None
+        async with face.session.request(method, PROXY, data=data, allow_redirects=False) as answer:
+            if method in ("GET", "HEAD"):
+                assert answer.status == 301
+                assert answer.headers["Location"] == f"{PROXY}/"
+            else:
+                assert answer.headers["X-Seen"] == method
+        async with face.session.request(method, f"{PROXY}/a/b", data=data) as answer:
+            assert answer.headers["X-Seen"] == method
+            assert await answer.text() == {"HEAD": "", "POST": "POST!"}.get(method, method)
+    assert face.dispatcher.requests[-1].options["path"] == "a/b"
