@@ -136,10 +136,12 @@ def main() -> None:
     parser.add_argument("--endpoint", default="", help="datastore; default: SQLite in a temporary folder")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        with ApiServerProcess(Path(folder), endpoint=options.endpoint) as server:
-            bench = Bench(server)
-            asyncio.run(bench.run())
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ApiServerProcess(Path(folder), endpoint=options.endpoint) as server,
+    ):
+        bench = Bench(server)
+        asyncio.run(bench.run())
     if options.json:
         options.json.write_text(json.dumps(bench.results, indent=1) + "\n")
 
