@@ -1,1 +1,26 @@
-"""Compact type schemas generated at build time: defaults, pruning, merge keys, protobuf numbers."""
+"""Compact type schemas generated at build time: decoding, pruning, defaults, merge keys, list types, protobuf numbers.
+
+`load_schema()` makes a `Schemas`; its owner keeps it (there is no global). Types are read at first use, one by one, and their
+decoders and defaulters compiled to closures then, so an idle server holds only what it met.
+
+What a handler does with a request body: `decode` (types, unknown fields, canonical form), then `default`. The canonical form is
+what Go's structs serialise to, which clients see: fields in protobuf order, empty optional ones left out, zero structs shown as {}
+("resources": {}), and **None** for absent mandatory lists, maps and times (`rules: null`): iterate `obj.get("rules") or ()`.
+Defaults of all kinds that defaults.tsv calls "defaulting" or "conversion" are in `default`; those by strategy, admission or rest
+(phase, qosClass, clusterIP, tolerations, …) belong to the kinds' strategies, to admission and to the allocators.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from k3py.api.schema.schemas import Schemas
+
+
+def load_schema() -> Schemas:
+    """Return the schemas of the built-in types; costs an index of names, types are read when used."""
+    from k3py.api.schema.schemas import Schemas  # noqa: PLC0415 - heavy modules are imported when chosen
+    from k3py.api.schema.table import read_table  # noqa: PLC0415
+
+    return Schemas(read_table())
