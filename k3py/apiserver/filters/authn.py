@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from k3py.api.user import User
     from k3py.apiserver.interface import Authenticator
 
-_WEBSOCKET_TOKEN: Final = "base64url.bearer.authorization.k8s.io."
+WEBSOCKET_TOKEN: Final = "base64url.bearer.authorization.k8s.io."
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
@@ -79,8 +79,8 @@ def _find_websocket_bearer(protocols: str) -> str:
     """Return the token that browsers, which cannot set headers, hide in a WebSocket subprotocol."""
     for protocol in protocols.split(","):
         name = protocol.strip()
-        if name.startswith(_WEBSOCKET_TOKEN):
-            encoded = name.removeprefix(_WEBSOCKET_TOKEN)
+        if name.startswith(WEBSOCKET_TOKEN):
+            encoded = name.removeprefix(WEBSOCKET_TOKEN)
             try:
                 return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
             except (binascii.Error, UnicodeDecodeError, ValueError) as error:

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from k3py.api.status import ApiError
 from k3py.apiserver.encoding.answer import make_headers
+from k3py.apiserver.filters.authn import WEBSOCKET_TOKEN
 from k3py.apiserver.handlers.websocket import MessageStream, is_websocket
 from k3py.util.supervise import TaskScope
 
@@ -41,6 +42,7 @@ _NOT_FORWARDED: Final = frozenset(
         "accept-encoding",
     )
 )
+_NOT_FORWARDED_PREFIXES: Final = ("impersonate-", "x-remote-")
 _NOT_RETURNED: Final = frozenset(
     (
         "connection",
@@ -161,8 +163,14 @@ def _request_head(exchange: Exchange, target: str, upgrade: str) -> bytes:
     lines = [f"{request.method} {path} HTTP/1.1", f"Host: {url.netloc}"]
     for name, value in request.headers.items():
         lowered = name.lower()
-        if lowered not in _NOT_FORWARDED and (upgrade or not lowered.startswith("sec-websocket")):
-            lines.append(f"{name}: {value}")
+        if lowered in _NOT_FORWARDED or lowered.startswith(_NOT_FORWARDED_PREFIXES):
+            continue
+        if lowered.startswith("sec-websocket"):
+            if not upgrade:
+                continue
+            if lowered == "sec-websocket-protocol":
+                value = _without_token(value)  # noqa: PLW2901
+        lines.append(f"{name}: {value}")
     if upgrade:
         lines += ["Connection: Upgrade", f"Upgrade: {upgrade}"]
     else:
@@ -172,6 +180,12 @@ def _request_head(exchange: Exchange, target: str, upgrade: str) -> bytes:
     elif request.method not in ("GET", "HEAD"):
         lines.append("Content-Length: 0")
     return "\r\n".join((*lines, "\r\n")).encode("utf-8", "surrogateescape")
+
+
+def _without_token(protocols: str) -> str:
+    """Take the bearer token that browsers hide among WebSocket subprotocols out of the list."""
+    names = (name.strip() for name in protocols.split(","))
+    return ", ".join(name for name in names if not name.startswith(WEBSOCKET_TOKEN))
 
 
 async def _forward_body(exchange: Exchange, writer: asyncio.StreamWriter) -> None:

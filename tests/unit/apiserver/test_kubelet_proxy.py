@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import ssl
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -10,6 +12,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from k3py.apiserver.kubelet_dialer import KubeletDialer
+from k3py.pki.authority import LeafRequest, make_authority, make_key, sign_leaf
 from tests.support.http_face import run_http_face
 
 LOG = "/api/v1/namespaces/default/pods/p/log"
@@ -82,6 +86,8 @@ async def test_following_a_log_ends_when_the_client_goes():
 
 async def test_websocket_is_tunnelled():
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.headers["Sec-WebSocket-Protocol"] == "v5.channel.k8s.io"
+        assert "Impersonate-User" not in request.headers
         socket = web.WebSocketResponse(protocols=("v5.channel.k8s.io",))
         await socket.prepare(request)
         async for message in socket:
@@ -92,7 +98,10 @@ async def test_websocket_is_tunnelled():
 
     async with run_kubelet(handle) as url, run_http_face(kubelet_connector=PlainConnector()) as face:
         face.dispatcher.target = f"{url}/exec/default/p/c?command=sh"
-        async with face.session.ws_connect(EXEC, protocols=("v5.channel.k8s.io",)) as socket:
+        token = "base64url.bearer.authorization.k8s.io." + base64.urlsafe_b64encode(b"good").decode()
+        headers = {"Authorization": "", "Impersonate-User": "x"}
+        protocols = ("v5.channel.k8s.io", token)
+        async with face.session.ws_connect(EXEC, protocols=protocols, headers=headers) as socket:
             assert socket.protocol == "v5.channel.k8s.io"
             await socket.send_bytes(b"hello")
             assert (await socket.receive()).data == b"\x01hello"
@@ -177,3 +186,39 @@ async def test_proxy_passes_every_method_and_redirects_readers_to_the_slash(meth
             assert answer.headers["X-Seen"] == method
             assert await answer.text() == {"HEAD": "", "POST": "POST!"}.get(method, method)
     assert face.dispatcher.requests[-1].options["path"] == "a/b"
+
+
+async def test_dialer_shows_its_certificate_and_checks_the_name_of_the_kubelet(tmp_path):
+    authority = make_authority("test")
+    (tmp_path / "ca.crt").write_bytes(authority.certificate)
+    for name, request in (
+        ("kubelet", LeafRequest(common_name="node", names=("127.0.0.1",), usage="server")),
+        ("client", LeafRequest(common_name="system:apiserver")),
+    ):
+        key = make_key()
+        (tmp_path / f"{name}.key").write_bytes(key)
+        (tmp_path / f"{name}.crt").write_bytes(sign_leaf(authority, request, key=key))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "kubelet.crt", tmp_path / "kubelet.key")
+    context.load_verify_locations(tmp_path / "ca.crt")
+    context.verify_mode = ssl.CERT_REQUIRED
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        subject = request.transport.get_extra_info("peercert")["subject"]
+        return web.Response(text=str(subject))
+
+    server = web.Server(handle, access_log=None)
+    listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0, ssl=context)
+    port = listener.sockets[0].getsockname()[1]
+    dialer = KubeletDialer(
+        certificate=tmp_path / "client.crt", key=tmp_path / "client.key", authority=tmp_path / "ca.crt"
+    )
+    async with run_http_face(kubelet_connector=dialer) as face:
+        face.dispatcher.target = f"https://127.0.0.1:{port}/log"
+        async with face.session.get(LOG) as answer:
+            assert "system:apiserver" in await answer.text()
+        face.dispatcher.target = f"https://localhost:{port}/log"
+        async with face.session.get(LOG) as answer:
+            assert answer.status == 500
+    listener.close()
+    await server.shutdown(1)

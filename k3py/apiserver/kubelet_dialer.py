@@ -1,0 +1,41 @@
+"""The way to kubelets that this machine reaches directly."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class KubeletDialer:
+    """A `KubeletConnector` that opens TCP connections: TLS with the API server's client certificate for https, none for http.
+
+    Args:
+        certificate, key: the API server's client certificate for kubelets.
+        authority: CA of kubelets' serving certificates; their name or address is checked too.
+    """
+
+    def __init__(self, *, certificate: Path, key: Path, authority: Path) -> None:
+        self._certificate = certificate
+        self._key = key
+        self._context = ssl.create_default_context(cafile=authority)
+        self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.reload()
+
+    def reload(self) -> None:
+        """Take a renewed client certificate into use for new connections."""
+        self._context.load_cert_chain(self._certificate, self._key)
+
+    async def connect(self, target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a connection to the host of `target`. Raises OSError (ssl.SSLError is one)."""
+        url = urlsplit(target)
+        secure = url.scheme == "https"
+        return await asyncio.open_connection(
+            url.hostname,
+            url.port or (443 if secure else 80),
+            ssl=self._context if secure else None,
+        )
