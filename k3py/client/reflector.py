@@ -1,0 +1,102 @@
+"""Feeds an informer through any Client: list, then watch from there; survives restarts of the server.
+
+    list ──► replace ──► watch ──end──► watch from the last revision seen
+      ▲                    │ 410
+      └────────────────────┘            other errors: back-off, then watch (or list) again
+
+Model: client-go tools/cache/reflector.go v0.35.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from k3py.api.status import ApiError
+from k3py.client.backoff import Backoff
+from k3py.client.informer import SharedInformer, identity, key_of_document, version_of_document
+from k3py.client.informer_factory import FeederSet
+
+if TYPE_CHECKING:
+    from k3py.api.resource import Resource
+    from k3py.client.interface import Client, InformerFactory
+    from k3py.jsontypes import JsonObject
+
+log = logging.getLogger(__name__)
+
+
+class Reflector:
+    """List and watch of one resource into one informer."""
+
+    def __init__(
+        self, client: Client, resource: Resource, namespace: str = "", field_selector: str = ""
+    ) -> None:
+        self._client = client
+        self._resource = resource
+        self._namespace = namespace
+        self._field_selector = field_selector
+        self._revision = ""
+        self.informer: SharedInformer[JsonObject] = SharedInformer(identity, version_of_document)
+
+    async def run(self) -> None:
+        """Feed the informer until cancelled."""
+        backoff = Backoff()
+        while True:
+            try:
+                if not self._revision:
+                    await self._list()
+                await self._watch()
+            except ApiError as error:
+                if error.code == 410:
+                    self._revision = ""
+                    continue
+                log.warning(
+                    "cannot list or watch, will retry",
+                    extra={"resource": self._resource.plural, "error": error.message},
+                )
+                await backoff.wait()
+
+    async def _list(self) -> None:
+        listed = await self._client.list(
+            self._resource, namespace=self._namespace, field_selector=self._field_selector
+        )
+        self.informer.replace({key_of_document(obj): obj for obj in listed.items})
+        self._revision = listed.resource_version
+
+    async def _watch(self) -> None:
+        async with self._client.watch(
+            self._resource,
+            namespace=self._namespace,
+            field_selector=self._field_selector,
+            resource_version=self._revision,
+        ) as events:
+            async for event in events:
+                if event.type != "BOOKMARK":
+                    key = key_of_document(event.object)
+                    if event.type == "DELETED":
+                        self.informer.delete(key, event.object)
+                    else:
+                        self.informer.put(key, event.object)
+                self._revision = version_of_document(event.object)
+
+
+class HttpInformerFactory(FeederSet):
+    """Shared informers over a client on the network; a Component."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__("informers", self._make_feeder)
+        self._client = client
+
+    @property
+    def client(self) -> Client:
+        """The client that the informers use."""
+        return self._client
+
+    def _make_feeder(self, resource: Resource, namespace: str, field_selector: str) -> Reflector:
+        return Reflector(self._client, resource, namespace, field_selector)
+
+
+if TYPE_CHECKING:
+
+    def _check(one: HttpInformerFactory) -> InformerFactory:
+        return one
