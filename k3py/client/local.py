@@ -6,16 +6,18 @@ and callers like to build new objects out of parts of cached ones.
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 
+from k3py.api import status
 from k3py.api.object import deep_copy
 from k3py.api.status import ApiError
 from k3py.apiserver.interface import ApiRequest, ListResult, ObjectResult, WatchResult
 from k3py.client.interface import ObjectList, PatchType, WatchEvent
+from k3py.storage.interface import RevisionExpired, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from k3py.api.kind import Kind
@@ -105,12 +107,13 @@ class LocalClient:
     ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
         async with self.watch_items(resource, namespace=namespace, options=options) as (kind, batches):
 
-            async def events() -> AsyncIterator[WatchEvent]:
+            async def events() -> AsyncGenerator[WatchEvent, None]:
                 async for batch in batches:
                     for item in batch:
                         yield WatchEvent(item.type.value, document_of(kind, item.object))
 
-            yield events()
+            async with aclosing(events()) as stream:
+                yield stream
 
     @asynccontextmanager
     async def watch_items(
@@ -120,8 +123,13 @@ class LocalClient:
         result = await self._dispatch("watch", resource, namespace=namespace, options=options)
         if not isinstance(result, WatchResult):
             raise _unexpected(result)
-        async with result.events as batches:
-            yield result.kind, batches
+        try:
+            async with result.events as batches:
+                yield result.kind, batches
+        except RevisionExpired as error:
+            raise status.expired(str(error)) from error
+        except StorageError as error:
+            raise ApiError(503, "ServiceUnavailable", str(error)) from error
 
     async def create(
         self,

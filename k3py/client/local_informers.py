@@ -5,15 +5,16 @@ A handler that is called without anybody reading its documents would still parse
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.status import ApiError
-from k3py.client.backoff import Backoff
 from k3py.client.informer import SharedInformer
 from k3py.client.informer_factory import FeederSet
 from k3py.client.local import document_of
 from k3py.storage.interface import WatchType
+from k3py.util.backoff import Backoff
 
 if TYPE_CHECKING:
     from k3py.api.kind import Kind
@@ -62,20 +63,18 @@ class LocalFeeder:
 
     async def run(self) -> None:
         """Feed the informer until cancelled; a watch that ends is opened again and differences are told."""
-        backoff = Backoff()
+        backoff = Backoff(first_s=0.1, cap_s=30.0, jitter=0.5)
         while True:
             try:
-                await self._follow()
+                await self._follow(backoff)
             except ApiError as error:
-                if error.code == 410:
-                    continue
                 log.warning(
                     "informer failed, will retry",
                     extra={"resource": self._resource.plural, "error": error.message},
                 )
-            await backoff.wait()
+            await asyncio.sleep(backoff.next_s())
 
-    async def _follow(self) -> None:
+    async def _follow(self, backoff: Backoff) -> None:
         initial: dict[Key, ObjectView] | None = {}
         async with self._client.watch_items(
             self._resource, namespace=self._namespace, options=self._options
@@ -88,6 +87,7 @@ class LocalFeeder:
                         if item.ends_initial_events and initial is not None:
                             self.informer.replace(initial)
                             initial = None
+                            backoff.reset()
                         continue
                     key = (view.namespace, view.name)
                     if initial is not None:

@@ -9,13 +9,15 @@ Model: client-go tools/cache/reflector.go v0.35.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from k3py.api.status import ApiError
-from k3py.client.backoff import Backoff
 from k3py.client.informer import SharedInformer, identity, key_of_document, version_of_document
 from k3py.client.informer_factory import FeederSet
+from k3py.util import clock
+from k3py.util.backoff import Backoff
 
 if TYPE_CHECKING:
     from k3py.api.resource import Resource
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
 log = logging.getLogger(__name__)
+
+SHORT_WATCH_S: Final = 1.0
 
 
 class Reflector:
@@ -40,21 +44,26 @@ class Reflector:
 
     async def run(self) -> None:
         """Feed the informer until cancelled."""
-        backoff = Backoff()
+        backoff = Backoff(first_s=0.8, cap_s=30.0, jitter=0.5)
         while True:
+            opened_s = clock.monotonic_s()
             try:
                 if not self._revision:
                     await self._list()
-                await self._watch()
+                await self._watch(backoff)
             except ApiError as error:
                 if error.code == 410:
                     self._revision = ""
-                    continue
-                log.warning(
-                    "cannot list or watch, will retry",
+                log.log(
+                    logging.INFO if error.code == 410 else logging.WARNING,
+                    "watch ended, will go on",
                     extra={"resource": self._resource.plural, "error": error.message},
                 )
-                await backoff.wait()
+                if error.code != 410:
+                    await asyncio.sleep(backoff.next_s())
+                    continue
+            if clock.monotonic_s() - opened_s < SHORT_WATCH_S:
+                await asyncio.sleep(backoff.next_s())  # a server that hangs up at once is not to be hammered
 
     async def _list(self) -> None:
         listed = await self._client.list(
@@ -63,7 +72,7 @@ class Reflector:
         self.informer.replace({key_of_document(obj): obj for obj in listed.items})
         self._revision = listed.resource_version
 
-    async def _watch(self) -> None:
+    async def _watch(self, backoff: Backoff) -> None:
         async with self._client.watch(
             self._resource,
             namespace=self._namespace,
@@ -78,6 +87,7 @@ class Reflector:
                     else:
                         self.informer.put(key, event.object)
                 self._revision = version_of_document(event.object)
+                backoff.reset()
 
 
 class HttpInformerFactory(FeederSet):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
+from k3py.storage.errors import RevisionExpired, StorageError
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
@@ -16,6 +18,20 @@ if TYPE_CHECKING:
     from k3py.api.kind import Kind
     from k3py.api.selectors import FieldSelector, LabelSelector
     from k3py.jsontypes import JsonObject
+
+__all__ = (
+    "Deleted",
+    "ListPage",
+    "ListQuery",
+    "ObjectView",
+    "RevisionExpired",
+    "Storage",
+    "StorageError",
+    "Store",
+    "WatchItem",
+    "WatchQuery",
+    "WatchType",
+)
 
 
 class ObjectView(Protocol):

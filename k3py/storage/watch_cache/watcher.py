@@ -58,7 +58,6 @@ class Watcher:
         self._initial_at = 0
         self._mark_end = mark_end
         self._bookmark_at = _next_bookmark_s() if bookmarks else None
-        self._last_bookmark = 0
 
     def __aiter__(self) -> Self:
         return self
@@ -78,10 +77,11 @@ class Watcher:
                 raise self._cache.closed
             if self._bookmark_at is not None and asyncio.get_running_loop().time() >= self._bookmark_at:
                 self._bookmark_at = _next_bookmark_s()
-                if self._cache.revision > max(self._last_bookmark, self._after):
-                    self._last_bookmark = self._cache.revision
-                    view = self._cache.codec.bookmark(self._last_bookmark, ends_initial_events=False)
-                    return [CacheWatchItem(WatchType.BOOKMARK, view)]
+                # Sent without progress too: it tells the client, and the boxes between, that the watch is alive.
+                view = self._cache.codec.bookmark(
+                    max(self._cache.revision, self._after), ends_initial_events=False
+                )
+                return [CacheWatchItem(WatchType.BOOKMARK, view)]
             if self._position == self._cache.ring.end:
                 await self._cache.sleep(self._bookmark_at)
             else:
