@@ -47,7 +47,7 @@ def busybox_archive(busybox: Path) -> bytes:
     files = busybox_files(busybox)
     environment = {"PATH": "/bin:/usr/bin"}
     shell = ImageRecipe(
-        names=("docker.io/library/busybox:local", "docker.io/library/busybox:latest"),
+        names=("docker.io/library/busybox:local",),
         architecture=architecture,
         files=files,
         command=("sh",),

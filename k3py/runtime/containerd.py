@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _START_S: Final = 60.0
-_STOP_S: Final = 10.0
+_STOP_S: Final = 5.0
 _PR_SET_PDEATHSIG: Final = 1
 _KEPT_LOG: Final = ".1"
 

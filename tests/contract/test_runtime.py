@@ -13,6 +13,7 @@ import pytest
 from k3py.runtime.errors import ImagePullFailed, RuntimeFailure, RuntimeNotFound, RuntimeTimeout
 from k3py.runtime.fake import FakeRuntime
 
+NAMESPACES = {"pid": "CONTAINER"}  # as the kubelet asks: the container's program is its first process
 IMAGE = "docker.io/library/busybox:local"
 
 
@@ -35,7 +36,7 @@ def sandbox_config(tmp_path, name="web", attempt=0):
         "log_directory": str(tmp_path / "logs"),
         "labels": {"io.kubernetes.pod.uid": f"uid-{name}", "app": name},
         "annotations": {"note": "x"},
-        "linux": {},
+        "linux": {"security_context": {"namespace_options": NAMESPACES}},
     }
 
 
@@ -46,7 +47,7 @@ def container_config(*command, name="main", attempt=0, **more):
         "command": list(command),
         "labels": {"io.kubernetes.container.name": name},
         "log_path": f"{name}/{attempt}.log",
-        "linux": {},
+        "linux": {"security_context": {"namespace_options": NAMESPACES}},
     } | more
 
 
