@@ -137,7 +137,10 @@ class Authenticator(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attributes:
-    """What authorization decides about; `path` is set for non-resource requests and then `resource` is ""."""
+    """What authorization decides about; `path` is set for non-resource requests and then `resource` is "".
+
+    field_selector: of list, watch and deletecollection requests, as the client wrote it (the node authorizer looks at it).
+    """
 
     user: User
     verb: str
@@ -148,6 +151,7 @@ class Attributes:
     namespace: str = ""
     name: str = ""
     path: str = ""
+    field_selector: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,207 @@
+"""The API server without its HTTP face: authorize a request, find who answers it, translate storage's errors.
+
+Called by the HTTP layer and, with dicts, by the in-process client; the order of steps is upstream's (api-machinery.md §4.1).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from k3py.api.selectors import SelectorError, parse_field_selector
+from k3py.api.status import ApiError, method_not_allowed
+from k3py.apiserver.interface import Attributes
+from k3py.apiserver.registry.call import Call, Services
+from k3py.apiserver.registry.create import create
+from k3py.apiserver.registry.delete import delete
+from k3py.apiserver.registry.deletecollection import delete_collection
+from k3py.apiserver.registry.errors import to_api_error
+from k3py.apiserver.registry.get import get
+from k3py.apiserver.registry.list import list_objects
+from k3py.apiserver.registry.patch import patch
+from k3py.apiserver.registry.subresources.scale import handle_scale
+from k3py.apiserver.registry.subresources.status import handle_status
+from k3py.apiserver.registry.update import update
+from k3py.apiserver.registry.watch import watch
+from k3py.storage.errors import StorageError
+from k3py.util import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from k3py.api.kind import Kind
+    from k3py.api.registry import KindRegistry
+    from k3py.apiserver.interface import ApiRequest, Authorizer, Dispatcher, Result
+    from k3py.apiserver.registry.seams import Admission, ObjectSchemas, Patches, WriteHook
+    from k3py.apiserver.registry.table import Handler
+    from k3py.storage.interface import Storage
+
+_VERBS: Final[Mapping[str, Handler]] = {
+    "get": get,
+    "list": list_objects,
+    "watch": watch,
+    "create": create,
+    "update": update,
+    "patch": patch,
+    "delete": delete,
+    "deletecollection": delete_collection,
+}
+_GENERIC_SUBRESOURCES: Final[Mapping[str, Handler]] = {"status": handle_status, "scale": handle_scale}
+
+
+class ApiDispatcher:
+    """Carries out resource requests.
+
+    Args:
+        kinds: what is served; may grow and shrink.
+        storage: where objects lie.
+        authorizer: who may do what.
+        admission: the chain of admission plugins.
+        schemas: types of objects.
+        patches: the ways to patch, and managed fields.
+        subresources: handlers by (group, plural, subresource) beside the generic status and scale.
+        virtual: handlers of creates by (group, plural), for kinds that are answered and not stored (reviews).
+        hooks: what takes addresses and ports, by (group, plural).
+        now: the wall clock.
+    """
+
+    def __init__(
+        self,
+        *,
+        kinds: KindRegistry,
+        storage: Storage,
+        authorizer: Authorizer,
+        admission: Admission,
+        schemas: ObjectSchemas,
+        patches: Patches,
+        subresources: Mapping[tuple[str, str, str], Handler] | None = None,
+        virtual: Mapping[tuple[str, str], Handler] | None = None,
+        hooks: Mapping[tuple[str, str], WriteHook] | None = None,
+        now: Callable[[], datetime] = clock.now,
+    ) -> None:
+        self.services = Services(
+            kinds=kinds,
+            storage=storage,
+            authorizer=authorizer,
+            admission=admission,
+            schemas=schemas,
+            patches=patches,
+            now=now,
+            hooks=hooks or {},
+        )
+        self._subresources = subresources or {}
+        self._virtual = virtual or {}
+
+    async def dispatch(self, request: ApiRequest) -> Result:
+        """Authorize and carry out a request.
+
+        Raises:
+            ApiError: as the API answers it.
+        """
+        resource = request.resource
+        await self._authorize(request)
+        kind = self.services.kinds.find(resource.group, resource.version, resource.plural)
+        if kind is None:
+            raise ApiError(404, "NotFound", "the server could not find the requested resource", details={})
+        handler = self._find_handler(kind, request)
+        try:
+            store = await self.services.storage.store_for(kind)
+            result = await handler(Call(services=self.services, kind=kind, request=request, store=store))
+        except StorageError as error:
+            raise to_api_error(error, kind, error_name(request)) from error
+        return result
+
+    def _find_handler(self, kind: Kind, request: ApiRequest) -> Handler:
+        if request.subresource:
+            return self._find_subresource_handler(kind, request)
+        if request.verb == "create" and (virtual := self._virtual.get((kind.group, kind.plural))):
+            return virtual
+        handler = _VERBS.get(request.verb)
+        if handler is None or request.verb not in kind.verbs:
+            raise method_not_allowed(kind.group, kind.plural, request.verb)
+        return handler
+
+    def _find_subresource_handler(self, kind: Kind, request: ApiRequest) -> Handler:
+        subresource = kind.find_subresource(request.subresource)
+        if subresource is None:
+            raise ApiError(404, "NotFound", "the server could not find the requested resource", details={})
+        if request.verb not in subresource.verbs:
+            raise method_not_allowed(kind.group, f"{kind.plural}/{subresource.name}", request.verb)
+        handler = self._subresources.get(
+            (kind.group, kind.plural, subresource.name)
+        ) or _GENERIC_SUBRESOURCES.get(subresource.name)
+        if handler is None:
+            raise ApiError(404, "NotFound", "the server could not find the requested resource", details={})
+        return handler
+
+    async def _authorize(self, request: ApiRequest) -> None:
+        attributes = attributes_of(request)
+        decision = await self.services.authorizer.authorize(attributes)
+        if not decision.allowed:
+            raise refusal(attributes, decision.reason)
+
+
+def attributes_of(request: ApiRequest) -> Attributes:
+    """Return what authorization decides about: a list of one name counts as about that name."""
+    resource = request.resource
+    fields = request.options.get("fieldSelector", "")
+    name = request.name
+    if not name and fields and request.verb in ("list", "watch", "deletecollection"):
+        name = _pinned_name(fields)
+    namespace = request.namespace
+    if resource.plural == "namespaces" and not resource.group:
+        namespace = name  # upstream: a namespace is authorized as if it lay in itself
+    return Attributes(
+        user=request.user,
+        verb=request.verb,
+        group=resource.group,
+        version=resource.version,
+        resource=resource.plural,
+        subresource=request.subresource,
+        namespace=namespace,
+        name=name,
+        field_selector=fields,
+    )
+
+
+def _pinned_name(selector: str) -> str:
+    try:
+        return parse_field_selector(selector).find_exact("metadata.name") or ""
+    except SelectorError:
+        return ""
+
+
+def refusal(attributes: Attributes, reason: str) -> ApiError:
+    """Return the 403 of an authorizer's no. Source: k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go v0.35."""
+    group, plural = attributes.group, attributes.resource
+    path = f"{plural}/{attributes.subresource}" if attributes.subresource else plural
+    qualified = f"{plural}.{group}" if group else plural
+    subject = f'{qualified} "{attributes.name}"' if attributes.name else qualified
+    where = f'in the namespace "{attributes.namespace}"' if attributes.namespace else "at the cluster scope"
+    message = (
+        f'{subject} is forbidden: User "{attributes.user.name}" cannot {attributes.verb} resource "{path}" '
+        f'in API group "{group}" {where}'
+    )
+    if reason:
+        message += f": {reason}"
+    details = {"name": attributes.name, "group": group, "kind": plural}
+    return ApiError(
+        403, "Forbidden", message, details={key: value for key, value in details.items() if value}
+    )
+
+
+def error_name(request: ApiRequest) -> str:
+    """Return the name for error messages: the URL's, or that of the object being created."""
+    if request.name:
+        return request.name
+    if isinstance(request.body, dict):
+        metadata = request.body.get("metadata")
+        if isinstance(metadata, dict):
+            return str(metadata.get("name") or "")
+    return ""
+
+
+if TYPE_CHECKING:
+
+    def _check(one: ApiDispatcher) -> Dispatcher:
+        return one

@@ -1,0 +1,30 @@
+"""DELETE of all objects of a collection that match.
+
+Source: k8s.io/apiserver/pkg/registry/generic/registry/store.go (DeleteCollection) v0.35.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from k3py.apiserver.interface import ListResult
+from k3py.apiserver.registry.conversion import serve_page
+from k3py.apiserver.registry.delete import delete_object
+from k3py.apiserver.registry.options import delete_options
+from k3py.apiserver.registry.selection import list_query
+from k3py.storage.errors import ObjectNotFound
+
+if TYPE_CHECKING:
+    from k3py.apiserver.registry.call import Call
+
+
+async def delete_collection(call: Call) -> ListResult:
+    """Delete what matches and return it as it was. Raises ApiError, StorageError."""
+    options = delete_options(call.request)
+    page = await call.store.list(list_query(call))
+    for view in page.items:
+        try:
+            await delete_object(call, view.name, options, namespace=view.namespace)
+        except ObjectNotFound:
+            continue  # gone in the meantime, which is what was wanted
+    return ListResult(kind=call.kind, page=serve_page(call.kind, call.store, page))

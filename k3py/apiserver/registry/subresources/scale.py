@@ -1,0 +1,135 @@
+"""The scale subresource: replicas of a workload as autoscaling/v1 Scale, the same for all kinds that scale.
+
+Source: k8s.io/kubernetes/pkg/registry/apps/deployment/storage (ScaleREST) v1.35.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from k3py.api.fielderror import invalid_value
+from k3py.api.kind import Kind, ScalePaths, StoragePolicy
+from k3py.api.object import deep_copy
+from k3py.api.selectors import SelectorError, selector_from_map, selector_from_object
+from k3py.api.status import invalid
+from k3py.apiserver.interface import ObjectResult
+from k3py.apiserver.registry.conversion import to_served
+from k3py.apiserver.registry.decoding import check_name, decode_object, decode_patched, settle_namespace
+from k3py.apiserver.registry.options import write_options
+from k3py.apiserver.registry.patch import apply_patch
+from k3py.apiserver.registry.updating import Part, Update
+
+if TYPE_CHECKING:
+    from k3py.api.fielderror import FieldError
+    from k3py.apiserver.registry.call import Call
+    from k3py.jsontypes import JsonObject, JsonValue
+
+SCALE = Kind(
+    group="autoscaling",
+    version="v1",
+    kind="Scale",
+    plural="scales",
+    verbs=(),
+    schema="io.k8s.api.autoscaling.v1.Scale",
+    storage=StoragePolicy(prefix="scales"),
+)
+
+
+async def handle_scale(call: Call) -> ObjectResult:
+    """Answer get, update or patch. Raises ApiError, StorageError."""
+    if call.request.verb == "get":
+        view = await call.store.get(call.namespace, call.request.name)
+        obj = to_served(call.kind, call.store, view.parsed)
+        return ObjectResult(kind=SCALE, document=make_scale(call.kind, obj))
+    return await _write(call)
+
+
+async def _write(call: Call) -> ObjectResult:
+    request = call.request
+    is_update = request.verb == "update"
+    options = write_options(request, "UpdateOptions" if is_update else "PatchOptions")
+    replacement: JsonObject | None = None
+    if is_update:
+        replacement = decode_object(call, SCALE, field_validation=options.field_validation)
+        settle_namespace(call.kind, replacement, call.namespace)
+        check_name(replacement, request.name)
+
+    async def change(old: JsonObject) -> JsonObject:
+        if replacement is not None:
+            scale = replacement
+        else:
+            scale = apply_patch(call, make_scale(call.kind, old), options)
+            decode_patched(call, SCALE, scale, field_validation=options.field_validation)
+            check_name(scale, request.name)
+        _validate(scale)
+        return _scaled(call.kind, old, scale)
+
+    uid = replacement["metadata"].get("uid") or "" if replacement is not None else ""
+    strategy = call.kind.strategy
+    part = Part(prepare=strategy.prepare_update, validate=strategy.validate_update)
+    result = await Update(call, part, options, change, uid=uid).run(request.name)
+    obj = result.view.parsed if result.view is not None else result.document
+    return ObjectResult(kind=SCALE, document=make_scale(call.kind, obj or {}))
+
+
+def _validate(scale: JsonObject) -> None:
+    replicas = (scale.get("spec") or {}).get("replicas") or 0
+    if replicas < 0:
+        errors: list[FieldError] = [
+            invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
+        ]
+        raise invalid("autoscaling", "Scale", scale["metadata"].get("name", ""), errors)
+
+
+def _scaled(kind: Kind, old: JsonObject, scale: JsonObject) -> JsonObject:
+    new: JsonObject = deep_copy(old)
+    metadata = scale["metadata"]
+    if version := metadata.get("resourceVersion"):
+        new["metadata"]["resourceVersion"] = version
+    paths = kind.scale or ScalePaths()
+    *parents, last = paths.spec_replicas.lstrip(".").split(".")
+    place = new
+    for key in parents:
+        place = place.setdefault(key, {})
+    place[last] = (scale.get("spec") or {}).get("replicas") or 0
+    return new
+
+
+def make_scale(kind: Kind, obj: JsonObject) -> JsonObject:
+    """Return the Scale of an object (read-only)."""
+    paths = kind.scale or ScalePaths()
+    metadata = obj["metadata"]
+    shown = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    replicas = _find(obj, paths.spec_replicas)
+    status: JsonObject = {"replicas": _find(obj, paths.status_replicas) or 0}
+    if selector := _selector_text(kind, _find(obj, paths.label_selector)):
+        status["selector"] = selector
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {key: metadata[key] for key in shown if key in metadata},
+        "spec": {"replicas": replicas} if replicas else {},
+        "status": status,
+    }
+
+
+def _selector_text(kind: Kind, selector: JsonValue) -> str:
+    if isinstance(selector, str):
+        return selector
+    if not selector:
+        return ""
+    if kind.plural == "replicationcontrollers":
+        return str(selector_from_map(selector))
+    try:
+        return str(selector_from_object(selector))
+    except SelectorError:
+        return ""
+
+
+def _find(obj: JsonObject, path: str) -> JsonValue:
+    value: JsonValue = obj
+    for key in path.lstrip(".").split("."):
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value
