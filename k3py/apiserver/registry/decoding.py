@@ -1,20 +1,23 @@
 """From a request's document to an object of the kind: version, types, unknown fields, defaults, name and namespace.
 
-Source: k8s.io/apiserver/pkg/endpoints/handlers/{create,update,rest}.go v0.35.
+Source: k8s.io/apiserver/pkg/endpoints/handlers/{create,update,patch,rest}.go v0.35.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import orjson
+
 from k3py.api.fielderror import FieldError
-from k3py.api.status import bad_request, invalid
-from k3py.apiserver.registry.duplicates import find_duplicate_fields
+from k3py.api.schema.duplicates import find_duplicate_fields
+from k3py.api.status import ApiError, bad_request, invalid
+from k3py.errors import K3pyError
 
 if TYPE_CHECKING:
     from k3py.api.kind import Kind
     from k3py.apiserver.registry.call import Call
-    from k3py.jsontypes import JsonObject, JsonValue
+    from k3py.jsontypes import JsonObject
 
 
 def decode_object(call: Call, kind: Kind, *, field_validation: str) -> JsonObject:
@@ -23,73 +26,79 @@ def decode_object(call: Call, kind: Kind, *, field_validation: str) -> JsonObjec
     Raises:
         ApiError: 400.
     """
-    body = call.request.body
-    obj: JsonObject = {} if body is None else body
-    if not isinstance(obj, dict):
-        raise bad_request(f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}')
-    check_type(kind, obj)
-    problems = normalise(call, kind, obj)
+    body = {} if call.request.body is None else call.request.body
+    subject = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}'
+    if not isinstance(body, dict):
+        raise bad_request(subject)
+    check_type(kind, body)
+    try:
+        obj, unknown = call.services.schemas.decode(kind, body)
+    except ApiError:
+        raise
+    except K3pyError as fault:
+        raise bad_request(f"{subject}: {fault_text(fault)}") from fault
     if field_validation != "Ignore":
-        problems = [f'unknown field "{path}"' for path in problems]
-        if call.request.raw_body:
-            problems += [
-                f'duplicate field "{path}"' for path in find_duplicate_fields(call.request.raw_body, body)
-            ]
+        problems = [f'unknown field "{path}"' for path in unknown]
+        problems += [f'duplicate field "{path}"' for path in _find_duplicates(call)]
         if problems and field_validation == "Strict":
-            raise bad_request(
-                f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
-                f"strict decoding error: {', '.join(problems)}"
-            )
+            raise bad_request(f"{subject}: strict decoding error: {', '.join(problems)}")
         call.request.warnings.extend(problems)
+    _complete(kind, obj)
     call.services.schemas.default(kind, obj)
     return obj
 
 
-def decode_patched(call: Call, kind: Kind, obj: JsonObject, *, field_validation: str) -> JsonObject:
-    """Prune and default the outcome of a patch in place.
+def _find_duplicates(call: Call) -> list[str]:
+    """Return paths of keys that stand twice; bodies without, nearly all, are found out by counting keys."""
+    raw = call.request.raw_body
+    if not raw or raw.count(b'":') == orjson.dumps(call.request.body).count(b'":'):
+        return []
+    return find_duplicate_fields(raw)
+
+
+def decode_patched(call: Call, kind: Kind, patched: JsonObject, *, field_validation: str) -> JsonObject:
+    """Return the outcome of a patch as an object of `kind`, pruned and defaulted.
 
     Raises:
-        ApiError: 422 for unknown fields under strict validation, 400 for another kind.
+        ApiError: 422 for wrong types, and for unknown fields under strict validation; 400 for another kind.
     """
-    check_type(kind, obj)
-    problems = normalise(call, kind, obj)
-    problems = [f'unknown field "{path}"' for path in problems]
+    check_type(kind, patched)
+    try:
+        obj, unknown = call.services.schemas.decode(kind, patched)
+    except ApiError:
+        raise
+    except K3pyError as fault:
+        raise _patch_fault(call, fault_text(fault)) from fault
+    problems = [f'unknown field "{path}"' for path in unknown]
     if problems and field_validation == "Strict":
-        raise invalid(
-            kind.group,
-            kind.kind,
-            call.request.name,
-            [_patch_fault(call.request.body, f"strict decoding error: {', '.join(problems)}")],
-        )
+        raise _patch_fault(call, f"strict decoding error: {', '.join(problems)}")
     if field_validation == "Warn":
         call.request.warnings.extend(problems)
+    _complete(kind, obj)
     call.services.schemas.default(kind, obj)
     return obj
 
 
-def _patch_fault(patch: JsonValue, text: str) -> FieldError:
-    return FieldError("patch", "FieldValueInvalid", text, patch)
+def fault_text(fault: K3pyError) -> str:
+    """Return what a decoder found wrong, in Go's words where it knows them."""
+    message = getattr(fault, "message", None)
+    return str(message() if callable(message) else fault)
 
 
-def normalise(call: Call, kind: Kind, obj: JsonObject) -> list[str]:
-    """Check types and drop unknown fields; return the paths of those."""
-    metadata = obj.get("metadata")
-    if metadata is None:
+def _patch_fault(call: Call, text: str) -> ApiError:
+    fault = FieldError("patch", "FieldValueInvalid", text, call.request.body)
+    return invalid("", "", "", [fault])
+
+
+def _complete(kind: Kind, obj: JsonObject) -> None:
+    obj["kind"] = kind.kind
+    obj["apiVersion"] = kind.api_version
+    if obj.get("metadata") is None:
         obj["metadata"] = {}
-    elif not isinstance(metadata, dict):
-        raise bad_request(
-            f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: json: cannot unmarshal '
-            f"into Go struct field {kind.kind}.metadata of type v1.ObjectMeta"
-        )
-    if faults := call.services.schemas.check_types(kind, obj):
-        raise bad_request(
-            f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {faults[0]}'
-        )
-    return call.services.schemas.prune(kind, obj)
 
 
 def check_type(kind: Kind, obj: JsonObject) -> None:
-    """Check apiVersion and kind, and fill them in where they are missing.
+    """Check apiVersion and kind; they may be missing.
 
     Raises:
         ApiError: 400, the document is something else.
@@ -101,12 +110,7 @@ def check_type(kind: Kind, obj: JsonObject) -> None:
             f"the API version in the data ({version}) does not match the expected API version ({kind.api_version})"
         )
     if name != kind.kind:
-        raise bad_request(
-            f'{name} in version "{kind.version}" cannot be handled as a {kind.kind}: '
-            f"no kind {name!r} is expected here"
-        )
-    obj["apiVersion"] = version
-    obj["kind"] = name
+        raise bad_request(f'{name} in version "{kind.version}" cannot be handled as a {kind.kind}')
 
 
 def settle_namespace(kind: Kind, obj: JsonObject, namespace: str) -> None:

@@ -56,8 +56,9 @@ async def patch_part(call: Call, part: Part) -> ObjectResult:
 
 def _patched(call: Call, old: JsonObject, options: WriteOptions) -> JsonObject:
     kind, request = call.kind, call.request
-    new = apply_patch(call, old, options)
-    decode_patched(call, kind, new, field_validation=options.field_validation)
+    new = decode_patched(
+        call, kind, apply_patch(call, old, options), field_validation=options.field_validation
+    )
     if not new["metadata"].get("namespace"):
         settle_namespace(kind, new, call.namespace)
     _check_patched_namespace(call, new)
@@ -128,7 +129,7 @@ async def _apply_new(call: Call, options: WriteOptions) -> ObjectResult:
         subresource="",
         now=call.now(),
     )
-    decode_patched(call, call.kind, obj, field_validation=options.field_validation)
+    obj = decode_patched(call, call.kind, obj, field_validation=options.field_validation)
     settle_namespace(call.kind, obj, call.namespace)
     if not obj["metadata"].get("name"):
         obj["metadata"]["name"] = request.name

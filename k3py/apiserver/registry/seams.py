@@ -16,16 +16,19 @@ if TYPE_CHECKING:
 
 
 class ObjectSchemas(Protocol):
-    """Types of objects: which fields there are and what they default to; all methods change `obj` in place."""
+    """Types of objects: which fields there are and what they default to."""
 
-    def check_types(self, kind: Kind, obj: JsonObject) -> list[str]:
-        """Return what cannot be decoded ("cannot unmarshal number into field data of type string")."""
+    def decode(self, kind: Kind, obj: JsonObject) -> tuple[JsonObject, list[str]]:
+        """Return the object in canonical form and the paths of unknown fields that it had ("spec.foo").
 
-    def prune(self, kind: Kind, obj: JsonObject) -> list[str]:
-        """Remove unknown fields and return their paths ("spec.containers[0].imagee"); nulls and empties as upstream."""
+        The result may share parts with `obj`.
+
+        Raises:
+            K3pyError: a value of the wrong type; the text is Go's sentence.
+        """
 
     def default(self, kind: Kind, obj: JsonObject) -> None:
-        """Fill in defaults, those of the kind's strategy too."""
+        """Fill in defaults in place, those of the kind's strategy too."""
 
 
 class Patches(Protocol):

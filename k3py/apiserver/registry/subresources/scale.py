@@ -58,8 +58,12 @@ async def _write(call: Call) -> ObjectResult:
         if replacement is not None:
             scale = replacement
         else:
-            scale = apply_patch(call, make_scale(call.kind, old), options)
-            decode_patched(call, SCALE, scale, field_validation=options.field_validation)
+            scale = decode_patched(
+                call,
+                SCALE,
+                apply_patch(call, make_scale(call.kind, old), options),
+                field_validation=options.field_validation,
+            )
             check_name(scale, request.name)
         _validate(scale)
         return _scaled(call.kind, old, scale)

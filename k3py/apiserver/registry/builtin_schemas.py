@@ -1,0 +1,39 @@
+"""`ObjectSchemas` over the generated tables of built-in types; kinds without a type (custom ones) keep all but their metadata as is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from k3py.api.kind import Kind
+    from k3py.api.schema.schemas import Schemas
+    from k3py.apiserver.registry.seams import ObjectSchemas
+    from k3py.jsontypes import JsonObject
+
+_METADATA: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+
+
+class BuiltinSchemas:
+    """Decodes and defaults by `Kind.schema`, then by the kind's strategy."""
+
+    def __init__(self, schemas: Schemas) -> None:
+        self.schemas = schemas
+
+    def decode(self, kind: Kind, obj: JsonObject) -> tuple[JsonObject, list[str]]:
+        """Return the object in canonical form and the paths of unknown fields. Raises TypeFault."""
+        if kind.schema:
+            return self.schemas.decode(kind.schema, obj)
+        metadata, unknown = self.schemas.decode(_METADATA, obj.get("metadata") or {})
+        return {**obj, "metadata": metadata}, [f"metadata.{path}" for path in unknown]
+
+    def default(self, kind: Kind, obj: JsonObject) -> None:
+        """Fill in defaults in place."""
+        if kind.schema:
+            self.schemas.default(kind.schema, obj)
+        kind.strategy.default(obj)
+
+
+if TYPE_CHECKING:
+
+    def _check(one: BuiltinSchemas) -> ObjectSchemas:
+        return one
