@@ -21,7 +21,7 @@ from k3py.client.local import make_delete_options
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
@@ -213,8 +213,9 @@ class HttpClient:
         query: Mapping[str, str] | None = None,
         body: JsonValue = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> JsonObject:
-        """Send a request and return the answered document.
+        """Send a request and return the answered document (JSON, whatever `accept` asks for).
 
         Raises:
             ApiError: as answered; Unreachable when there was no complete answer.
@@ -223,12 +224,56 @@ class HttpClient:
         for attempt in range(TRIES):
             try:
                 with _translated(f"{method} {path}"):
-                    return await self._send(method, path, query, data, content_type)
+                    return await self._send(method, path, query, data, content_type, accept)
             except ApiError as error:
                 if error.code != 429 or error.retry_after_s is None or attempt == TRIES - 1:
                     raise
                 await asyncio.sleep(error.retry_after_s)
         raise Unreachable(f"{method} {path}: too many requests")
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, *, query: Mapping[str, str] | None = None
+    ) -> AsyncIterator[aiohttp.StreamReader]:
+        """Open a GET whose answer is read as it comes (pod logs); no time limit.
+
+        Raises:
+            ApiError: as answered.
+        """
+        with _translated(f"GET {path}"):
+            async with self._open_session().get(
+                self._server + path,
+                params=query,
+                headers=self._headers() | {"Accept": "*/*"},
+                ssl=self._tls or True,
+                server_hostname=self._server_hostname,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+            ) as response:
+                if response.status >= 400:
+                    raise _make_error(response, await response.read())
+                yield response.content
+
+    @asynccontextmanager
+    async def web_socket(
+        self, path: str, *, query: Sequence[tuple[str, str]], protocols: Sequence[str]
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """Open a WebSocket (exec, attach) that speaks one of `protocols`.
+
+        Raises:
+            ApiError: refused.
+        """
+        try:
+            async with self._open_session().ws_connect(
+                self._server + path,
+                params=query,
+                protocols=protocols,
+                headers=self._headers(),
+                ssl=self._tls or True,
+                server_hostname=self._server_hostname,
+            ) as socket:
+                yield socket
+        except aiohttp.WSServerHandshakeError as error:
+            raise ApiError(error.status, "", f"cannot upgrade the connection: {error.message}") from error
 
     async def _send(
         self,
@@ -237,8 +282,10 @@ class HttpClient:
         query: Mapping[str, str] | None,
         data: bytes | None,
         content_type: str,
+        accept: str,
     ) -> JsonObject:
         headers = self._headers()
+        headers["Accept"] = accept
         if data is not None:
             headers["Content-Type"] = content_type
         async with self._open_session().request(

@@ -11,10 +11,9 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from tests.support.lab.runtime import put_busybox
-
 from tests.support.lab import Lab
 from tests.support.lab.node import PROJECT
+from tests.support.lab.runtime import put_busybox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

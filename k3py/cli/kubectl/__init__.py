@@ -1,0 +1,43 @@
+"""`k3py kubectl`: the kubectl on the PATH with the administrator's kubeconfig, else a small built-in one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from k3py.cli.execute import execute
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+KUBECONFIG: Final = Path("/etc/k3py/k3py.yaml")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run kubectl with `arguments`; KUBECONFIG, when set, wins over the administrator's file (C-03).
+
+    Raises:
+        K3pyError: what the built-in one cannot do.
+    """
+    environment = {"KUBECONFIG": str(KUBECONFIG), **os.environ}
+    found = _find_kubectl()
+    if found is not None:
+        execute(found, ["kubectl", *arguments], environment)
+
+    import asyncio  # noqa: PLC0415 - not needed to start another program
+
+    from k3py.cli.kubectl.command_line import run_builtin  # noqa: PLC0415 - the same
+
+    return asyncio.run(run_builtin(arguments, Path(environment["KUBECONFIG"].split(":")[0])))
+
+
+def _find_kubectl() -> str | None:
+    """Return a kubectl on the PATH that is not a link to k3py itself."""
+    ours = shutil.which("k3py")
+    for folder in os.environ.get("PATH", "").split(os.pathsep):
+        candidate = shutil.which("kubectl", path=folder)
+        if candidate is not None and (ours is None or Path(candidate).resolve() != Path(ours).resolve()):
+            return candidate
+    return None

@@ -1,0 +1,151 @@
+"""`logs POD` and `exec POD -- COMMAND`.
+
+exec speaks v5.channel.k8s.io over a WebSocket: a byte for the channel (0 in, 1 out, 2 err, 3 outcome, 4 size, 255 close) and data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import termios
+import tty
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+
+from k3py.api.resource import PODS
+from k3py.errors import ConfigError, K3pyError
+from k3py.util.supervise import TaskScope
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from k3py.cli.kubectl.session import Session
+
+_STDIN, _STDOUT, _STDERR, _OUTCOME, _RESIZE, _CLOSE = 0, 1, 2, 3, 4, 255
+_PROTOCOL: Final = "v5.channel.k8s.io"
+_CHUNK: Final = 32768
+
+
+def add_to(commands: argparse._SubParsersAction[Any], common: argparse.ArgumentParser) -> None:
+    """Add both commands."""
+    logs = commands.add_parser("logs", parents=[common], help="print a container's log", allow_abbrev=False)
+    logs.add_argument("pod")
+    logs.add_argument("-c", "--container", default="")
+    logs.add_argument("-f", "--follow", action="store_true")
+    logs.add_argument("-p", "--previous", action="store_true")
+    logs.add_argument("--tail", type=int, default=-1, metavar="LINES")
+    logs.add_argument("--timestamps", action="store_true")
+    logs.set_defaults(run=run_logs)
+    execute = commands.add_parser(
+        "exec", parents=[common], help="run a command in a container", allow_abbrev=False
+    )
+    execute.add_argument("pod")
+    execute.add_argument("-c", "--container", default="")
+    execute.add_argument("-i", "--stdin", action="store_true")
+    execute.add_argument("-t", "--tty", action="store_true")
+    execute.set_defaults(run=run_exec)
+
+
+def _pod_name(word: str) -> str:
+    kind, slash, name = word.rpartition("/")
+    if slash and kind not in ("pod", "pods", "po"):
+        raise ConfigError(f"{word!r}: must be a pod")
+    return name
+
+
+async def run_logs(session: Session, options: argparse.Namespace) -> int:
+    """Print a log."""
+    query = {"container": options.container} if options.container else {}
+    for flag in ("follow", "previous", "timestamps"):
+        if getattr(options, flag):
+            query[flag] = "true"
+    if options.tail >= 0:
+        query["tailLines"] = str(options.tail)
+    path = PODS.path(session.namespace, _pod_name(options.pod), "log")
+    async with session.client.stream(path, query=query) as content:
+        async for chunk in content.iter_any():
+            sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+    return 0
+
+
+async def run_exec(session: Session, options: argparse.Namespace) -> int:
+    """Run a command and return its exit code."""
+    if not options.after:
+        raise ConfigError("you must specify at least one command for the container, behind `--`")
+    query = [("command", one) for one in options.after] + [("stdout", "true")]
+    query += [("stderr", "false" if options.tty else "true")]
+    query += [(name, "true") for name in ("stdin", "tty") if getattr(options, name)]
+    if options.container:
+        query.append(("container", options.container))
+    path = PODS.path(session.namespace, _pod_name(options.pod), "exec")
+    async with session.client.web_socket(path, query=query, protocols=(_PROTOCOL,)) as socket:
+        with _raw_terminal(enabled=options.tty and options.stdin and sys.stdin.isatty()):
+            async with TaskScope() as scope:
+                if options.tty and sys.stdin.isatty():
+                    await _send_size(socket)
+                if options.stdin:
+                    _ = scope.spawn(_send_input(socket), name="stdin")
+                try:
+                    return await _receive(socket)
+                finally:
+                    scope.cancel()
+
+
+async def _send_size(socket: aiohttp.ClientWebSocketResponse) -> None:
+    size = shutil.get_terminal_size()
+    text = json.dumps({"Width": size.columns, "Height": size.lines})
+    await socket.send_bytes(bytes((_RESIZE,)) + text.encode())
+
+
+async def _send_input(socket: aiohttp.ClientWebSocketResponse) -> None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(os.dup(0), "rb", 0))
+    while chunk := await reader.read(_CHUNK):
+        await socket.send_bytes(bytes((_STDIN,)) + chunk)
+    await socket.send_bytes(bytes((_CLOSE, _STDIN)))
+
+
+async def _receive(socket: aiohttp.ClientWebSocketResponse) -> int:
+    outputs = {_STDOUT: sys.stdout.buffer, _STDERR: sys.stderr.buffer}
+    async for message in socket:
+        if message.type is not aiohttp.WSMsgType.BINARY or not message.data:
+            continue
+        channel, data = message.data[0], message.data[1:]
+        if channel == _OUTCOME:
+            return _read_outcome(data)
+        if channel in outputs:
+            outputs[channel].write(data)
+            outputs[channel].flush()
+    raise K3pyError("the connection ended before the command did")
+
+
+def _read_outcome(data: bytes) -> int:
+    status = json.loads(data)
+    if status.get("status") == "Success":
+        return 0
+    for cause in (status.get("details") or {}).get("causes") or ():
+        if cause.get("reason") == "ExitCode":
+            print(f"command terminated with exit code {cause['message']}", file=sys.stderr)
+            return int(cause["message"])
+    raise K3pyError(status.get("message") or "the command failed")
+
+
+@contextmanager
+def _raw_terminal(*, enabled: bool) -> Iterator[None]:
+    if not enabled:
+        yield
+        return
+    before = termios.tcgetattr(0)
+    tty.setraw(0)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
