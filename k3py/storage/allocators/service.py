@@ -1,0 +1,263 @@
+"""Gives Services their addresses and node ports when they are written, and takes them back.
+
+Used by the registry as the write hook of Services: `begin_*` completes the object and reserves, the reservation is committed when the object
+is written and rolled back when it is not. Source: pkg/registry/core/service/storage/{alloc,storage}.go v1.35.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from k3py.api.fielderror import invalid_value
+from k3py.api.status import internal_error, invalid
+from k3py.storage.allocators.ip import AllocationError, IpAllocator
+from k3py.storage.allocators.port import PortAllocator
+from k3py.storage.allocators.service_fields import (
+    addresses_of,
+    allocates_node_ports,
+    carry_over,
+    family_of,
+    needs_cluster_ip,
+    needs_health_port,
+    needs_node_ports,
+    node_ports_of,
+)
+from k3py.storage.interface import ListQuery
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from k3py.jsontypes import JsonObject
+    from k3py.storage.interface import Store
+
+
+@dataclass(slots=True)
+class ServiceReservation:
+    """What was taken for a write, and what is given back once it is done."""
+
+    allocator: ServiceAllocator
+    taken_ips: list[str] = field(default_factory=list)
+    taken_ports: list[int] = field(default_factory=list)
+    freed_ips: list[str] = field(default_factory=list)
+    freed_ports: list[int] = field(default_factory=list)
+
+    async def commit(self) -> None:
+        """The Service is written: release what the old one had and the new one has not."""
+        self.allocator.release(self.freed_ips, self.freed_ports)
+        self._settle()
+
+    async def roll_back(self) -> None:
+        """The Service is not written: release what was taken."""
+        self.allocator.release(self.taken_ips, self.taken_ports)
+        self._settle()
+
+    def _settle(self) -> None:
+        for numbers in (self.taken_ips, self.taken_ports, self.freed_ips, self.freed_ports):
+            numbers.clear()
+
+
+class ServiceAllocator:
+    """Addresses and node ports of all Services.
+
+    Args:
+        ips: one allocator an IP family, the cluster's primary one first.
+        ports: of node ports.
+    """
+
+    def __init__(self, ips: Sequence[IpAllocator], ports: PortAllocator) -> None:
+        self._ips = {one.family: one for one in ips}
+        self._primary = ips[0].family
+        self._ports = ports
+
+    @classmethod
+    async def open(
+        cls, store: Store, *, cidrs: Sequence[str], node_ports: tuple[int, int] = (30000, 32767)
+    ) -> ServiceAllocator:
+        """Return an allocator that knows what the Services in `store` hold.
+
+        Args:
+            store: of Services.
+            cidrs: service ranges, one a family, primary first.
+            node_ports: first and last node port.
+        """
+        allocator = cls([IpAllocator(cidr) for cidr in cidrs], PortAllocator(*node_ports))
+        page = await store.list(ListQuery())
+        for view in page.items:
+            allocator.note(view.parsed)
+        return allocator
+
+    def note(self, obj: JsonObject) -> None:
+        """Note what an existing Service holds; what cannot be noted (out of range, held twice) stays as it is."""
+        for address in addresses_of(obj):
+            self._note_ip(address)
+        for port in node_ports_of(obj):
+            self._note_port(port)
+
+    async def begin_create(self, obj: JsonObject, *, dry_run: bool) -> ServiceReservation:
+        """Complete a new Service and reserve what it gets. Raises ApiError 422, 500 when a range is full."""
+        reservation = ServiceReservation(self)
+        await self._reserve(obj, None, reservation)
+        return reservation
+
+    async def begin_update(self, new: JsonObject, old: JsonObject, *, dry_run: bool) -> ServiceReservation:
+        """Complete a changed Service and reserve what it gets beyond `old`. Raises ApiError 422, 500."""
+        carry_over(new, old)
+        reservation = ServiceReservation(self)
+        await self._reserve(new, old, reservation)
+        kept_ips, kept_ports = set(addresses_of(new)), set(node_ports_of(new))
+        reservation.freed_ips = [one for one in addresses_of(old) if one not in kept_ips]
+        reservation.freed_ports = [one for one in set(node_ports_of(old)) if one not in kept_ports]
+        return reservation
+
+    async def after_delete(self, obj: JsonObject) -> None:
+        """Release what a deleted Service had."""
+        self.release(addresses_of(obj), node_ports_of(obj))
+
+    def release(self, addresses: Sequence[str], ports: Sequence[int]) -> None:
+        """Give numbers back."""
+        for address in addresses:
+            for allocator in self._ips.values():
+                allocator.release(address)
+        for port in ports:
+            self._ports.release(port)
+
+    async def _reserve(
+        self, new: JsonObject, old: JsonObject | None, reservation: ServiceReservation
+    ) -> None:
+        try:
+            if needs_cluster_ip(new):
+                self._reserve_ips(new, old, reservation)
+            if needs_node_ports(new):
+                self._reserve_node_ports(new, old, reservation)
+            if needs_health_port(new):
+                self._reserve_health_port(new, old, reservation)
+        except BaseException:
+            await reservation.roll_back()
+            raise
+
+    def _reserve_ips(self, new: JsonObject, old: JsonObject | None, reservation: ServiceReservation) -> None:
+        spec = new["spec"]
+        addresses: list[str] = list(spec.get("clusterIPs") or ())
+        if not addresses and spec.get("clusterIP"):
+            addresses = [spec["clusterIP"]]
+        families = self._settle_families(new, addresses)
+        if addresses[:1] == ["None"]:
+            spec["clusterIP"], spec["clusterIPs"] = "None", ["None"]
+            return
+        held = set(addresses_of(old)) if old is not None else set()
+        for index, family in enumerate(families):
+            if index >= len(addresses):
+                try:
+                    addresses.append(self._ips[family].take_any())
+                except AllocationError as error:
+                    raise internal_error(f"failed to allocate a serviceIP: {error}") from error
+            elif addresses[index] in held:
+                continue
+            else:
+                try:
+                    self._ips[family].take(addresses[index])
+                except AllocationError as error:
+                    fault = f"failed to allocate IP {addresses[index]}: {error}"
+                    raise _invalid(new, "spec.clusterIPs", [addresses[index]], fault) from error
+            reservation.taken_ips.append(addresses[index])
+        spec["clusterIPs"] = addresses[: max(len(families), 1)]
+        spec["clusterIP"] = spec["clusterIPs"][0]
+
+    def _settle_families(self, new: JsonObject, addresses: list[str]) -> list[str]:
+        """Fill spec.ipFamilies and ipFamilyPolicy and return the families."""
+        spec = new["spec"]
+        families: list[str] = list(spec.get("ipFamilies") or ())
+        if not families:
+            families = [family_of(one) for one in addresses if one != "None"] or [self._primary]
+        policy = spec.get("ipFamilyPolicy") or ("RequireDualStack" if len(families) > 1 else "SingleStack")
+        for index, family in enumerate(families):
+            if family not in self._ips:
+                fault = "not configured on this cluster"
+                raise _invalid(new, f"spec.ipFamilies[{index}]", family, fault)
+        if policy == "RequireDualStack" and len(self._ips) < 2:
+            fault = "this cluster is not configured for dual-stack services"
+            raise _invalid(new, "spec.ipFamilyPolicy", policy, fault)
+        if policy in ("PreferDualStack", "RequireDualStack"):
+            families += [one for one in self._ips if one not in families]
+        elif len(families) > 1:
+            families = families[:1]
+        spec["ipFamilies"] = families
+        spec["ipFamilyPolicy"] = policy
+        return families
+
+    def _reserve_node_ports(
+        self, new: JsonObject, old: JsonObject | None, reservation: ServiceReservation
+    ) -> None:
+        held = set(node_ports_of(old)) if old is not None else set()
+        mine = set(reservation.taken_ports)
+        by_port: dict[int, int] = {}
+        ports: list[JsonObject] = new["spec"].get("ports") or []
+        for index, port in enumerate(ports):
+            wanted = port.get("nodePort") or 0
+            if not wanted:
+                continue
+            by_port.setdefault(port["port"], wanted)
+            if wanted in held or wanted in mine:
+                continue
+            try:
+                self._ports.take(wanted)
+            except AllocationError as error:
+                path = f"spec.ports[{index}].nodePort"
+                raise _invalid(new, path, wanted, str(error)) from error
+            mine.add(wanted)
+            reservation.taken_ports.append(wanted)
+        if not allocates_node_ports(new):
+            return
+        for port in ports:
+            if port.get("nodePort"):
+                continue
+            # The same port over TCP and UDP gets one node port, as upstream does.
+            shared = by_port.get(port["port"])
+            if shared is None or any(
+                one.get("nodePort") == shared and one.get("protocol") == port.get("protocol") for one in ports
+            ):
+                shared = self._take_any_port()
+                reservation.taken_ports.append(shared)
+                by_port.setdefault(port["port"], shared)
+            port["nodePort"] = shared
+
+    def _reserve_health_port(
+        self, new: JsonObject, old: JsonObject | None, reservation: ServiceReservation
+    ) -> None:
+        spec = new["spec"]
+        wanted = spec.get("healthCheckNodePort") or 0
+        if old is not None and wanted and wanted == old["spec"].get("healthCheckNodePort"):
+            return
+        if not wanted:
+            spec["healthCheckNodePort"] = self._take_any_port()
+        else:
+            try:
+                self._ports.take(wanted)
+            except AllocationError as error:
+                raise _invalid(new, "spec.healthCheckNodePort", wanted, str(error)) from error
+        reservation.taken_ports.append(spec["healthCheckNodePort"])
+
+    def _take_any_port(self) -> int:
+        try:
+            return self._ports.take_any()
+        except AllocationError as error:
+            raise internal_error(f"failed to allocate a nodePort: {error}") from error
+
+    def _note_ip(self, address: str) -> None:
+        allocator = self._ips.get(family_of(address))
+        if allocator is not None:
+            try:
+                allocator.take(address)
+            except AllocationError:
+                return
+
+    def _note_port(self, port: int) -> None:
+        try:
+            self._ports.take(port)
+        except AllocationError:
+            return
+
+
+def _invalid(obj: JsonObject, path: str, value: object, detail: str) -> Exception:
+    return invalid("", "Service", obj["metadata"].get("name", ""), [invalid_value(path, value, detail)])
