@@ -100,7 +100,7 @@ async def test_node_ports_are_shared_between_protocols_of_a_port_only(allocator)
     assert web != 30053
     with pytest.raises(ApiError, match=r"ports\[0\].nodePort: Invalid value: 30053: provided port is already allocated"):
         await create(allocator, service("b", type="NodePort", ports=[{"port": 1, "nodePort": 30053}]))
-    with pytest.raises(ApiError, match="not in the valid range. The range of valid ports is 30000-32767"):
+    with pytest.raises(ApiError, match=r"not in the valid range. The range of valid ports is 30000-32767"):
         await create(allocator, service("b", type="NodePort", ports=[{"port": 1, "nodePort": 80}]))
 
 
