@@ -18,7 +18,15 @@ CODEC = CriMessages(TABLE)
 
 
 def test_scalars_are_written_by_the_rules_of_protobuf():
-    doc = {"text": "hé", "data": b"\x00", "flag": True, "small": -1, "big": 300, "real": 1.0, "color": "GREEN"}
+    doc = {
+        "text": "hé",
+        "data": b"\x00",
+        "flag": True,
+        "small": -1,
+        "big": 300,
+        "real": 1.0,
+        "color": "GREEN",
+    }
     assert CODEC.encode("test.All", doc).hex() == (
         "0a0368c3a9120100180120ffffffffffffffffff0128ac0231000000000000f03f3801"
     )
@@ -103,6 +111,9 @@ def test_every_message_of_the_real_table_compiles_and_methods_name_known_message
 
 def test_a_status_of_cri_is_read():
     codec = load_cri_messages()
-    data = codec.encode("runtime.v1.ContainerStatusResponse", {"status": {"id": "a", "state": "CONTAINER_EXITED", "exit_code": -1}})
+    data = codec.encode(
+        "runtime.v1.ContainerStatusResponse",
+        {"status": {"id": "a", "state": "CONTAINER_EXITED", "exit_code": -1}},
+    )
     status = codec.decode("runtime.v1.ContainerStatusResponse", data)["status"]
     assert (status["state"], status["exit_code"], status["finished_at"]) == ("CONTAINER_EXITED", -1, 0)

@@ -1,0 +1,64 @@
+"""What all pod workers of a node share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from k3py.api.resource import Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from k3py.client.interface import Client, Lister
+    from k3py.jsontypes import JsonObject
+    from k3py.kubelet.cgroups import CgroupTree
+    from k3py.kubelet.config import KubeletConfig
+    from k3py.kubelet.images import ImageManager
+    from k3py.kubelet.machine import Machine
+    from k3py.kubelet.objects import ReferencedObjects
+    from k3py.kubelet.recording import Recorder
+    from k3py.kubelet.volumes.interface import Mounter
+    from k3py.runtime.interface import RuntimeService
+
+RUNTIME_CLASSES: Final = Resource("node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", namespaced=False)
+
+
+@dataclass(slots=True, kw_only=True)
+class NodeContext:
+    """Services and facts of the node.
+
+    allocatable: the node's allocatable resources, for the downward API.
+    runtime_name: as in "containerd://<id>".
+    owners: uid of the pod by id of its sandboxes and containers, for runtime events.
+    network_ready: pods that are not on the host network may get sandboxes.
+    """
+
+    config: KubeletConfig
+    client: Client
+    recorder: Recorder
+    runtime: RuntimeService
+    images: ImageManager
+    objects: ReferencedObjects
+    services: Lister
+    cgroups: CgroupTree | None
+    mounter: Mounter
+    machine: Machine
+    allocatable: Mapping[str, str] = field(default_factory=dict)
+    runtime_name: str = "containerd"
+    owners: dict[str, str] = field(default_factory=dict)
+    network_ready: bool = False
+
+    def services_of(self, namespace: str) -> Sequence[JsonObject]:
+        """Return the services that a pod of a namespace sees in its environment."""
+        own = list(self.services.list(namespace))
+        if namespace != "default":
+            api = self.services.find("default", "kubernetes")
+            if api is not None:
+                return [api, *own]
+        return own
+
+    async def runtime_handler(self, runtime_class: str) -> str:
+        """Return the handler of a RuntimeClass. Raises ApiError when there is none."""
+        found = await self.client.get(RUNTIME_CLASSES, runtime_class)
+        return str(found.get("handler", ""))

@@ -1,0 +1,211 @@
+"""ConfigMaps, Secrets, claims and tokens that pods on this node refer to, each followed by a watch of its own.
+
+Upstream's kubelet does the same (configMapAndSecretChangeDetectionStrategy: Watch): a node may read only what its pods name. An entry
+lives while a pod uses it; a change wakes the pods that use it. Nothing polls.
+
+Source: pkg/kubelet/util/manager/watch_based_manager.go, pkg/kubelet/token/token_manager.go v1.35.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from k3py.api.resource import CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS, Resource
+from k3py.api.status import ApiError
+from k3py.util import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from k3py.client.interface import Client
+    from k3py.jsontypes import JsonObject
+    from k3py.util.supervise import TaskScope
+
+log = logging.getLogger(__name__)
+
+PERSISTENT_VOLUMES: Final = Resource("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
+PERSISTENT_VOLUME_CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+
+_RETRY_S: Final = (0.1, 0.5, 1.0, 5.0, 15.0)
+_MAX_TOKEN_AGE_S: Final = 24 * 3600.0
+
+
+@dataclass(slots=True)
+class _Entry:
+    users: set[str] = field(default_factory=set)
+    known: asyncio.Event = field(default_factory=asyncio.Event)
+    obj: JsonObject | None = None
+    error: ApiError | None = None
+    task: asyncio.Task[None] | None = None
+
+
+class ReferencedObjects:
+    """Follows named ConfigMaps and Secrets for the pods that use them.
+
+    Args:
+        client: the API.
+        scope: where the watches run.
+        wake: called with a pod's uid when something it uses changed.
+    """
+
+    def __init__(self, client: Client, scope: TaskScope, wake: Callable[[str], None]) -> None:
+        self._client = client
+        self._scope = scope
+        self._wake = wake
+        self._entries: dict[tuple[Resource, str, str], _Entry] = {}
+        self._tokens: dict[tuple[str, str], _Token] = {}
+
+    def view(self, pod: JsonObject) -> PodView:
+        """Return the objects as one pod sees them."""
+        return PodView(self, self._client, pod)
+
+    async def find(self, uid: str, resource: Resource, namespace: str, name: str) -> JsonObject | None:
+        """Return an object as of now, None when there is none; from then on a change wakes the pod `uid`.
+
+        Raises:
+            ApiError: it cannot be read.
+        """
+        key = (resource, namespace, name)
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._entries[key] = _Entry()
+            entry.task = self._scope.spawn(self._follow(key, entry), name=f"follow-{resource.plural}")
+        entry.users.add(uid)
+        await entry.known.wait()
+        if entry.error is not None:
+            raise entry.error
+        return entry.obj
+
+    def release(self, uid: str) -> None:
+        """Forget what a pod used."""
+        for key, entry in tuple(self._entries.items()):
+            entry.users.discard(uid)
+            if not entry.users:
+                del self._entries[key]
+                if entry.task is not None:
+                    entry.task.cancel()
+        for token in [one for one in self._tokens if one[0] == uid]:
+            del self._tokens[token]
+
+    async def _follow(self, key: tuple[Resource, str, str], entry: _Entry) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._list_and_watch(key, entry)
+                failures = 0
+            except ApiError as error:
+                if error.code == 410:
+                    continue
+                if not entry.known.is_set() or entry.error is not None:
+                    self._set(entry, None, error)
+                await asyncio.sleep(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
+                failures += 1
+
+    async def _list_and_watch(self, key: tuple[Resource, str, str], entry: _Entry) -> None:
+        resource, namespace, name = key
+        selector = f"metadata.name={name}"
+        listed = await self._client.list(resource, namespace=namespace, field_selector=selector)
+        self._set(entry, listed.items[0] if listed.items else None, None)
+        async with self._client.watch(
+            resource, namespace=namespace, field_selector=selector, resource_version=listed.resource_version
+        ) as events:
+            async for event in events:
+                if event.type in ("ADDED", "MODIFIED"):
+                    self._set(entry, event.object, None)
+                elif event.type == "DELETED":
+                    self._set(entry, None, None)
+
+    def _set(self, entry: _Entry, obj: JsonObject | None, error: ApiError | None) -> None:
+        first = not entry.known.is_set()
+        changed = _version(obj) != _version(entry.obj) or (error is None) != (entry.error is None)
+        entry.obj, entry.error = obj, error
+        entry.known.set()
+        if changed and not first:
+            for uid in tuple(entry.users):
+                self._wake(uid)
+
+    async def token(self, pod: JsonObject, *, audience: str, expiration_s: int, path_key: str) -> str:
+        """Return a service account token bound to `pod`, a new one when 80 % of its life (or 24 h) are over."""
+        uid = pod["metadata"]["uid"]
+        key = (uid, f"{audience}\0{expiration_s}\0{path_key}")
+        known = self._tokens.get(key)
+        now_s = clock.wall_s()
+        if known is not None and now_s < known.renew_s:
+            return known.text
+        account = pod["spec"].get("serviceAccountName") or "default"
+        metadata = pod["metadata"]
+        request: JsonObject = {
+            "kind": "TokenRequest",
+            "apiVersion": "authentication.k8s.io/v1",
+            "metadata": {"name": account, "namespace": metadata["namespace"]},
+            "spec": {
+                "audiences": [audience] if audience else [],
+                "expirationSeconds": expiration_s,
+                "boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": metadata["name"], "uid": uid},
+            },
+        }
+        try:
+            answer = await self._client.create(
+                SERVICE_ACCOUNTS, request, namespace=metadata["namespace"], name=account, subresource="token"
+            )
+        except ApiError:
+            if known is not None and now_s < known.expires_s:
+                return known.text
+            raise
+        status = answer["status"]
+        expires_s = datetime.fromisoformat(status["expirationTimestamp"]).timestamp()
+        life_s = expires_s - now_s
+        self._tokens[key] = _Token(status["token"], now_s + min(life_s * 0.8, _MAX_TOKEN_AGE_S), expires_s)
+        return str(status["token"])
+
+    def renew_at_s(self, uid: str) -> float | None:
+        """Return when a token of a pod is due for renewal (seconds since the epoch)."""
+        return min((token.renew_s for key, token in self._tokens.items() if key[0] == uid), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    text: str
+    renew_s: float
+    expires_s: float
+
+
+def _version(obj: JsonObject | None) -> str:
+    return "" if obj is None else str(obj["metadata"].get("resourceVersion", ""))
+
+
+class PodView:
+    """`volumes.interface.PodObjects` of one pod."""
+
+    def __init__(self, objects: ReferencedObjects, client: Client, pod: JsonObject) -> None:
+        self._objects = objects
+        self._client = client
+        self._pod = pod
+        self._namespace: str = pod["metadata"]["namespace"]
+        self._uid: str = pod["metadata"]["uid"]
+
+    async def config_map(self, name: str) -> JsonObject | None:
+        """Return a ConfigMap of the pod's namespace."""
+        return await self._objects.find(self._uid, CONFIG_MAPS, self._namespace, name)
+
+    async def secret(self, name: str) -> JsonObject | None:
+        """Return a Secret of the pod's namespace."""
+        return await self._objects.find(self._uid, SECRETS, self._namespace, name)
+
+    async def persistent_volume(self, claim: str) -> JsonObject | None:
+        """Return the volume that a claim is bound to, None when it is not bound."""
+        found = await self._client.get(PERSISTENT_VOLUME_CLAIMS, claim, namespace=self._namespace)
+        name = found["spec"].get("volumeName")
+        if not name or (found.get("status") or {}).get("phase") != "Bound":
+            return None
+        return await self._client.get(PERSISTENT_VOLUMES, name)
+
+    async def token(self, *, audience: str, expiration_s: int, path_key: str) -> str:
+        """Return a service account token bound to the pod."""
+        return await self._objects.token(
+            self._pod, audience=audience, expiration_s=expiration_s, path_key=path_key
+        )

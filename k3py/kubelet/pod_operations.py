@@ -1,0 +1,457 @@
+"""What a pod's worker starts: sandbox, volumes, containers, kills, cleaning up, status. Each is one operation under way.
+
+Independent steps run side by side: while the sandbox is made, volumes are set up and images are looked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from typing import TYPE_CHECKING, Final
+
+from k3py.api.resource import PODS
+from k3py.api.status import ApiError
+from k3py.kubelet.container_kill import kill_container
+from k3py.kubelet.container_start import ContainerStarter, StartFailed
+from k3py.kubelet.dns_config import ResolvConf, parse_resolv_conf, pod_dns
+from k3py.kubelet.handlers import HandlerFailed, Target
+from k3py.kubelet.images import ImageError
+from k3py.kubelet.operations import CLEAN, FINISH, STATUS, VOLUMES, Operations
+from k3py.kubelet.pod import containers, find_container, init_containers, is_host_network
+from k3py.kubelet.sandbox_config import log_directory, sandbox_config
+from k3py.kubelet.sync_plan import SANDBOX, CreateSandbox, KillContainer, StartContainer, Waiting
+from k3py.kubelet.volumes.interface import VolumeContext
+from k3py.kubelet.volumes.manager import remove_pod_dir, set_up_volumes
+from k3py.runtime.errors import RuntimeFailure
+from k3py.util import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from k3py.jsontypes import JsonObject
+    from k3py.kubelet.pod_worker import PodWorker
+    from k3py.kubelet.runtime_state import ContainerRecord
+    from k3py.util.supervise import TaskScope
+
+log = logging.getLogger(__name__)
+
+_VOLUME_RETRY_S: Final = 0.5
+_VOLUME_RETRY_MAX_S: Final = 122.0
+_SANDBOX_RETRY_S: Final = 1.0
+_SANDBOX_RETRY_MAX_S: Final = 60.0
+_START_RETRY_S: Final = 10.0
+_STATUS_RETRY_S: Final = 1.0
+_FINISH_RETRY_S: Final = 2.0
+
+
+class PodOperations:
+    """Operations of one pod.
+
+    Attributes:
+        volumes_stale: volumes have to be brought up to date.
+        volumes_retry_s: when to try volumes again, seconds since the epoch; None = no failure.
+        status_retry_s: not before then the status is sent again.
+        finish_retry_s: not before then cleaning up is tried again.
+        gone: the pod is removed everywhere.
+    """
+
+    def __init__(self, worker: PodWorker, scope: TaskScope) -> None:
+        self._worker = worker
+        self._node = worker.node
+        self._scope = scope
+        # Ends of these change what the runtime has; ends of the others do not.
+        self._runtime = Operations(scope, worker.look)
+        self._other = Operations(scope, worker.changed.set)
+        self._volumes: dict[str, Path] | None = None
+        self._images: dict[str, asyncio.Task[JsonObject | ImageError | RuntimeFailure]] = {}
+        self._sandbox_config: JsonObject = {}
+        self._starts: set[str] = set()
+        self._kills: set[str] = set()
+        self._stopping: set[str] = set()
+        self._volume_failures = 0
+        self._sandbox_failures = 0
+        self.volumes_stale = True
+        self.volumes_retry_s: float | None = None
+        self.status_retry_s = 0.0
+        self.finish_retry_s = 0.0
+        self.gone = False
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._runtime or key in self._other
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Return the keys of what runs: names of containers, "" for the sandbox, and the internal ones."""
+        return self._runtime.keys | self._other.keys
+
+    # --- volumes and images -------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Begin what needs no sandbox: volumes, and the images that are needed first; clean up behind restarts."""
+        due = self.volumes_retry_s is None or self.volumes_retry_s <= clock.wall_s()
+        if self.volumes_stale and due and VOLUMES not in self._other:
+            self.volumes_stale = False
+            self._other.start(VOLUMES, self._set_up_volumes(), self._volumes_failed)
+        if self._worker.record.sandbox is None and not self._images:
+            first = init_containers(self._worker.pod)[:1] or containers(self._worker.pod)
+            for container in first:
+                self._prefetch(container)
+        if CLEAN not in self._runtime and (dead := self._superfluous()):
+            self._runtime.start(CLEAN, self._clean(dead), self._clean_failed)
+
+    def _context(self) -> VolumeContext:
+        pod = self._worker.pod
+        return VolumeContext(
+            pod=pod,
+            pod_dir=self._node.config.pod_dir(self._worker.uid),
+            mounter=self._node.mounter,
+            objects=self._node.objects.view(pod),
+            allocatable=self._node.allocatable,
+            host_ips=self._node.config.node_ips,
+        )
+
+    async def _set_up_volumes(self) -> None:
+        context = self._context()
+        if self._volumes is None:
+            await asyncio.to_thread(context.pod_dir.mkdir, mode=0o750, parents=True, exist_ok=True)
+            self._volumes = await set_up_volumes(context)
+        else:
+            await set_up_volumes(context, only_updated=True)
+        self._volume_failures = 0
+        self.volumes_retry_s = None
+
+    def _volumes_failed(self, error: Exception) -> None:
+        delay_s = min(_VOLUME_RETRY_S * 2**self._volume_failures, _VOLUME_RETRY_MAX_S)
+        self._volume_failures += 1
+        self.volumes_stale = True
+        self.volumes_retry_s = clock.wall_s() + delay_s
+        self._worker.events.warning("FailedMount", str(error))
+
+    def _prefetch(self, container: JsonObject) -> None:
+        name = container["name"]
+        self._images[name] = self._scope.spawn(self._find_image(container), name=f"image-{name}")
+
+    async def _find_image(self, container: JsonObject) -> JsonObject | ImageError | RuntimeFailure:
+        """Return the image, or why there is none: whoever starts the container tells it."""
+        try:
+            return await self._node.images.ensure(
+                self._worker.pod, container, self._worker.events, self._pull_secrets
+            )
+        except (ImageError, RuntimeFailure) as error:
+            return error
+
+    async def _pull_secrets(self) -> Sequence[JsonObject]:
+        view = self._node.objects.view(self._worker.pod)
+        found = []
+        for reference in self._worker.pod["spec"].get("imagePullSecrets") or ():
+            try:
+                secret = await view.secret(reference["name"])
+            except ApiError as error:
+                secret = None
+                log.warning("pull secret cannot be read", extra={"error": error.message})
+            if secret is None:
+                self._worker.events.warning(
+                    "FailedToRetrieveImagePullSecret",
+                    f"Unable to retrieve some image pull secrets ({reference['name']}); "
+                    "attempting to pull the image may not succeed.",
+                )
+            else:
+                found.append(secret)
+        return found
+
+    # --- sandbox ------------------------------------------------------------------------------------------------------
+
+    def create_sandbox(self, action: CreateSandbox) -> None:
+        """Make a sandbox, once the network is ready."""
+        if not self._node.network_ready and not is_host_network(self._worker.pod):
+            return
+        self._runtime.start(SANDBOX, self._create_sandbox(action), self._sandbox_failed)
+
+    async def _create_sandbox(self, action: CreateSandbox) -> None:
+        pod = self._worker.pod
+        self._runtime.keep(SANDBOX, kept=True)
+        for old in self._worker.record.sandboxes:
+            await self._node.runtime.stop_pod_sandbox(old.id)
+        if action.attempt:
+            self._worker.events.normal(
+                "SandboxChanged", "Pod sandbox changed, it will be killed and re-created."
+            )
+        config = await self._make_sandbox_config(action.attempt)
+        identity = await self._node.runtime.run_pod_sandbox(
+            config, runtime_handler=await self._runtime_handler(pod)
+        )
+        self._node.owners[identity] = self._worker.uid
+        self._sandbox_config = config
+        self._sandbox_failures = 0
+
+    async def _runtime_handler(self, pod: JsonObject) -> str:
+        name = pod["spec"].get("runtimeClassName")
+        return "" if not name else await self._node.runtime_handler(name)
+
+    async def _make_sandbox_config(self, attempt: int) -> JsonObject:
+        return await asyncio.to_thread(self._read_and_make_config, attempt)
+
+    def _read_and_make_config(self, attempt: int) -> JsonObject:
+        pod, config = self._worker.pod, self._node.config
+        parent = "" if self._node.cgroups is None else self._node.cgroups.set_up_pod(pod)
+        try:
+            host = parse_resolv_conf(config.resolv_conf.read_text(encoding="utf-8"))
+        except OSError:
+            host = ResolvConf()
+        cluster_dns = [one for one in config.cluster_dns.split(",") if one]
+        dns = pod_dns(pod, host, cluster_dns=cluster_dns, cluster_domain=config.cluster_domain)
+        logs = log_directory(config.pod_logs_dir, pod)
+        logs.mkdir(parents=True, exist_ok=True)
+        return sandbox_config(pod, attempt=attempt, logs=logs, dns=dns, cgroup_parent=parent)
+
+    def _sandbox_failed(self, error: Exception) -> None:
+        delay_s = min(_SANDBOX_RETRY_S * 2**self._sandbox_failures, _SANDBOX_RETRY_MAX_S)
+        self._sandbox_failures += 1
+        self._worker.sandbox_not_before_s = clock.wall_s() + delay_s
+        self._worker.events.warning("FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
+
+    def stop_sandbox(self, sandbox_id: str) -> None:
+        """Stop a sandbox."""
+        if SANDBOX not in self._runtime:
+            self._runtime.start(SANDBOX, self._node.runtime.stop_pod_sandbox(sandbox_id), self._stop_failed)
+
+    def _stop_failed(self, error: Exception) -> None:
+        self._worker.events.warning("FailedKillPod", f"error killing pod: {error}")
+
+    # --- containers ---------------------------------------------------------------------------------------------------
+
+    def target(self, identity: str, container: JsonObject) -> Target:
+        """Return a running container as probes and hooks want it."""
+        sandbox = self._worker.record.sandbox
+        ips = self._node.config.node_ips if is_host_network(self._worker.pod) else ()
+        if not ips and sandbox is not None:
+            ips = sandbox.ips
+        return Target(
+            runtime=self._node.runtime,
+            container_id=identity,
+            container=container,
+            pod_ip=ips[0] if ips else "127.0.0.1",
+        )
+
+    def start_container(self, action: StartContainer) -> None:
+        """Start a container, once the volumes are there (their operation wakes the worker)."""
+        if self._volumes is None or action.name in self._runtime:
+            return
+        found = find_container(self._worker.pod, action.name)
+        if found is None:
+            return
+        self._starts.add(action.name)
+        self._runtime.start(
+            action.name,
+            self._start(action, found[1]),
+            lambda error: self._start_failed(action.name, error),
+        )
+
+    async def _start(self, action: StartContainer, container: JsonObject) -> None:
+        worker, name = self._worker, action.name
+        sandbox = worker.record.sandbox
+        if sandbox is None or self._volumes is None:
+            return
+        try:
+            image = await self._image(container)
+            if not self._sandbox_config:
+                self._sandbox_config = await self._make_sandbox_config(sandbox.attempt)
+            starter = ContainerStarter(
+                self._node,
+                worker.pod,
+                worker.events,
+                sandbox=sandbox,
+                sandbox_config=self._sandbox_config,
+                volumes=self._volumes,
+            )
+            self._runtime.keep(name, kept=True)
+            record = worker.record.find(name)
+            if record is not None and record.state == "exited":
+                worker.backoff.advance(name, record.finished_s)
+            identity = action.resume_id or await starter.create(
+                action, container, image, target_id=self._target_id(container)
+            )
+            await starter.start(identity, container, action.attempt)
+            worker.waiting.pop(name, None)
+            worker.not_before_s.pop(name, None)
+            self._runtime.keep(name, kept=False)
+            try:
+                await starter.after_start(identity, container)
+            except HandlerFailed:
+                target = starter.target(identity, container)
+                await kill_container(target, worker.events, grace_s=30, message="FailedPostStartHook")
+        finally:
+            self._starts.discard(name)
+
+    def _target_id(self, container: JsonObject) -> str:
+        name = container.get("targetContainerName")
+        record = self._worker.record.find(name) if name else None
+        return "" if record is None else record.id
+
+    async def _image(self, container: JsonObject) -> JsonObject:
+        task = self._images.pop(container["name"], None)
+        found = await task if task is not None else await self._find_image(container)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _start_failed(self, name: str, error: Exception) -> None:
+        worker = self._worker
+        now_s = clock.wall_s()
+        if isinstance(error, ImageError):
+            worker.waiting[name] = Waiting(error.reason, str(error))
+            # Look again at once: the next look is what says ImagePullBackOff.
+            worker.not_before_s[name] = error.retry_s if error.reason != "ErrImagePull" else now_s + 1
+        elif isinstance(error, StartFailed):
+            worker.waiting[name] = Waiting(error.reason, str(error))
+            if error.reason != "RunContainerError":
+                worker.not_before_s[name] = now_s + _START_RETRY_S
+        else:
+            worker.not_before_s[name] = now_s + 1
+            log.warning("container cannot be started", extra={"container": name, "error": str(error)})
+
+    def kill_container(self, action: KillContainer, pod_grace_s: int) -> None:
+        """Stop a container."""
+        if action.name in self._runtime:
+            return
+        grace_s = pod_grace_s if action.grace_s is None else action.grace_s
+        self._kills.add(action.name)
+        self._runtime.start(action.name, self._kill(action, grace_s), self._kill_failed)
+
+    async def _kill(self, action: KillContainer, grace_s: int) -> None:
+        found = find_container(self._worker.pod, action.name)
+        container = {"name": action.name} if found is None else found[1]
+        first = action.container_id not in self._stopping
+        self._stopping.add(action.container_id)
+        try:
+            await kill_container(
+                self.target(action.container_id, container),
+                self._worker.events,
+                grace_s=grace_s,
+                message=action.message,
+                run_pre_stop=first,
+            )
+        finally:
+            self._kills.discard(action.name)
+
+    def _kill_failed(self, error: Exception) -> None:
+        self._worker.events.warning("FailedKillPod", f"error killing pod: {error}")
+
+    def cancel_starts(self) -> None:
+        """Give up starts that wait for an image or a hook."""
+        for name in self._starts:
+            self._runtime.cancel(name)
+        for task in self._images.values():
+            task.cancel()
+        self._images.clear()
+
+    def hurry(self) -> None:
+        """Give up kills under way: the worker begins them again with the grace period that is shorter now."""
+        for name in self._kills:
+            self._runtime.cancel(name)
+
+    # --- cleaning up --------------------------------------------------------------------------------------------------
+
+    def _superfluous(self) -> list[ContainerRecord]:
+        """Return dead containers beside the newest dead one of each name."""
+        seen: set[str] = set()
+        found = []
+        for record in self._worker.record.containers:
+            if record.state != "exited" or record.name in self._runtime:
+                continue
+            if record.name in seen:
+                found.append(record)
+            seen.add(record.name)
+        return found
+
+    async def _clean(self, dead: Sequence[ContainerRecord]) -> None:
+        for record in dead:
+            await self._remove_container(record)
+        used = {one.sandbox_id for one in self._worker.record.containers} - {one.sandbox_id for one in dead}
+        for sandbox in self._worker.record.sandboxes[1:]:
+            if not sandbox.ready and sandbox.id not in used:
+                await self._node.runtime.remove_pod_sandbox(sandbox.id)
+                self._node.owners.pop(sandbox.id, None)
+
+    async def _remove_container(self, record: ContainerRecord) -> None:
+        await self._node.runtime.remove_container(record.id)
+        self._node.owners.pop(record.id, None)
+        await asyncio.to_thread(self._remove_log, record)
+
+    def _remove_log(self, record: ContainerRecord) -> None:
+        config, metadata = self._node.config, self._worker.pod["metadata"]
+        directory = log_directory(config.pod_logs_dir, self._worker.pod) / record.name
+        for path in directory.glob(f"{record.attempt}.log*"):
+            path.unlink(missing_ok=True)
+        if config.container_logs_dir is not None:
+            link = f"{metadata['name']}_{metadata['namespace']}_{record.name}-{record.id}.log"
+            (config.container_logs_dir / link).unlink(missing_ok=True)
+
+    def _clean_failed(self, error: Exception) -> None:
+        log.warning("dead containers cannot be removed", extra={"pod": self._worker.uid, "error": str(error)})
+
+    def finish(self, *, gone: bool) -> None:
+        """Take down volumes and cgroup and send the last status; if the pod is deleted, remove it everywhere."""
+        self._other.start(FINISH, self._finish(gone=gone), self._finish_failed)
+
+    async def _finish(self, *, gone: bool) -> None:
+        worker, node = self._worker, self._node
+        pod_dir = node.config.pod_dir(worker.uid)
+        volumes = [pod_dir / "volumes", pod_dir / "volume-subpaths"]
+        for path in volumes:
+            await asyncio.to_thread(remove_pod_dir, path, node.mounter)
+        if node.cgroups is not None:
+            await asyncio.to_thread(node.cgroups.remove_pod, worker.pod)
+        node.objects.release(worker.uid)
+        if not worker.removed:
+            await worker.send_status()
+        if not gone:
+            worker.note_finished()
+            return
+        if not worker.removed:
+            await self._delete()
+        for record in worker.record.containers:
+            await self._remove_container(record)
+        for sandbox in worker.record.sandboxes:
+            await node.runtime.remove_pod_sandbox(sandbox.id)
+            node.owners.pop(sandbox.id, None)
+        await asyncio.to_thread(self._remove_files)
+        self.gone = True
+
+    async def _delete(self) -> None:
+        metadata = self._worker.pod["metadata"]
+        try:
+            await self._node.client.delete(
+                PODS,
+                metadata["name"],
+                namespace=metadata["namespace"],
+                grace_period_s=0,
+                uid=self._worker.uid,
+            )
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
+
+    def _remove_files(self) -> None:
+        remove_pod_dir(self._node.config.pod_dir(self._worker.uid), self._node.mounter)
+        shutil.rmtree(log_directory(self._node.config.pod_logs_dir, self._worker.pod), ignore_errors=True)
+
+    def _finish_failed(self, error: Exception) -> None:
+        self.finish_retry_s = clock.wall_s() + _FINISH_RETRY_S
+        log.warning("pod cannot be cleaned up", extra={"pod": self._worker.uid, "error": str(error)})
+
+    # --- status -------------------------------------------------------------------------------------------------------
+
+    def send_status(self) -> None:
+        """Send the status."""
+        self._other.start(STATUS, self._send_status(), self._status_failed)
+
+    async def _send_status(self) -> None:
+        await self._worker.send_status()
+        self.status_retry_s = 0.0
+
+    def _status_failed(self, error: Exception) -> None:
+        self.status_retry_s = clock.wall_s() + _STATUS_RETRY_S
+        log.warning("status not sent", extra={"pod": self._worker.uid, "error": str(error)})

@@ -1,0 +1,403 @@
+"""One pod's life on this node: a loop that is woken by events and deadlines, plans, starts operations, and tells the status.
+
+    running ──deletionTimestamp | deadline | finished──► terminating ──all stopped──► stopped ──deletionTimestamp──► gone
+       ▲                                                                                 (status terminal)
+       └─ a restart of the kubelet begins here again: what the runtime has is taken over
+
+`pods.PodManager` makes one a uid. The decisions are in `sync_plan` and `status`; here is only when and in which order things are done.
+Model: pkg/kubelet/pod_workers.go v1.35, without its polling: PLEG events, informer events, probe results and ends of operations wake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from k3py.api.resource import PODS
+from k3py.api.status import ApiError
+from k3py.client.interface import PatchType
+from k3py.kubelet.backoff import Backoff
+from k3py.kubelet.operations import FINISH, INTERNAL, STATUS
+from k3py.kubelet.pod import (
+    find_container,
+    grace_period_s,
+    is_deleted,
+    is_finished,
+    iter_containers,
+)
+from k3py.kubelet.pod_operations import PodOperations
+from k3py.kubelet.pod_record import PodReader
+from k3py.kubelet.probes import Prober
+from k3py.kubelet.recording import PodRecorder
+from k3py.kubelet.runtime_state import EMPTY, PodRecord
+from k3py.kubelet.status import Observation, pod_status, status_patch
+from k3py.kubelet.sync_plan import (
+    CreateSandbox,
+    EndPod,
+    KillContainer,
+    Plan,
+    Situation,
+    StartContainer,
+    Waiting,
+    plan_kill,
+    plan_pod,
+)
+from k3py.runtime.errors import RuntimeFailure
+from k3py.util import clock
+from k3py.util.supervise import TaskScope
+
+if TYPE_CHECKING:
+    from k3py.jsontypes import JsonObject
+    from k3py.kubelet.node_context import NodeContext
+
+log = logging.getLogger(__name__)
+
+_RETRY_S: Final = 1.0
+
+
+class PodWorker:
+    """Works on one pod until it is gone.
+
+    Args:
+        node: the node.
+        pod: the pod as the API has it.
+    """
+
+    def __init__(self, node: NodeContext, pod: JsonObject) -> None:
+        self.node = node
+        self.pod = pod
+        self.uid: str = pod["metadata"]["uid"]
+        self.record: PodRecord = EMPTY
+        self.removed = False
+        self.changed = asyncio.Event()
+        self._stale = True
+        self._deadline_s: float | None = None
+        self.reader = PodReader(node.runtime, self.uid)
+        self.backoff = Backoff()
+        self.waiting: dict[str, Waiting] = {}
+        self.not_before_s: dict[str, float] = {}
+        self.sandbox_not_before_s = 0.0
+        self._failed: tuple[str, str] | None = None
+        self._ending = is_finished(pod)
+        self._stopped = False
+        self._finished = False
+        self._grace_s: float | None = None
+        self.events = PodRecorder(node.recorder, pod)
+        self._prober: Prober | None = None
+        self._operations: PodOperations | None = None
+
+    # --- what others call ---------------------------------------------------------------------------------------------
+
+    def update(self, pod: JsonObject) -> None:
+        """Take in a new version of the pod; an older one than known is left aside."""
+        if _version(pod) < _version(self.pod):
+            return
+        self.pod = pod
+        self.events = PodRecorder(self.node.recorder, pod)
+        self.changed.set()
+
+    def remove(self) -> None:
+        """Note that the API has no such pod any more."""
+        self.removed = True
+        self.changed.set()
+
+    def look(self) -> None:
+        """Look at the runtime again."""
+        self._stale = True
+        self.changed.set()
+
+    def refresh_volumes(self) -> None:
+        """Bring volumes up to date: an object that they show has changed."""
+        if self._operations is not None:
+            self._operations.volumes_stale = True
+        self.changed.set()
+
+    def fail(self, reason: str, message: str) -> None:
+        """End the pod as Failed (deadline, eviction, rejection)."""
+        if self._failed is None:
+            self._failed = (reason, message)
+        self.changed.set()
+
+    @property
+    def is_done(self) -> bool:
+        """Say whether nothing is left to do until the pod is deleted."""
+        return self._finished
+
+    @property
+    def is_ending(self) -> bool:
+        """Say whether the pod does not count for the node's resources any more."""
+        return self._ending or self._failed is not None
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Work until the pod is gone from API, runtime and disk."""
+        async with TaskScope() as scope:
+            self._prober = Prober(scope, self.changed.set)
+            self._operations = PodOperations(self, scope)
+            while not await self._turn(self._prober, self._operations):
+                await self._sleep()
+            scope.cancel()
+
+    async def _turn(self, prober: Prober, operations: PodOperations) -> bool:
+        """One look at everything; say whether the pod is gone."""
+        self.changed.clear()
+        self._deadline_s = None
+        if self._stale:
+            try:
+                await self._read()
+            except RuntimeFailure as error:
+                log.warning("runtime cannot be read", extra={"pod": self.uid, "error": str(error)})
+                self._wake_in(_RETRY_S)
+                return False
+        self._watch_containers(prober, operations)
+        self._check_deadline()
+        if is_deleted(self.pod) or self.removed or self._failed is not None or self._ending:
+            if self._terminate(prober, operations):
+                return True
+        else:
+            self._advance(prober, operations)
+        self._tell(prober, operations)
+        return False
+
+    async def _read(self) -> None:
+        self._stale = False
+        try:
+            self.record = await self.reader.read()
+        except BaseException:
+            self._stale = True
+            raise
+        for sandbox in self.record.sandboxes:
+            self.node.owners[sandbox.id] = self.uid
+        for container in self.record.containers:
+            self.node.owners[container.id] = self.uid
+
+    async def _sleep(self) -> None:
+        if self._deadline_s is None:
+            await self.changed.wait()
+            return
+        try:
+            async with asyncio.timeout(max(0.0, self._deadline_s - clock.wall_s())):
+                await self.changed.wait()
+        except TimeoutError:
+            return
+
+    def _wake_at(self, when_s: float) -> None:
+        if self._deadline_s is None or when_s < self._deadline_s:
+            self._deadline_s = when_s
+
+    def _wake_in(self, seconds: float) -> None:
+        self._wake_at(clock.wall_s() + seconds)
+
+    def _watch_containers(self, prober: Prober, operations: PodOperations) -> None:
+        """Begin probes of what runs, end those of what does not."""
+        running = {one.id for one in self.record.running()}
+        prober.forget(running)
+        known = {
+            one.get("containerID", "").rpartition("/")[2]: one
+            for part in ("containerStatuses", "initContainerStatuses")
+            for one in (self.pod.get("status") or {}).get(part) or ()
+        }
+        for one in self.record.running():
+            found = find_container(self.pod, one.name)
+            if found is None or one.name in operations.keys or prober.is_watched(one.id):
+                continue
+            before = known.get(one.id) or {}
+            prober.watch(
+                operations.target(one.id, found[1]),
+                self.events,
+                was_started=bool(before.get("started")),
+                was_ready=bool(before.get("ready")),
+            )
+
+    def _check_deadline(self) -> None:
+        limit_s = self.pod["spec"].get("activeDeadlineSeconds")
+        start = (self.pod.get("status") or {}).get("startTime")
+        if limit_s is None or start is None or self._ending or self._failed is not None:
+            return
+        end_s = _seconds(start) + float(limit_s)
+        if clock.wall_s() >= end_s:
+            self.fail("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+        else:
+            self._wake_at(end_s)
+
+    def _advance(self, prober: Prober, operations: PodOperations) -> None:
+        """Do what the plan says."""
+        operations.prepare()
+        plan = plan_pod(self.pod, self._situation(prober, operations))
+        if plan.deadline_s is not None:
+            self._wake_at(plan.deadline_s)
+        self._note_backoffs(plan)
+        for action in plan.actions:
+            match action:
+                case CreateSandbox():
+                    operations.create_sandbox(action)
+                case StartContainer():
+                    operations.start_container(action)
+                case KillContainer():
+                    prober.verdicts.pop(action.container_id, None)
+                    operations.kill_container(action, grace_period_s(self.pod))
+                case EndPod():
+                    self._ending = True
+                    self.changed.set()
+        if (renew_s := self.node.objects.renew_at_s(self.uid)) is not None:
+            if renew_s <= clock.wall_s():
+                operations.volumes_stale = True
+                operations.prepare()
+            else:
+                self._wake_at(renew_s)
+        if operations.volumes_retry_s is not None:
+            self._wake_at(operations.volumes_retry_s)
+
+    def _situation(self, prober: Prober, operations: PodOperations) -> Situation:
+        def until(name: str, finished_s: float) -> float:
+            return self.backoff.until_s(name, finished_s)
+
+        return Situation(
+            record=self.record,
+            now_s=clock.wall_s(),
+            backoff_until_s=until,
+            busy=operations.keys - INTERNAL,
+            started=frozenset(prober.started),
+            verdicts=prober.verdicts,
+            not_before_s=self.not_before_s,
+            sandbox_not_before_s=self.sandbox_not_before_s,
+        )
+
+    def _note_backoffs(self, plan: Plan) -> None:
+        """Tell a container's back-off once each time it begins."""
+        for name, waiting in plan.waiting.items():
+            if self.waiting.get(name) != waiting:
+                container = find_container(self.pod, name)
+                if container is not None:
+                    detail = waiting.message[0].upper() + waiting.message[1:]
+                    self.events.warning("BackOff", detail, name)
+            self.waiting[name] = waiting
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def _terminate(self, prober: Prober, operations: PodOperations) -> bool:
+        """Stop containers, then the sandbox, then clean up; say whether the pod is gone."""
+        prober.stop_verdicts()
+        operations.cancel_starts()
+        grace_s = float(grace_period_s(self.pod))
+        if self._failed is not None and not is_deleted(self.pod):
+            grace_s = min(grace_s, 1.0) if self._failed[0] == "Evicted" else grace_s
+        shortened = self._grace_s is not None and grace_s < self._grace_s
+        self._grace_s = grace_s
+        if shortened:
+            operations.hurry()
+        busy = operations.keys - INTERNAL
+        actions = plan_kill(self.pod, self.record, busy)
+        for action in actions:
+            if isinstance(action, KillContainer):
+                operations.kill_container(action, int(grace_s))
+            else:
+                operations.stop_sandbox(action.sandbox_id)
+        if actions or busy or self._stale:
+            return False
+        self._stopped = True
+        gone = is_deleted(self.pod) or self.removed
+        if operations.gone:
+            return True
+        if FINISH not in operations and (gone or not self._finished):
+            if operations.finish_retry_s > clock.wall_s():
+                self._wake_at(operations.finish_retry_s)
+            else:
+                operations.finish(gone=gone)
+        return False
+
+    def note_finished(self) -> None:
+        """Volumes are down; the pod stays only as a status and logs."""
+        self._finished = True
+
+    # --- the status ---------------------------------------------------------------------------------------------------
+
+    def compute_status(self) -> JsonObject:
+        """Return the status document as of now."""
+        prober, operations = self._prober, self._operations
+        started = frozenset(prober.started) if prober is not None else frozenset()
+        ready = frozenset(prober.ready) if prober is not None else frozenset()
+        busy = operations.keys if operations is not None else frozenset()
+        waiting = dict(self.waiting)
+        for one in self.record.containers:
+            if one.running and one.name not in busy:
+                waiting.pop(one.name, None)
+        if self._ending or self._stopped or self._failed is not None or is_deleted(self.pod):
+            waiting = {name: one for name, one in waiting.items() if self.record.find(name) is None}
+        failed = self._failed or ("", "")
+        return pod_status(
+            self.pod,
+            Observation(
+                record=self.record,
+                now_s=clock.wall_s(),
+                node_ips=self.node.config.node_ips,
+                runtime_name=self.node.runtime_name,
+                waiting=waiting,
+                started=started,
+                ready=ready,
+                messages=self.reader.messages,
+                failed_reason=failed[0],
+                failed_message=failed[1],
+                stopped=self._stopped,
+            ),
+        )
+
+    def _tell(self, prober: Prober, operations: PodOperations) -> None:
+        """Send the status if it changed; one request at a time, the newest wins."""
+        if self.removed or STATUS in operations or operations.gone:
+            return
+        if not status_patch(self.pod.get("status") or {}, self.compute_status()):
+            return
+        if operations.status_retry_s > clock.wall_s():
+            self._wake_at(operations.status_retry_s)
+        else:
+            operations.send_status()
+
+    async def send_status(self) -> None:
+        """Patch the status until it says what is the case.
+
+        Raises:
+            ApiError: refused; the caller tries again later.
+        """
+        for _ in range(3):
+            patch = status_patch(self.pod.get("status") or {}, self.compute_status())
+            if not patch:
+                return
+            metadata = self.pod["metadata"]
+            body = {"metadata": {"uid": self.uid}, "status": patch}
+            try:
+                answer = await self.node.client.patch(
+                    PODS,
+                    metadata["name"],
+                    body,
+                    patch_type=PatchType.STRATEGIC,
+                    namespace=metadata["namespace"],
+                    subresource="status",
+                )
+            except ApiError as error:
+                if error.code in (404, 409) and error.reason in ("NotFound", "Conflict"):
+                    # Gone, or another pod by now: the informer says so too.
+                    return
+                raise
+            if _version(answer) >= _version(self.pod):
+                self.pod = answer
+
+    def container_names(self) -> list[str]:
+        """Return the names of all containers, for the server."""
+        return [one["name"] for _, one in iter_containers(self.pod)]
+
+    def is_busy(self) -> bool:
+        """Say whether operations on sandbox or containers are under way."""
+        return self._operations is not None and bool(self._operations.keys - INTERNAL)
+
+
+def _version(pod: JsonObject) -> int:
+    text = str(pod["metadata"].get("resourceVersion") or "0")
+    return int(text) if text.isdigit() else 0
+
+
+def _seconds(stamp: str) -> float:
+    return datetime.fromisoformat(stamp).timestamp()

@@ -1,0 +1,250 @@
+"""All pods of the node: one worker each, woken by the API's and the runtime's events; orphans are taken down.
+
+Source: pkg/kubelet/kubelet.go syncLoop, HandlePodCleanups v1.35.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from typing import TYPE_CHECKING, Final
+
+from k3py.kubelet.admission import reject_reason
+from k3py.kubelet.labels import CONTAINER_NAME, POD_GRACE, POD_NAME, POD_NAMESPACE, POD_UID
+from k3py.kubelet.pod import is_deleted, is_finished
+from k3py.kubelet.pod_worker import PodWorker
+from k3py.kubelet.volumes.manager import remove_pod_dir
+from k3py.runtime.errors import RuntimeFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from k3py.client.interface import Informer
+    from k3py.jsontypes import JsonObject
+    from k3py.kubelet.node_context import NodeContext
+    from k3py.util.supervise import TaskScope
+
+log = logging.getLogger(__name__)
+
+_EVENTS_RETRY_S: Final = 1.0
+_WORKER_RETRY_S: Final = 10.0
+
+
+class PodManager:
+    """Keeps one worker a pod.
+
+    Args:
+        node: what workers share.
+        informer: the pods that are bound to this node.
+        scope: where the workers run.
+        node_object: returns the Node as the API has it, None when it is not known yet.
+    """
+
+    def __init__(
+        self,
+        node: NodeContext,
+        informer: Informer,
+        scope: TaskScope,
+        node_object: Callable[[], JsonObject | None],
+    ) -> None:
+        self._node = node
+        self._informer = informer
+        self._scope = scope
+        self._node_object = node_object
+        self._workers: dict[str, PodWorker] = {}
+        self._closed = False
+        self.runtime_lost: Callable[[str], None] | None = None
+
+    # --- what others ask ----------------------------------------------------------------------------------------------
+
+    def find(self, namespace: str, name: str, uid: str = "") -> PodWorker | None:
+        """Return the worker of a pod; of several with this name the one that is not being deleted."""
+        found = [
+            one
+            for one in self._workers.values()
+            if one.pod["metadata"]["name"] == name
+            and one.pod["metadata"]["namespace"] == namespace
+            and uid in ("", one.uid)
+        ]
+        return min(found, key=lambda one: is_deleted(one.pod), default=None)
+
+    def list_pods(self) -> Sequence[JsonObject]:
+        """Return all pods."""
+        return [one.pod for one in self._workers.values()]
+
+    def wake(self, uid: str) -> None:
+        """Tell a worker that an object its volumes show has changed."""
+        worker = self._workers.get(uid)
+        if worker is not None:
+            worker.refresh_volumes()
+
+    def wake_all(self) -> None:
+        """Let every worker look at its pod again."""
+        for worker in self._workers.values():
+            worker.look()
+
+    # --- running ------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Follow pods and runtime until cancelled."""
+        await self._informer.wait_synced()
+        runtime_pods = await self._list_runtime()
+        # Seen before any worker makes something: what none of these pods owns can go.
+        folders, groups = await asyncio.to_thread(self._list_leftovers)
+        self._informer.add_handler(self._handle)
+        for pod in self._informer.lister.list():
+            self._take(pod)
+        for pod in runtime_pods:
+            if pod["metadata"]["uid"] not in self._workers:
+                log.info("orphaned pod is taken down", extra={"pod": pod["metadata"]["uid"]})
+                self._add(pod).remove()
+        known = self._workers.keys()
+        folders = [one for one in folders if one not in known]
+        groups = {uid: group for uid, group in groups.items() if uid not in known}
+        await asyncio.to_thread(self._remove_leftovers, folders, groups)
+        try:
+            await self._follow_runtime()
+        finally:
+            # Informers outlive a kubelet that begins again: this one hears them still, and must not act.
+            self._closed = True
+            self._workers = {}
+
+    def _handle(self, old: JsonObject | None, new: JsonObject | None) -> None:
+        if self._closed:
+            return
+        if old is not None and (new is None or new["metadata"]["uid"] != old["metadata"]["uid"]):
+            worker = self._workers.get(old["metadata"]["uid"])
+            if worker is not None:
+                worker.remove()
+        if new is not None:
+            self._take(new)
+
+    def _take(self, pod: JsonObject) -> None:
+        worker = self._workers.get(pod["metadata"]["uid"])
+        if worker is not None:
+            worker.update(pod)
+            return
+        worker = self._add(pod)
+        if not is_finished(pod) and not is_deleted(pod) and not (pod.get("status") or {}).get("startTime"):
+            active = [
+                one.pod
+                for one in self._workers.values()
+                if one is not worker and not is_finished(one.pod) and not one.is_ending
+            ]
+            if rejected := reject_reason(
+                pod, self._node_object(), active, max_pods=self._node.config.max_pods
+            ):
+                worker.events.warning(*rejected)
+                worker.fail(*rejected)
+
+    def _add(self, pod: JsonObject) -> PodWorker:
+        worker = PodWorker(self._node, pod)
+        self._workers[worker.uid] = worker
+        _ = self._scope.spawn(self._live(worker), name=f"pod-{pod['metadata']['name']}")
+        return worker
+
+    async def _live(self, worker: PodWorker) -> None:
+        """Run a worker; one that broke is made anew and takes over what the runtime has."""
+        while True:
+            try:
+                await worker.run()
+            except Exception:
+                log.exception("pod worker failed", extra={"pod": worker.uid})
+            else:
+                if self._workers.get(worker.uid) is worker:
+                    del self._workers[worker.uid]
+                return
+            await asyncio.sleep(_WORKER_RETRY_S)
+            following = PodWorker(self._node, worker.pod)
+            if worker.removed:
+                following.remove()
+            worker = self._workers[worker.uid] = following
+
+    # --- the runtime --------------------------------------------------------------------------------------------------
+
+    async def _list_runtime(self) -> list[JsonObject]:
+        """Return what the runtime has as Pod documents that are good enough to take them down."""
+        while True:
+            try:
+                sandboxes = await self._node.runtime.list_pod_sandboxes()
+                containers = await self._node.runtime.list_containers()
+            except RuntimeFailure as error:
+                log.warning("runtime cannot be read", extra={"error": str(error)})
+                await asyncio.sleep(_EVENTS_RETRY_S)
+            else:
+                return _runtime_pods((*sandboxes, *containers))
+
+    async def _follow_runtime(self) -> None:
+        while True:
+            try:
+                async with self._node.runtime.events() as events:
+                    async for event in events:
+                        self._on_event(event.pod_uid, event.sandbox_id, event.container_id, event.type)
+                error: Exception = RuntimeFailure("the stream of events ended")
+            except RuntimeFailure as failure:
+                error = failure
+            log.warning("runtime events lost", extra={"error": str(error)})
+            if self.runtime_lost is not None:
+                self.runtime_lost(str(error))
+            await asyncio.sleep(_EVENTS_RETRY_S)
+
+    def _on_event(self, uid: str, sandbox_id: str, container_id: str, kind: str) -> None:
+        owners = self._node.owners
+        uid = uid or owners.get(container_id, "") or owners.get(sandbox_id, "")
+        worker = self._workers.get(uid)
+        if worker is not None:
+            worker.look()
+        elif kind == "unknown":
+            self.wake_all()
+
+    def _list_leftovers(self) -> tuple[Sequence[str], Mapping[str, str]]:
+        """Return uids of pods that have a folder, and cgroups of pods by uid."""
+        groups = {} if self._node.cgroups is None else self._node.cgroups.pods()
+        return _entries(self._node.config.root_dir / "pods"), groups
+
+    def _remove_leftovers(self, folders: Iterable[str], groups: Mapping[str, str]) -> None:
+        """Remove folders and cgroups of pods that neither API nor runtime has."""
+        for folder in folders:
+            try:
+                remove_pod_dir(self._node.config.pod_dir(folder), self._node.mounter)
+            except OSError as error:
+                log.warning("pod folder stays", extra={"uid": folder, "error": str(error)})
+        for group in groups.values():
+            if self._node.cgroups is not None:
+                self._node.cgroups.remove(group)
+
+
+def _entries(folder: os.PathLike[str]) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - names are wanted
+    except FileNotFoundError:
+        return []
+
+
+def _runtime_pods(documents: Iterable[JsonObject]) -> list[JsonObject]:
+    pods: dict[str, JsonObject] = {}
+    for one in documents:
+        labels = one.get("labels") or {}
+        if POD_UID not in labels:
+            continue
+        pod = pods.setdefault(
+            labels[POD_UID],
+            {
+                "kind": "Pod",
+                "apiVersion": "v1",
+                "metadata": {
+                    "name": labels.get(POD_NAME, ""),
+                    "namespace": labels.get(POD_NAMESPACE, ""),
+                    "uid": labels[POD_UID],
+                },
+                "spec": {"containers": []},
+            },
+        )
+        if name := labels.get(CONTAINER_NAME):
+            if all(known["name"] != name for known in pod["spec"]["containers"]):
+                pod["spec"]["containers"].append({"name": name})
+            grace = (one.get("annotations") or {}).get(POD_GRACE, "")
+            if grace.isdigit():
+                pod["spec"]["terminationGracePeriodSeconds"] = int(grace)
+    return list(pods.values())

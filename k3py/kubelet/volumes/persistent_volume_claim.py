@@ -1,0 +1,51 @@
+"""persistentVolumeClaim (and ephemeral) volumes on PersistentVolumes that are folders of the node: hostPath and local."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from k3py.kubelet.volumes.interface import VolumeError
+
+if TYPE_CHECKING:
+    from k3py.jsontypes import JsonObject
+    from k3py.kubelet.volumes.interface import VolumeContext
+
+
+async def _set_up_claim(claim: str, context: VolumeContext) -> Path:
+    volume = await context.objects.persistent_volume(claim)
+    if volume is None:
+        raise VolumeError(f'persistentvolumeclaim "{claim}" is not bound')
+    spec = volume["spec"]
+    source = spec.get("hostPath") or spec.get("local")
+    if source is None:
+        raise VolumeError(
+            f'persistentvolume "{volume["metadata"]["name"]}" is of a kind that is not supported'
+        )
+    path = Path(source["path"])
+    if spec.get("hostPath") and source.get("type", "DirectoryOrCreate") in ("", "DirectoryOrCreate"):
+        await asyncio.to_thread(path.mkdir, parents=True, exist_ok=True)
+    elif not await asyncio.to_thread(path.exists):
+        raise VolumeError(f"path {path} does not exist")
+    return path
+
+
+class PersistentVolumeClaimVolume:
+    """A claim named by the pod."""
+
+    source = "persistentVolumeClaim"
+
+    async def set_up(self, volume: JsonObject, context: VolumeContext) -> Path:
+        """Find the folder of the claim's volume."""
+        return await _set_up_claim(volume["persistentVolumeClaim"]["claimName"], context)
+
+
+class EphemeralVolume:
+    """A claim that a controller makes for the pod, named <pod>-<volume>."""
+
+    source = "ephemeral"
+
+    async def set_up(self, volume: JsonObject, context: VolumeContext) -> Path:
+        """Find the folder of the claim's volume."""
+        return await _set_up_claim(f"{context.pod['metadata']['name']}-{volume['name']}", context)

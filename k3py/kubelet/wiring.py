@@ -1,0 +1,135 @@
+"""Puts a kubelet together: what is made once a node, and in which order it starts and ends.
+
+Called by the composition roots; the client decides whether the API server is in this process or elsewhere. Stopping the kubelet
+leaves pods running; starting it again takes them over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from k3py.api.resource import NODES, PODS, SERVICES
+from k3py.kubelet.cgroups import CgroupTree
+from k3py.kubelet.config import KubeletConfig
+from k3py.kubelet.images import ImageManager
+from k3py.kubelet.machine import read_machine
+from k3py.kubelet.node import NodeManager
+from k3py.kubelet.node_context import NodeContext
+from k3py.kubelet.objects import ReferencedObjects
+from k3py.kubelet.pods import PodManager
+from k3py.kubelet.volumes.mounts import SystemMounter
+from k3py.util.supervise import Policy, TaskScope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from k3py.client.interface import Client, InformerFactory
+    from k3py.kubelet.recording import Recorder
+    from k3py.kubelet.volumes.interface import Mounter
+    from k3py.network.interface import PodNetwork
+    from k3py.runtime.interface import ImageService, RuntimeService
+
+log = logging.getLogger(__name__)
+
+__all__ = ["Kubelet", "KubeletConfig"]
+
+
+class Kubelet:
+    """The node agent, a Component.
+
+    Args:
+        config: its settings.
+        client: the API as system:node:<name>.
+        informers: of the same user.
+        recorder: sends Events; `named("kubelet", host=…)`.
+        runtime: containers.
+        images: their images.
+        network: the pod network.
+        mounter: None = the system's mounts.
+    """
+
+    def __init__(
+        self,
+        config: KubeletConfig,
+        client: Client,
+        informers: InformerFactory,
+        recorder: Recorder,
+        runtime: RuntimeService,
+        images: ImageService,
+        network: PodNetwork,
+        *,
+        mounter: Mounter | None = None,
+    ) -> None:
+        self._config = config
+        self._client = client
+        self._informers = informers
+        self._recorder = recorder
+        self._runtime = runtime
+        self._images = images
+        self._network = network
+        self._mounter = mounter
+        self.pods: PodManager | None = None
+
+    @property
+    def name(self) -> str:
+        """Component's name."""
+        return "kubelet"
+
+    @property
+    def policy(self) -> Policy:
+        """A kubelet that failed begins again and takes over its pods."""
+        return Policy.RESTART
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Register the node and run its pods until cancelled; `started` is called once the node is registered."""
+        config = self._config
+        cgroups = CgroupTree(config.cgroup_root) if config.cgroups_enabled else None
+        await asyncio.to_thread(_make_folders, config, cgroups)
+        machine = await asyncio.to_thread(read_machine)
+        pod_informer = self._informers.informer(PODS, field_selector=f"spec.nodeName={config.node_name}")
+        node_informer = self._informers.informer(NODES, field_selector=f"metadata.name={config.node_name}")
+        services = self._informers.informer(SERVICES)
+        async with TaskScope() as scope:
+            manager: PodManager | None = None
+
+            def wake(uid: str) -> None:
+                if manager is not None:
+                    manager.wake(uid)
+
+            def wake_all() -> None:
+                if manager is not None:
+                    manager.wake_all()
+
+            images = ImageManager(self._images, serialize=config.serialize_image_pulls)
+            context = NodeContext(
+                config=config,
+                client=self._client,
+                recorder=self._recorder,
+                runtime=self._runtime,
+                images=images,
+                objects=ReferencedObjects(self._client, scope, wake),
+                services=services.lister,
+                cgroups=cgroups,
+                mounter=self._mounter or SystemMounter(),
+                machine=machine,
+            )
+            node = NodeManager(context, self._images, self._network, node_informer, wake_all)
+            manager = self.pods = PodManager(context, pod_informer, scope, lambda: node.node)
+            manager.runtime_lost = node.runtime_lost
+            images.changed = node.images_changed
+            await node.register()
+            await node_informer.wait_synced()
+            await services.wait_synced()
+            _ = scope.spawn(node.run(), name="kubelet-node")
+            _ = scope.spawn(manager.run(), name="kubelet-pods")
+            started()
+
+
+def _make_folders(config: KubeletConfig, cgroups: CgroupTree | None) -> None:
+    config.root_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+    (config.root_dir / "pods").mkdir(mode=0o750, exist_ok=True)
+    config.pod_logs_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if cgroups is not None:
+        cgroups.set_up()
