@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from k3py.api.status import ApiError, already_exists, conflict, expired, internal_error, not_found
+from k3py.api.status import (
+    ApiError,
+    already_exists,
+    bad_request,
+    conflict,
+    expired,
+    internal_error,
+    not_found,
+)
 from k3py.storage.errors import (
+    BadContinueToken,
     ObjectExists,
     ObjectNotFound,
     PreconditionFailed,
@@ -33,6 +42,8 @@ def to_api_error(error: StorageError, kind: Kind, name: str) -> ApiError:
         return already_exists(kind.group, kind.plural, name)
     if isinstance(error, PreconditionFailed):
         return conflict(kind.group, kind.plural, name, str(error))
+    if isinstance(error, BadContinueToken):
+        return bad_request(str(error))
     if isinstance(error, RevisionExpired):
         return _expired(error)
     if isinstance(error, RevisionTooLarge):
@@ -79,7 +90,7 @@ def _too_large(error: RevisionTooLarge) -> ApiError:
     return ApiError(
         504,
         "Timeout",
-        f"Too large resource version: {error}, current: {error.current}",
+        str(error),
         details={
             "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
         },
