@@ -21,7 +21,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServicePort:
-    """One port of a service as the proxy sees it; protocol is "TCP", "UDP" or "SCTP"."""
+    """One port of a service as the proxy sees it; protocol is "TCP", "UDP" or "SCTP".
+
+    `external_local` and `internal_local` are the traffic policies "Local": only endpoints of this node get such traffic.
+    """
 
     namespace: str
     service: str
@@ -31,6 +34,9 @@ class ServicePort:
     cluster_ips: tuple[str, ...] = ()
     node_port: int = 0
     external_ips: tuple[str, ...] = ()
+    load_balancer_ips: tuple[str, ...] = ()
+    external_local: bool = False
+    internal_local: bool = False
     session_affinity_s: int = 0
     endpoints: tuple[Endpoint, ...] = field(default=())
 

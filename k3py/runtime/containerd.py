@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import re
@@ -25,6 +24,7 @@ from k3py.runtime.errors import RuntimeFailure, RuntimeUnavailable
 from k3py.runtime.images import import_images
 from k3py.runtime.machine import choose_snapshotter, has_sys_resource, has_unified_cgroups, runs_systemd
 from k3py.runtime.program import get_cni_dir, get_program, search_path
+from k3py.util.process import dying_with_parent
 from k3py.util.supervise import Component, Policy
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ _log = logging.getLogger(__name__)
 
 _START_S: Final = 60.0
 _STOP_S: Final = 5.0
-_PR_SET_PDEATHSIG: Final = 1
 _KEPT_LOG: Final = ".1"
 
 
@@ -78,7 +77,7 @@ class Containerd(Component):
                 stderr=log,
                 env=_environment(config),
                 start_new_session=True,
-                preexec_fn=_die_with_parent(),
+                preexec_fn=dying_with_parent(),
             )
         finally:
             log.close()
@@ -229,16 +228,3 @@ def _environment(config: ContainerdConfig) -> dict[str, str]:
     environment["PATH"] = ":".join(str(folder) for folder in search_path(config.bin_dir))
     environment.pop("NOTIFY_SOCKET", None)  # containerd would tell systemd that k3py is ready
     return environment
-
-
-def _die_with_parent() -> Callable[[], None]:
-    """Return what the child does before exec: ask for SIGTERM at its parent's death."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    parent = os.getpid()
-
-    def ask() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:  # it died before we asked
-            os._exit(1)
-
-    return ask

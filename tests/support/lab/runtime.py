@@ -37,6 +37,8 @@ def start_containerd(node: Node) -> NodeProcess:
     )
     assert process.stdout is not None
     if process.stdout.readline().strip() != b"ready":
+        process.stdout.close()
+        process.wait(timeout=30)
         log = node.disk / "var/lib/k3py/agent/containerd/containerd.log"
         text = log.read_text()[-3000:] if log.exists() else "no log"
         raise RuntimeError(f"containerd does not start in {node.name}:\n{text}")

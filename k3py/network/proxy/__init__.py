@@ -1,0 +1,1 @@
+"""The service proxy: what services and endpoint slices say, as nftables rules."""
