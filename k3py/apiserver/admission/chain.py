@@ -1,0 +1,55 @@
+"""The chain: all plugins mutate in upstream's order, later all of them look at the result (api-machinery.md §4.7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from k3py.apiserver.admission.plugins.default_toleration_seconds import DefaultTolerationSeconds
+from k3py.apiserver.admission.plugins.namespace_lifecycle import NamespaceLifecycle
+from k3py.apiserver.admission.plugins.node_restriction import NodeRestriction
+from k3py.apiserver.admission.plugins.pod_topology_labels import PodTopologyLabels
+from k3py.apiserver.admission.plugins.priority import Priority
+from k3py.apiserver.admission.plugins.runtime_class import RuntimeClassAdmission
+from k3py.apiserver.admission.plugins.service_account import ServiceAccountAdmission
+from k3py.apiserver.admission.plugins.taint_nodes_by_condition import TaintNodesByCondition
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from k3py.apiserver.admission.lookup import Lookup
+    from k3py.apiserver.interface import AdmissionPlugin, AdmissionRequest
+
+
+class AdmissionChain:
+    """Runs plugins one after another; the first refusal ends it."""
+
+    def __init__(self, plugins: Sequence[AdmissionPlugin]) -> None:
+        self._plugins = tuple(plugins)
+
+    async def admit(self, request: AdmissionRequest) -> None:
+        """Let all plugins mutate `request.obj`. Raises ApiError to refuse."""
+        for plugin in self._plugins:
+            if plugin.handles(request):
+                await plugin.admit(request)
+
+    async def validate(self, request: AdmissionRequest) -> None:
+        """Let all plugins look at the final object. Raises ApiError to refuse."""
+        for plugin in self._plugins:
+            if plugin.handles(request):
+                await plugin.validate(request)
+
+
+def build_chain(lookup: Lookup) -> AdmissionChain:
+    """Return the default chain."""
+    return AdmissionChain(
+        (
+            NamespaceLifecycle(lookup),
+            ServiceAccountAdmission(lookup),
+            NodeRestriction(lookup),
+            TaintNodesByCondition(),
+            Priority(lookup),
+            DefaultTolerationSeconds(),
+            RuntimeClassAdmission(lookup),
+            PodTopologyLabels(lookup),
+        )
+    )

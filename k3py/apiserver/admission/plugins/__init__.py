@@ -1,0 +1,1 @@
+"""Admission plugins, one a file; the table is `k3py.apiserver.admission.chain`."""

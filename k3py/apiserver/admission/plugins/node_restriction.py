@@ -1,0 +1,161 @@
+"""A kubelet writes its own node, its own pods and its own lease, and nothing of them that says where workloads may go.
+
+Source: kubernetes/plugin/pkg/admission/noderestriction v1.35.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from k3py.api.resource import PODS
+from k3py.apiserver.admission.plugins.base import BasePlugin, refuse
+
+if TYPE_CHECKING:
+    from k3py.apiserver.admission.lookup import Lookup
+    from k3py.apiserver.interface import AdmissionRequest
+    from k3py.jsontypes import JsonObject
+
+_PREFIX: Final = "system:node:"
+_LEASES: Final = "kube-node-lease"
+_ALLOWED: Final = frozenset(
+    (
+        "kubernetes.io/hostname",
+        "kubernetes.io/os",
+        "kubernetes.io/arch",
+        "beta.kubernetes.io/os",
+        "beta.kubernetes.io/arch",
+        "beta.kubernetes.io/instance-type",
+        "node.kubernetes.io/instance-type",
+        "failure-domain.beta.kubernetes.io/zone",
+        "failure-domain.beta.kubernetes.io/region",
+        "topology.kubernetes.io/zone",
+        "topology.kubernetes.io/region",
+    )
+)
+_ALLOWED_DOMAINS: Final = ("kubelet.kubernetes.io", "node.kubernetes.io")
+
+
+class NodeRestriction(BasePlugin):
+    """See the module."""
+
+    name = "NodeRestriction"
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+
+    def handles(self, request: AdmissionRequest) -> bool:
+        """See the writes of nodes."""
+        return "system:nodes" in request.user.groups and request.user.name.startswith(_PREFIX)
+
+    async def admit(self, request: AdmissionRequest) -> None:
+        """Refuse what is not the node's own."""
+        node = request.user.name.removeprefix(_PREFIX)
+        match (request.kind.group, request.kind.plural, request.subresource):
+            case ("", "pods", ""):
+                await self._check_pod(request, node)
+            case ("", "pods", "status"):
+                _check_bound(request, node)
+            case ("", "pods", "eviction"):
+                await self._check_eviction(request, node)
+            case ("", "nodes", _):
+                _check_node(request, node)
+            case ("", "serviceaccounts", "token"):
+                await self._check_token(request, node)
+            case ("coordination.k8s.io", "leases", _):
+                _check_lease(request, node)
+
+    async def _check_pod(self, request: AdmissionRequest, node: str) -> None:
+        if request.operation == "DELETE":
+            _check_bound(request, node)
+            return
+        if request.operation != "CREATE":
+            raise refuse(request, f"node {node!r} may only create and delete pods")
+        pod = request.obj or {}
+        if "kubernetes.io/config.mirror" not in (pod["metadata"].get("annotations") or {}):
+            raise refuse(
+                request,
+                'pod does not have "kubernetes.io/config.mirror" annotation, node may only create mirror pods',
+            )
+        if (pod.get("spec") or {}).get("nodeName") != node:
+            raise refuse(request, f"node {node!r} can only create pods with spec.nodeName set to itself")
+
+    async def _check_eviction(self, request: AdmissionRequest, node: str) -> None:
+        pod = await self._lookup.find(PODS, request.namespace, request.name)
+        if pod is not None and pod["spec"].get("nodeName") != node:
+            raise refuse(request, f"node {node!r} can only evict pods with spec.nodeName set to itself")
+
+    async def _check_token(self, request: AdmissionRequest, node: str) -> None:
+        bound = ((request.obj or {}).get("spec") or {}).get("boundObjectRef") or {}
+        if bound.get("kind") != "Pod":
+            raise refuse(request, "node requested token not bound to a pod")
+        pod = await self._lookup.find(PODS, request.namespace, bound.get("name", ""))
+        if pod is None or pod["metadata"]["uid"] != bound.get("uid"):
+            raise refuse(request, "node requested token bound to a pod that does not exist")
+        if pod["spec"].get("nodeName") != node:
+            raise refuse(request, "node requested token bound to a pod scheduled on a different node")
+        wanted = ((request.obj or {}).get("spec") or {}).get("audiences") or []
+        allowed = _token_audiences(pod)
+        if any(one not in allowed for one in wanted if one):
+            raise refuse(request, "audience not found in the pod's spec")
+
+
+def _token_audiences(pod: JsonObject) -> set[str]:
+    """Return the audiences of the pod's projected token volumes; "" stands for the API server's own."""
+    return {
+        source["serviceAccountToken"].get("audience", "")
+        for volume in pod["spec"].get("volumes") or ()
+        for source in (volume.get("projected") or {}).get("sources") or ()
+        if "serviceAccountToken" in source
+    }
+
+
+def _check_bound(request: AdmissionRequest, node: str) -> None:
+    pod = request.old or request.obj or {}
+    if (pod.get("spec") or {}).get("nodeName") != node:
+        raise refuse(request, f"node {node!r} can only change pods with spec.nodeName set to itself")
+
+
+def _check_lease(request: AdmissionRequest, node: str) -> None:
+    name = request.name or ((request.obj or {}).get("metadata") or {}).get("name")
+    if request.namespace != _LEASES or name != node:
+        raise refuse(
+            request, f"can only access node lease with the same name as the requesting node ({node})"
+        )
+
+
+def _check_node(request: AdmissionRequest, node: str) -> None:
+    new, old = request.obj or {}, request.old or {}
+    name = request.name or (new.get("metadata") or {}).get("name")
+    if name != node:
+        raise refuse(request, f"node {node!r} is not allowed to modify node {name!r}")
+    if request.operation == "CREATE":
+        changed = _find_refused(new, {})
+        if changed:
+            raise refuse(request, f"is not allowed to set the following labels: {', '.join(changed)}")
+    if request.operation == "UPDATE":
+        if (new.get("spec") or {}).get("taints") != (old.get("spec") or {}).get("taints"):
+            raise refuse(request, f"node {node!r} is not allowed to modify taints")
+        if new["metadata"].get("ownerReferences") != old["metadata"].get("ownerReferences"):
+            raise refuse(request, f"node {node!r} is not allowed to modify ownerReferences")
+        changed = _find_refused(new, old)
+        if changed:
+            raise refuse(request, f"is not allowed to modify labels: {', '.join(changed)}")
+
+
+def _find_refused(new: JsonObject, old: JsonObject) -> list[str]:
+    """Return the labels that differ and that a kubelet may not write."""
+    after = (new.get("metadata") or {}).get("labels") or {}
+    before = (old.get("metadata") or {}).get("labels") or {}
+    differing = {key for key in {*after, *before} if after.get(key) != before.get(key)}
+    return sorted(key for key in differing if not _may_write(key))
+
+
+def _may_write(label: str) -> bool:
+    domain, slash, _ = label.rpartition("/")
+    if not slash:
+        return True
+    if label in _ALLOWED:
+        return True
+    if any(domain == one or domain.endswith(f".{one}") for one in _ALLOWED_DOMAINS):
+        return True
+    return not any(domain == one or domain.endswith(f".{one}") for one in ("kubernetes.io", "k8s.io"))
