@@ -36,18 +36,26 @@ log = logging.getLogger(__name__)
 
 # Drivers of which one process at a time is the only writer: only there may heartbeats stay in memory.
 SINGLE_WRITER_DRIVERS: Final = ("memory", "sqlite")
+WRITE_DOWN_S: Final = 5.0
 _PAGE: Final = 500
 
 
 class CachedStorage:
     """All stores of a server; see `open_storage`."""
 
-    def __init__(self, backend: Backend, scope: TaskScope, transformer: Transformer, driver: str) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        scope: TaskScope,
+        transformer: Transformer,
+        driver: str,
+        pool: ParsedPool,
+    ) -> None:
         self._backend = backend
         self._scope = scope
         self._transformer = transformer
         self._has_single_writer = driver in SINGLE_WRITER_DRIVERS
-        self._pool = ParsedPool()
+        self._pool = pool
         self._stores: dict[str, asyncio.Future[ObjectStore]] = {}
         self.hub = Hub(backend)
 
@@ -150,33 +158,48 @@ class CachedStorage:
 
 
 def open_storage(
-    backend: Backend, *, transformer: Transformer | None = None
+    backend: Backend, *, transformer: Transformer | None = None, detect_mutations: bool = False
 ) -> AbstractAsyncContextManager[CachedStorage]:
-    """Open object storage over `backend`; leaving the context ends all watches and writes heartbeats down.
+    """Open object storage over `backend`; leaving the context writes heartbeats down and ends all watches.
 
     Args:
         backend: open, and kept open by the caller until this is closed.
         transformer: encryption at rest, None = none.
+        detect_mutations: compare shared documents with their bytes when they are forgotten, and fail if somebody changed one; for tests.
 
     Raises:
         StorageUnavailable: while it is open, out of the `async with`: the datastore went away.
+        AssertionError: on leaving, with `detect_mutations`: names the objects.
     """
-    return _open_storage(backend, transformer or Identity())
+    return _open_storage(backend, transformer or Identity(), ParsedPool(detect_mutations=detect_mutations))
 
 
 @asynccontextmanager
-async def _open_storage(backend: Backend, transformer: Transformer) -> AsyncIterator[CachedStorage]:
+async def _open_storage(
+    backend: Backend, transformer: Transformer, pool: ParsedPool
+) -> AsyncIterator[CachedStorage]:
     status = await backend.status()
     async with TaskScope() as scope:
-        storage = CachedStorage(backend, scope, transformer, status.driver)
+        storage = CachedStorage(backend, scope, transformer, status.driver, pool)
         running = asyncio.Event()
-        _ = scope.spawn(storage.hub.run(running.set), name="storage-hub")
+        hub = scope.spawn(storage.hub.run(running.set), name="storage-hub")
         await running.wait()
         try:
             yield storage
-            await storage.write_down()
         finally:
+            # Also when we are cancelled: that is how servers stop.
+            if not hub.done():
+                await _write_down(storage)
             scope.cancel()
+    pool.close()
+
+
+async def _write_down(storage: CachedStorage) -> None:
+    try:
+        async with asyncio.timeout(WRITE_DOWN_S):
+            await storage.write_down()
+    except (StorageError, TimeoutError) as error:
+        log.warning("renewals of leases were not written down", extra={"error": str(error)})
 
 
 def _stored_kind(kind: Kind) -> Kind:

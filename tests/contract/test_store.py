@@ -1,4 +1,4 @@
-"""The contract of `storage.interface.Store`, run on the watch cache over the memory datastore."""
+"""The contract of `storage.interface.Store`, run on the watch cache over the memory and the SQLite datastore."""
 
 import asyncio
 
@@ -20,15 +20,17 @@ from k3py.storage.interface import Deleted, ListQuery, WatchQuery, WatchType
 from tests.support.kinds import GADGET, WIDGET, widget
 
 
-@pytest.fixture
-async def backend():
-    async with open_backend("memory://") as backend:
+@pytest.fixture(params=["memory", "sqlite"])
+async def backend(request, tmp_path):
+    if request.param == "sqlite" and request.node.get_closest_marker("looptime"):
+        pytest.skip("virtual time and the database's thread do not go together")
+    async with open_backend("memory://" if request.param == "memory" else "", data_dir=tmp_path) as backend:
         yield backend
 
 
 @pytest.fixture
 async def storage(backend):
-    async with open_storage(backend) as storage:
+    async with open_storage(backend, detect_mutations=True) as storage:
         yield storage
 
 
@@ -427,3 +429,13 @@ async def test_dropped_kind_ends_its_watches_and_can_come_back(storage):
         with pytest.raises(ObjectNotFound):
             await anext(events)
     assert names((await (await storage.store_for(WIDGET)).list(ListQuery())).items) == ["a"]
+
+
+async def test_changed_shared_document_is_found_out(backend):
+    async def misbehave():
+        async with open_storage(backend, detect_mutations=True) as storage:
+            store = await storage.store_for(WIDGET)
+            (await store.create(widget("a", spec={}))).parsed["spec"]["mine"] = True
+
+    with pytest.raises(AssertionError, match="default/a"):
+        await misbehave()

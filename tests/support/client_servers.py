@@ -76,7 +76,7 @@ class SimplePatches:
 @asynccontextmanager
 async def run_dispatcher() -> AsyncIterator[ApiDispatcher]:
     """Run a dispatcher over an empty memory datastore."""
-    async with open_backend("memory://") as backend, open_storage(backend) as storage:
+    async with open_backend("memory://") as backend, open_storage(backend, detect_mutations=True) as storage:
         yield ApiDispatcher(
             kinds=KindRegistry(KINDS),
             storage=storage,

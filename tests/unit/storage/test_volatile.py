@@ -9,9 +9,9 @@ from k3py.storage.interface import Deleted, ListQuery, WatchQuery, WatchType
 from tests.support.kinds import BEAT, NOTE
 
 
-@pytest.fixture
-async def backend():
-    async with open_backend("memory://") as backend:
+@pytest.fixture(params=["memory", "sqlite"])
+async def backend(request, tmp_path):
+    async with open_backend("memory://" if request.param == "memory" else "", data_dir=tmp_path) as backend:
         yield backend
 
 
@@ -66,11 +66,23 @@ async def test_change_of_holder_is_durable_at_once_and_survives_a_crash(backend)
         assert view.revision > taken.revision + 1
 
 
-async def test_clean_stop_writes_the_last_renewal_down(backend):
-    async with open_storage(backend) as storage:
-        store = await storage.store_for(BEAT)
-        await store.create(lease())
-        await renew(store, "t1")
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_clean_stop_writes_the_last_renewal_down(backend, cancelled):
+    async def serve(ready):
+        async with open_storage(backend) as storage:
+            store = await storage.store_for(BEAT)
+            await store.create(lease())
+            await renew(store, "t1")
+            ready.set()
+            if cancelled:
+                await asyncio.Event().wait()
+
+    ready = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        server = group.create_task(serve(ready))
+        await ready.wait()
+        if cancelled:
+            server.cancel()
     async with open_storage(backend) as storage:
         view = await (await storage.store_for(BEAT)).get("kube-node-lease", "n1")
         assert view.parsed["spec"]["renewTime"] == "t1"
