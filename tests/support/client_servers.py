@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from k3py.api.kind import Kind
     from k3py.apiserver.interface import AdmissionRequest, Attributes
     from k3py.client.interface import Client, InformerFactory
+    from k3py.datastore.interface import Backend
     from k3py.jsontypes import JsonObject, JsonValue
 
 ADMIN = User(name="admin", groups=(MASTERS, AUTHENTICATED))
@@ -76,7 +77,14 @@ class SimplePatches:
 @asynccontextmanager
 async def run_dispatcher() -> AsyncIterator[ApiDispatcher]:
     """Run a dispatcher over an empty memory datastore."""
-    async with open_backend("memory://") as backend, open_storage(backend, detect_mutations=True) as storage:
+    async with open_backend("memory://") as backend, dispatch_over(backend) as dispatcher:
+        yield dispatcher
+
+
+@asynccontextmanager
+async def dispatch_over(backend: Backend) -> AsyncIterator[ApiDispatcher]:
+    """Run a dispatcher over a datastore."""
+    async with open_storage(backend, detect_mutations=True) as storage:
         yield ApiDispatcher(
             kinds=KindRegistry(KINDS),
             storage=storage,
@@ -98,21 +106,22 @@ async def run_client(implementation: str) -> AsyncIterator[tuple[Client, Informe
     async with run_dispatcher() as dispatcher:
         if implementation == "local":
             local = LocalClient(dispatcher, ADMIN, "test/v1")
-            async with _running(LocalInformerFactory(local)) as informers:
+            async with running(LocalInformerFactory(local)) as informers:
                 yield local, informers
             return
         async with (
-            _serve(dispatcher) as url,
+            serve(dispatcher) as url,
             HttpClient(url, token=lambda: "good", user_agent="test/v1") as http,
-            _running(HttpInformerFactory(http)) as informers,
+            running(HttpInformerFactory(http)) as informers,
         ):
             yield http, informers
 
 
 @asynccontextmanager
-async def _running(
+async def running(
     factory: LocalInformerFactory | HttpInformerFactory,
 ) -> AsyncIterator[InformerFactory]:
+    """Run a factory; yields it."""
     async with TaskScope() as scope:
         started = asyncio.Event()
         _ = scope.spawn(factory.run(started.set), name="informers")
@@ -122,7 +131,8 @@ async def _running(
 
 
 @asynccontextmanager
-async def _serve(dispatcher: ApiDispatcher) -> AsyncIterator[str]:
+async def serve(dispatcher: ApiDispatcher, *, port: int = 0) -> AsyncIterator[str]:
+    """Serve HTTP on a loopback port (0 = a free one); yields the URL."""
     api = ApiServer(
         dispatcher=dispatcher,
         kinds=KindRegistry(KINDS),
@@ -136,7 +146,7 @@ async def _serve(dispatcher: ApiDispatcher) -> AsyncIterator[str]:
         openid_configuration={},
     )
     connections = ConnectionServer(api.handle)
-    server = await asyncio.get_running_loop().create_server(connections, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(connections, "127.0.0.1", port)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
