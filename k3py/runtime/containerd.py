@@ -22,7 +22,7 @@ from k3py.runtime.containerd_config import ContainerdConfig, MachineFacts, rende
 from k3py.runtime.cri.channel import CriChannel
 from k3py.runtime.errors import RuntimeFailure, RuntimeUnavailable
 from k3py.runtime.images import import_images
-from k3py.runtime.machine import choose_snapshotter, has_sys_resource, has_unified_cgroups, runs_systemd
+from k3py.runtime.machine import choose_snapshotter, has_sys_resource
 from k3py.runtime.program import get_cni_dir, get_program, search_path
 from k3py.util.process import dying_with_parent
 from k3py.util.supervise import Component, Policy
@@ -124,7 +124,6 @@ async def read_facts(config: ContainerdConfig, program: Path) -> MachineFacts:
         containerd_major=version[0],
         runc=get_program("runc", config.bin_dir),
         cni_bin_dir=get_cni_dir(config.bin_dir),
-        systemd_cgroup=runs_systemd() and has_unified_cgroups(),
         snapshotter=config.snapshotter or choose_snapshotter(config.root),
         restrict_oom_score_adj=not has_sys_resource(),
     )

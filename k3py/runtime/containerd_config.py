@@ -38,6 +38,7 @@ class ContainerdConfig:
         bin_dir: k3py's own programs, looked at before the system's.
         pause_image: Name of the sandbox image.
         snapshotter: "" chooses overlayfs where it works, else native.
+        cgroup_driver: "cgroupfs" or "systemd"; the kubelet's, which names the parents of containers' groups.
     """
 
     root: Path
@@ -51,6 +52,7 @@ class ContainerdConfig:
     bin_dir: Path | None = None
     pause_image: str = "k3py.io/pause:1"
     snapshotter: str = ""
+    cgroup_driver: str = "cgroupfs"
 
     @classmethod
     def for_data_dir(
@@ -85,7 +87,6 @@ class MachineFacts:
     containerd_major: int
     runc: Path
     cni_bin_dir: Path
-    systemd_cgroup: bool
     snapshotter: str
     restrict_oom_score_adj: bool
 
@@ -132,7 +133,11 @@ def render_config(config: ContainerdConfig, facts: MachineFacts) -> str:
         put(f"plugins.{_text(images)}.containerd", snapshotter=_text(facts.snapshotter))
     put(f"plugins.{_text(images)}.registry", config_path=_text(config.registry_dir))
     put(runc, runtime_type=_text("io.containerd.runc.v2"))
-    put(f"{runc}.options", BinaryName=_text(facts.runc), SystemdCgroup=_bool(facts.systemd_cgroup))
+    put(
+        f"{runc}.options",
+        BinaryName=_text(facts.runc),
+        SystemdCgroup=_bool(config.cgroup_driver == "systemd"),
+    )
     lines = ["# Made by k3py at each start; changes here are lost."]
     for table, values in tables.items():
         if table:

@@ -16,16 +16,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import defaultdict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self
 
-from k3py.runtime.errors import ImagePullFailed, RuntimeFailure, RuntimeNotFound, RuntimeTimeout
+from k3py.runtime.errors import RuntimeFailure, RuntimeNotFound, RuntimeTimeout
+from k3py.runtime.fake_images import DEFAULT_IMAGES, FakeImages
 from k3py.runtime.fake_program import SERVER, Script, output_of, parse_command
-from k3py.runtime.interface import ExecResult, ImageService, RuntimeEvent, RuntimeService
+from k3py.runtime.interface import ExecResult, RuntimeEvent, RuntimeService
 from k3py.util.clock import wall_s
 from k3py.util.supervise import TaskScope
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
 _SIGKILLED: Final = 137
-_DEFAULT_IMAGES: Final = ("docker.io/library/busybox:local", "k3py.io/pause:1")
 
 
 def _now_ns() -> int:
@@ -64,7 +63,7 @@ class FakeSandbox:
     status: JsonObject
 
 
-class FakeRuntime(RuntimeService, ImageService):
+class FakeRuntime(FakeImages, RuntimeService):
     """Runtime and image service in memory; enter it as a context, leaving it ends all its containers.
 
     Attributes:
@@ -77,15 +76,12 @@ class FakeRuntime(RuntimeService, ImageService):
     """
 
     def __init__(
-        self, *, images: Iterable[str] = _DEFAULT_IMAGES, pullable: Iterable[str] | None = None
+        self, *, images: Iterable[str] = DEFAULT_IMAGES, pullable: Iterable[str] | None = None
     ) -> None:
+        super().__init__(images, pullable)
         self.scripts: dict[str, Script] = {}
         self.sandboxes: dict[str, FakeSandbox] = {}
         self.containers: dict[str, FakeContainer] = {}
-        self.images: dict[str, JsonObject] = {name: _image(name) for name in images}
-        self.pullable = None if pullable is None else set(pullable)
-        self.pulls: list[str] = []
-        self._faults: defaultdict[str, list[Exception]] = defaultdict(list)
         self._followers: set[asyncio.Queue[RuntimeEvent]] = set()
         self._scope = TaskScope()
         self._addresses = 1
@@ -99,10 +95,6 @@ class FakeRuntime(RuntimeService, ImageService):
     ) -> None:
         self._scope.cancel()
         await self._scope.__aexit__(kind, error, trace)
-
-    def fail_next(self, method: str, *errors: Exception) -> None:
-        """Let the next calls of `method` raise these errors, one a call."""
-        self._faults[method].extend(errors)
 
     def exit_container(self, container_id: str, exit_code: int, *, reason: str = "") -> None:
         """End a running container as if its program had exited."""
@@ -130,7 +122,7 @@ class FakeRuntime(RuntimeService, ImageService):
 
     async def version(self) -> JsonObject:
         """Return a VersionResponse."""
-        self._check("version")
+        self.check("version")
         return {
             "version": "0.1.0",
             "runtime_name": "k3py-fake",
@@ -140,7 +132,7 @@ class FakeRuntime(RuntimeService, ImageService):
 
     async def status(self) -> JsonObject:
         """Return ready conditions."""
-        self._check("status")
+        self.check("status")
         return {
             "conditions": [
                 {"type": kind, "status": True, "reason": "", "message": ""}
@@ -151,7 +143,7 @@ class FakeRuntime(RuntimeService, ImageService):
     @asynccontextmanager
     async def events(self) -> AsyncIterator[AsyncIterator[RuntimeEvent]]:
         """Follow events; the first is "unknown"."""
-        self._check("events")
+        self.check("events")
         queue: asyncio.Queue[RuntimeEvent] = asyncio.Queue()
         queue.put_nowait(RuntimeEvent("unknown"))
         self._followers.add(queue)
@@ -168,7 +160,7 @@ class FakeRuntime(RuntimeService, ImageService):
 
     async def run_pod_sandbox(self, config: JsonObject, *, runtime_handler: str = "") -> str:
         """Make a sandbox; a name (metadata) that exists already is refused."""
-        self._check("run_pod_sandbox")
+        self.check("run_pod_sandbox")
         metadata = config["metadata"]
         if any(s.status["metadata"] == _sandbox_metadata(config) for s in self.sandboxes.values()):
             raise RuntimeFailure(f"failed to reserve sandbox name for {metadata['name']!r}")
@@ -198,7 +190,7 @@ class FakeRuntime(RuntimeService, ImageService):
 
     async def stop_pod_sandbox(self, sandbox_id: str) -> None:
         """Stop a sandbox and kill what runs in it; unknown ids are fine."""
-        self._check("stop_pod_sandbox")
+        self.check("stop_pod_sandbox")
         sandbox = self.sandboxes.get(sandbox_id)
         if sandbox is None:
             return
@@ -212,7 +204,7 @@ class FakeRuntime(RuntimeService, ImageService):
 
     async def remove_pod_sandbox(self, sandbox_id: str) -> None:
         """Stop and forget a sandbox with its containers."""
-        self._check("remove_pod_sandbox")
+        self.check("remove_pod_sandbox")
         if sandbox_id not in self.sandboxes:
             return
         await self.stop_pod_sandbox(sandbox_id)
@@ -223,12 +215,12 @@ class FakeRuntime(RuntimeService, ImageService):
 
     async def pod_sandbox_status(self, sandbox_id: str) -> JsonObject:
         """Return a PodSandboxStatus."""
-        self._check("pod_sandbox_status")
+        self.check("pod_sandbox_status")
         return dict(self._sandbox(sandbox_id).status)
 
     async def list_pod_sandboxes(self, *, labels: Mapping[str, str] | None = None) -> Sequence[JsonObject]:
         """Return PodSandbox documents."""
-        self._check("list_pod_sandboxes")
+        self.check("list_pod_sandboxes")
         return [
             {key: value for key, value in sandbox.status.items() if key not in ("network", "linux")}
             for sandbox in self.sandboxes.values()
@@ -237,11 +229,11 @@ class FakeRuntime(RuntimeService, ImageService):
 
     async def create_container(self, sandbox_id: str, config: JsonObject, sandbox_config: JsonObject) -> str:
         """Create a container; its image must be there, its sandbox ready."""
-        self._check("create_container")
+        self.check("create_container")
         if self._sandbox(sandbox_id).status["state"] != "SANDBOX_READY":
             raise RuntimeFailure(f"failed to create container in a sandbox that is not running: {sandbox_id}")
         image = config["image"]["image"]
-        found = self._find_image(image)
+        found = self.find_image(image)
         if found is None:
             raise RuntimeNotFound(f"failed to resolve image {image!r}: not found")
         metadata = {"name": config["metadata"]["name"], "attempt": config["metadata"].get("attempt", 0)}
@@ -280,7 +272,7 @@ class FakeRuntime(RuntimeService, ImageService):
 
     async def start_container(self, container_id: str) -> None:
         """Start a created container; only once."""
-        self._check("start_container")
+        self.check("start_container")
         container = self._container(container_id)
         if container.status["state"] != "CONTAINER_CREATED":
             raise RuntimeFailure(f"container is in {container.status['state']} state")
@@ -297,7 +289,7 @@ class FakeRuntime(RuntimeService, ImageService):
 
     async def stop_container(self, container_id: str, *, timeout_s: int) -> None:
         """Send SIGTERM, wait up to `timeout_s`, kill; unknown or ended containers are fine."""
-        self._check("stop_container")
+        self.check("stop_container")
         container = self.containers.get(container_id)
         if container is None or container.status["state"] != "CONTAINER_RUNNING":
             return
@@ -312,7 +304,7 @@ class FakeRuntime(RuntimeService, ImageService):
 
     async def remove_container(self, container_id: str) -> None:
         """Kill and forget a container."""
-        self._check("remove_container")
+        self.check("remove_container")
         container = self.containers.get(container_id)
         if container is None:
             return
@@ -325,7 +317,7 @@ class FakeRuntime(RuntimeService, ImageService):
         self, *, sandbox_id: str = "", labels: Mapping[str, str] | None = None
     ) -> Sequence[JsonObject]:
         """Return Container documents."""
-        self._check("list_containers")
+        self.check("list_containers")
         shown = ("id", "metadata", "image", "image_ref", "image_id", "state", "created_at", "labels")
         return [
             {key: container.status[key] for key in (*shown, "annotations")}
@@ -336,18 +328,18 @@ class FakeRuntime(RuntimeService, ImageService):
 
     async def container_status(self, container_id: str) -> JsonObject:
         """Return a ContainerStatus."""
-        self._check("container_status")
+        self.check("container_status")
         return dict(self._container(container_id).status)
 
     async def update_container_resources(self, container_id: str, linux: JsonObject) -> None:
         """Note the new resources."""
-        self._check("update_container_resources")
+        self.check("update_container_resources")
         status = self._container(container_id).status
         status["resources"] = {"linux": status["resources"]["linux"] | linux}
 
     async def reopen_container_log(self, container_id: str) -> None:
         """Make the log file anew if it was moved away."""
-        self._check("reopen_container_log")
+        self.check("reopen_container_log")
         container = self._container(container_id)
         if container.status["state"] != "CONTAINER_RUNNING":
             raise RuntimeFailure("container is not running")
@@ -356,7 +348,7 @@ class FakeRuntime(RuntimeService, ImageService):
 
     async def exec_sync(self, container_id: str, command: Sequence[str], *, timeout_s: int) -> ExecResult:
         """Run a command as `fake_program` understands it (or `scripts` under "exec:<command joined by spaces>")."""
-        self._check("exec_sync")
+        self.check("exec_sync")
         container = self._container(container_id)
         if container.status["state"] != "CONTAINER_RUNNING":
             raise RuntimeFailure(f"container is in {container.status['state']} state")
@@ -376,24 +368,24 @@ class FakeRuntime(RuntimeService, ImageService):
         self, container_id: str, command: Sequence[str], *, tty: bool, stdin: bool, stdout: bool, stderr: bool
     ) -> str:
         """Return a URL nobody serves."""
-        self._check("exec_url")
+        self.check("exec_url")
         return f"http://127.0.0.1:1/exec/{self._container(container_id).status['id']}"
 
     async def attach_url(
         self, container_id: str, *, tty: bool, stdin: bool, stdout: bool, stderr: bool
     ) -> str:
         """Return a URL nobody serves."""
-        self._check("attach_url")
+        self.check("attach_url")
         return f"http://127.0.0.1:1/attach/{self._container(container_id).status['id']}"
 
     async def port_forward_url(self, sandbox_id: str, ports: Sequence[int]) -> str:
         """Return a URL nobody serves."""
-        self._check("port_forward_url")
+        self.check("port_forward_url")
         return f"http://127.0.0.1:1/portforward/{self._sandbox(sandbox_id).status['id']}"
 
     async def container_stats(self, *, sandbox_id: str = "") -> Sequence[JsonObject]:
         """Return stats of running containers: no CPU, one MiB of memory."""
-        self._check("container_stats")
+        self.check("container_stats")
         now = _now_ns()
         return [
             {
@@ -408,48 +400,6 @@ class FakeRuntime(RuntimeService, ImageService):
             if container.status["state"] == "CONTAINER_RUNNING" and sandbox_id in ("", container.sandbox_id)
         ]
 
-    async def list_images(self) -> Sequence[JsonObject]:
-        """Return Image documents."""
-        self._check("list_images")
-        return list(self.images.values())
-
-    async def image_status(self, image: str) -> JsonObject | None:
-        """Return the Image document or None."""
-        self._check("image_status")
-        return self._find_image(image)
-
-    async def pull_image(self, image: str, *, auth: JsonObject | None = None) -> str:
-        """Make an image be there, if `pullable` allows it."""
-        self._check("pull_image")
-        self.pulls.append(image)
-        if self.pullable is not None and image not in self.pullable:
-            raise ImagePullFailed(f'failed to resolve reference "{image}": not found')
-        found = self.images.setdefault(_qualified(image), _image(_qualified(image)))
-        return str(found["id"])
-
-    async def remove_image(self, image: str) -> None:
-        """Forget an image."""
-        self._check("remove_image")
-        found = self._find_image(image)
-        if found is not None:
-            self.images = {name: doc for name, doc in self.images.items() if doc["id"] != found["id"]}
-
-    async def image_fs_info(self) -> Sequence[JsonObject]:
-        """Return one FilesystemUsage."""
-        self._check("image_fs_info")
-        return [
-            {
-                "timestamp": _now_ns(),
-                "fs_id": {"mountpoint": "/"},
-                "used_bytes": {"value": sum(image["size"] for image in self.images.values())},
-                "inodes_used": {"value": len(self.images)},
-            }
-        ]
-
-    def _check(self, method: str) -> None:
-        if self._faults[method]:
-            raise self._faults[method].pop(0)
-
     def _sandbox(self, sandbox_id: str) -> FakeSandbox:
         if sandbox_id not in self.sandboxes:
             raise RuntimeNotFound(f'an error occurred when try to find sandbox "{sandbox_id}": not found')
@@ -462,10 +412,6 @@ class FakeRuntime(RuntimeService, ImageService):
 
     def _of(self, sandbox_id: str) -> list[FakeContainer]:
         return [c for c in self.containers.values() if c.sandbox_id == sandbox_id]
-
-    def _find_image(self, image: str) -> JsonObject | None:
-        found = self.images.get(image) or self.images.get(_qualified(image))
-        return found or next((doc for doc in self.images.values() if doc["id"] == image), None)
 
     def _script(self, config: JsonObject) -> Script:
         for key in (config["metadata"]["name"], config["image"]["image"]):
@@ -523,31 +469,6 @@ def _environment(config: JsonObject) -> dict[str, str]:
 
 def _matches(labels: Mapping[str, str], wanted: Mapping[str, str] | None) -> bool:
     return all(labels.get(key) == value for key, value in (wanted or {}).items())
-
-
-def _qualified(image: str) -> str:
-    """Return the full name as containerd normalises it: docker.io/library/ and :latest are added."""
-    name = image
-    first, _, rest = image.partition("/")
-    if not rest:
-        name = f"docker.io/library/{image}"
-    elif "." not in first and ":" not in first and first != "localhost":
-        name = f"docker.io/{image}"
-    return name if ":" in name.rsplit("/", 1)[-1] or "@" in name else f"{name}:latest"
-
-
-def _image(name: str) -> JsonObject:
-    import hashlib  # noqa: PLC0415 - only when an image is made
-
-    return {
-        "id": "sha256:" + hashlib.sha256(name.encode()).hexdigest(),
-        "repo_tags": [name],
-        "repo_digests": [],
-        "size": 1 << 20,
-        "username": "",
-        "spec": {"image": ""},
-        "pinned": name.startswith("k3py.io/pause"),
-    }
 
 
 def _log_lines(stream: str, text: str) -> str:

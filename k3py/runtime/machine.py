@@ -16,16 +16,6 @@ def has_sys_resource(status: Path = Path("/proc/self/status")) -> bool:
     return False
 
 
-def has_unified_cgroups(root: Path = Path("/sys/fs/cgroup")) -> bool:
-    """Whether /sys/fs/cgroup is cgroup v2 (and not v1 or hybrid)."""
-    return (root / "cgroup.controllers").exists()
-
-
-def runs_systemd(run: Path = Path("/run")) -> bool:
-    """Whether systemd is this machine's init (sd_booted(3))."""
-    return (run / "systemd/system").is_dir()
-
-
 def choose_snapshotter(
     root: Path,
     *,
