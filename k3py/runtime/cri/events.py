@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from k3py.runtime.errors import RuntimeFailure, RuntimeNotFound, RuntimeUnsupported
 from k3py.runtime.interface import RuntimeEvent
+from k3py.util.clock import monotonic_s
 from k3py.util.supervise import TaskScope
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _CRI: Final = "/runtime.v1.RuntimeService/"
 _EVENTS: Final = "/containerd.services.events.v1.Events/"
 _CALL_S: Final = 30.0
 _RECONNECT_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
+_STABLE_S: Final = 10.0
 _SETTLE_S: Final = (0.0, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 0.64)
 _MARKER: Final = "/k3py/subscribed"
 _MARKER_AGAIN_S: Final = 0.1
@@ -79,7 +81,7 @@ class _Follower:
     async def run(self) -> None:
         attempt = 0
         while True:
-            told_before = self._queue.qsize()
+            began_s = monotonic_s()
             try:
                 if self._has_cri_events is None:
                     self._has_cri_events = await self._knows_cri_events()
@@ -94,8 +96,10 @@ class _Follower:
                 continue
             except RuntimeFailure as error:
                 _log.warning("the runtime's events are lost, following them again: %s", error)
-            attempt = 0 if self._queue.qsize() > told_before else attempt + 1
+            if monotonic_s() - began_s > _STABLE_S:
+                attempt = 0
             await asyncio.sleep(_RECONNECT_S[min(attempt, len(_RECONNECT_S) - 1)])
+            attempt += 1
 
     async def _knows_cri_events(self) -> bool:
         """Containerd has CRI's events since 1.7; others are asked."""
