@@ -19,35 +19,43 @@ if TYPE_CHECKING:
 DATABASE_PATH = Path("db/state.db")
 """Where SQLite lives below the data directory when no endpoint is given."""
 
+HISTORY_S = 300.0
+"""How long watches and paged lists can go back at least (Kubernetes' compaction interval)."""
+
 
 @asynccontextmanager
-async def open_backend(endpoint: str, *, data_dir: Path | None = None) -> AsyncIterator[Backend]:
+async def open_backend(
+    endpoint: str, *, data_dir: Path | None = None, history_s: float | None = HISTORY_S
+) -> AsyncIterator[Backend]:
     """Open a store; leaving the block finishes its writes and closes it.
 
     Args:
         endpoint: "" = SQLite at `data_dir`/db/state.db; `sqlite:///absolute/path`; `memory://`.
         data_dir: only used when `endpoint` is empty.
+        history_s: older revisions are compacted, seconds; None: nothing is, unless `Backend.compact` is called.
 
     Raises:
         ConfigError: the endpoint names no known driver.
         Corrupt, Locked, NoSpace, Unavailable: as the driver finds it.
     """
-    async with _opening(endpoint, data_dir) as backend:
+    async with _opening(endpoint, data_dir, history_s) as backend:
         yield backend
 
 
-def _opening(endpoint: str, data_dir: Path | None) -> AbstractAsyncContextManager[Backend]:
+def _opening(
+    endpoint: str, data_dir: Path | None, history_s: float | None
+) -> AbstractAsyncContextManager[Backend]:
     if not endpoint:
         if data_dir is None:
             raise ConfigError("datastore-endpoint is empty and there is no data directory")
-        return _driver("sqlite", "open_sqlite")(data_dir / DATABASE_PATH)
+        return _driver("sqlite", "open_sqlite")(data_dir / DATABASE_PATH, history_s=history_s)
     parts = urlsplit(endpoint)
     if parts.scheme == "memory":
-        return _driver("memory", "open_memory")()
+        return _driver("memory", "open_memory")(history_s=history_s)
     if parts.scheme == "sqlite":
         if parts.netloc or not parts.path.startswith("/") or parts.query:
             raise ConfigError("datastore-endpoint: SQLite is named as sqlite:///absolute/path/of/the/file")
-        return _driver("sqlite", "open_sqlite")(Path(unquote(parts.path)))
+        return _driver("sqlite", "open_sqlite")(Path(unquote(parts.path)), history_s=history_s)
     raise ConfigError(
         f"datastore-endpoint: unknown scheme {parts.scheme!r}; allowed are sqlite:///path and memory://"
     )

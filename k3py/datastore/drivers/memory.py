@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def open_memory() -> AsyncIterator[MvccBackend]:
-    """Open an empty store."""
-    async with open_mvcc(MemoryLog(), driver="memory") as backend:
+async def open_memory(*, history_s: float | None) -> AsyncIterator[MvccBackend]:
+    """Open an empty store; `history_s` as in `open_mvcc`."""
+    async with open_mvcc(MemoryLog(), driver="memory", history_s=history_s) as backend:
         yield backend
 
 

@@ -49,8 +49,8 @@ SLACK_PAGES = 256
 
 
 @asynccontextmanager
-async def open_sqlite(path: Path) -> AsyncIterator[MvccBackend]:
-    """Open the store in file `path`, making it and its folder if they do not exist.
+async def open_sqlite(path: Path, *, history_s: float | None) -> AsyncIterator[MvccBackend]:
+    """Open the store in file `path`, making it and its folder if they do not exist; `history_s` as in `open_mvcc`.
 
     Raises:
         Locked: another process has it open; names it.
@@ -66,7 +66,7 @@ async def open_sqlite(path: Path) -> AsyncIterator[MvccBackend]:
             await _configure(reader, "query_only = ON")
         log = SqliteLog(path, writer, reader)
         stack.push_async_callback(reader.interrupt)
-        yield await stack.enter_async_context(open_mvcc(log, driver="sqlite"))
+        yield await stack.enter_async_context(open_mvcc(log, driver="sqlite", history_s=history_s))
 
 
 def _lock(path: Path) -> FileLock:

@@ -32,6 +32,7 @@ from k3py.datastore.mvcc.compactor import Compactor
 from k3py.datastore.mvcc.evaluation import View
 from k3py.datastore.mvcc.leases import LeaseReaper, remaining_s
 from k3py.datastore.mvcc.log import Commit, Lease
+from k3py.datastore.mvcc.retention import Retention
 from k3py.util import clock
 from k3py.util.supervise import TaskScope
 
@@ -67,16 +68,23 @@ class _Write:
 
 
 @asynccontextmanager
-async def open_mvcc(rows: Log, *, driver: str) -> AsyncIterator[MvccBackend]:
+async def open_mvcc(rows: Log, *, driver: str, history_s: float | None = None) -> AsyncIterator[MvccBackend]:
     """Open a backend over `rows` (which the caller closes afterwards) and run its tasks until the block is left.
 
     Queued writes are finished on leaving; watches then end with Unavailable.
+
+    Args:
+        rows: the driver's log.
+        driver: its name, for status and task names.
+        history_s: compact what is older than this, seconds; None: only when `compact` is called.
     """
-    backend = MvccBackend(rows, await rows.load(), driver=driver)
+    backend = MvccBackend(rows, await rows.load(), driver=driver, history_s=history_s)
     async with TaskScope() as scope:
         writer = scope.spawn(backend.run_writer(), name=f"datastore-writer-{driver}")
         _ = scope.spawn(backend.reaper.run(), name=f"datastore-leases-{driver}")
         _ = scope.spawn(backend.compactor.run(), name=f"datastore-compactor-{driver}")
+        if backend.retention is not None:
+            _ = scope.spawn(backend.retention.run(), name=f"datastore-retention-{driver}")
         try:
             yield backend
         finally:
@@ -88,7 +96,7 @@ async def open_mvcc(rows: Log, *, driver: str) -> AsyncIterator[MvccBackend]:
 class MvccBackend:
     """See `Backend`; made by `open_mvcc`."""
 
-    def __init__(self, rows: Log, state: LogState, *, driver: str) -> None:
+    def __init__(self, rows: Log, state: LogState, *, driver: str, history_s: float | None = None) -> None:
         self._log = rows
         self._driver = driver
         self._compact_revision = state.compact_revision
@@ -100,6 +108,9 @@ class MvccBackend:
         self._doubtful = False
         self._broadcaster = Broadcaster(self, state.revision)
         self.compactor = Compactor(self._purge)
+        self.retention = (
+            None if history_s is None else Retention(self.compact, lambda: self.current_revision, history_s)
+        )
         self.reaper = LeaseReaper(self._expire)
         wall_s = clock.wall_s()
         for lease in state.leases:
@@ -344,6 +355,8 @@ class MvccBackend:
         for lease in revokes:
             self.reaper.discard(lease)
         self._broadcaster.publish(events, view.revision)
+        if events and self.retention is not None:
+            self.retention.wake()
         for write, result in evaluated:
             if not write.future.done():
                 write.future.set_result(result)
