@@ -47,8 +47,14 @@ class Codec:
         self._load_protobuf = load_protobuf
         self._protobuf: ProtobufCodec | None = None
 
-    def decode_body(self, body: bytes, content_type: str) -> JsonValue:
-        """Return the document in a create, update or delete body. Raises ApiError 400 or 415."""
+    def decode_body(
+        self, body: bytes, content_type: str, *, api_version: str = "", kind: str = ""
+    ) -> JsonValue:
+        """Return the document in a create, update or delete body; protobuf may leave out its type, then it is the given one.
+
+        Raises:
+            ApiError: 400 or 415.
+        """
         media_type = media_type_of(content_type)
         if media_type in ("", JSON):
             return decode_json(body)
@@ -56,7 +62,7 @@ class Codec:
             return decode_yaml(body)
         if media_type == PROTOBUF and self._load_protobuf is not None:
             try:
-                return self._protobuf_codec().decode_object(body)
+                return self._protobuf_codec().decode_object(_with_type(body, api_version, kind))
             except (ValueError, KeyError, IndexError) as error:
                 text = "the object provided is unrecognized (must be of type protobuf)"
                 raise bad_request(f"{text}: {error}") from error
@@ -82,7 +88,8 @@ class Codec:
 
             return yaml_codec.dump(document)
         try:
-            return self._protobuf_codec().encode_object(document)
+            typed = document if "apiVersion" in document else {"apiVersion": "v1", **document}
+            return self._protobuf_codec().encode_object(typed)
         except KeyError as error:
             raise _no_protobuf(document) from error
 
@@ -101,6 +108,22 @@ class Codec:
                 raise KeyError("protobuf")
             self._protobuf = self._load_protobuf()
         return self._protobuf
+
+
+def _with_type(body: bytes, api_version: str, kind: str) -> bytes:
+    """Put the type into an envelope that names none. Raises ValueError."""
+    from k3py.wire.kubernetes_protobuf import MAGIC, split_envelope  # noqa: PLC0415 - needed with the codec only
+    from k3py.wire.varint import put_bytes  # noqa: PLC0415
+
+    found_version, found_kind, raw = split_envelope(body)
+    if found_kind and found_version:
+        return body
+    meta, out = bytearray(), bytearray(MAGIC)
+    put_bytes(meta, 1, (found_version or api_version).encode())
+    put_bytes(meta, 2, (found_kind or kind).encode())
+    put_bytes(out, 1, meta)
+    put_bytes(out, 2, raw)
+    return bytes(out)
 
 
 def media_type_of(content_type: str) -> str:

@@ -124,7 +124,7 @@ class ResourceHandler:
             user_agent=headers.get("User-Agent", ""),
         )
         if info.subresource not in _STREAMED:
-            await _read_document(exchange, request)
+            await _read_document(exchange, request, kind)
         return request
 
     async def _answer(self, exchange: Exchange, result: Result, form: Negotiated) -> web.StreamResponse:
@@ -140,13 +140,20 @@ class ResourceHandler:
         return await self._watches.answer(exchange, result, form)
 
 
-async def _read_document(exchange: Exchange, request: ApiRequest) -> None:
+async def _read_document(exchange: Exchange, request: ApiRequest, kind: Kind) -> None:
     """Fill in the request's body. Raises ApiError 400, 413, 415."""
     verb = request.verb
     content_type = exchange.request.headers.get("Content-Type", "")
     if verb in _BODY_VERBS:
         body = await read_body(exchange.request)
-        request.body = _as_object(exchange.codec.decode_body(body, content_type))
+        shown = kind.find_subresource(request.subresource) if request.subresource else None
+        document = exchange.codec.decode_body(
+            body,
+            content_type,
+            api_version=f"{shown.group}/{shown.version}" if shown and shown.version else kind.api_version,
+            kind=(shown.kind if shown else "") or kind.kind,
+        )
+        request.body = _as_object(document)
         if media_type_of(content_type) in ("", JSON):
             request.raw_body = body
     elif verb == "patch":
@@ -156,7 +163,8 @@ async def _read_document(exchange: Exchange, request: ApiRequest) -> None:
     elif verb in _DELETE_VERBS and exchange.request.can_read_body:
         body = await read_body(exchange.request)
         if body:
-            request.body = _as_object(exchange.codec.decode_body(body, content_type))
+            document = exchange.codec.decode_body(body, content_type, api_version="v1", kind="DeleteOptions")
+            request.body = _as_object(document)
 
 
 def _as_object(document: JsonValue) -> JsonValue:
