@@ -73,6 +73,7 @@ class PodWorker:
         self.removed = False
         self.changed = asyncio.Event()
         self._stale = True
+        self._ended: dict[str, asyncio.Event] = {}
         self._deadline_s: float | None = None
         self.reader = PodReader(node.runtime, self.uid)
         self.backoff = Backoff()
@@ -84,6 +85,7 @@ class PodWorker:
         self._stopped = False
         self._finished = False
         self._grace_s: float | None = None
+        self._sent: tuple[JsonObject, int] = ({}, 0)
         self.events = PodRecorder(node.recorder, pod)
         self._prober: Prober | None = None
         self._operations: PodOperations | None = None
@@ -120,6 +122,24 @@ class PodWorker:
             self._failed = (reason, message)
         self.changed.set()
 
+    def ended(self, container_id: str) -> asyncio.Event:
+        """Return an event that is set when a container does not run any more."""
+        if any(one.id == container_id and one.running for one in self.record.containers):
+            return self._ended.setdefault(container_id, asyncio.Event())
+        event = asyncio.Event()
+        event.set()
+        return event
+
+    def container_status(self, name: str) -> JsonObject:
+        """Return the status of a container as of now."""
+        status = self.compute_status()
+        for part in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
+            for one in status.get(part) or ():
+                if one["name"] == name:
+                    found: JsonObject = one
+                    return found
+        return {}
+
     @property
     def is_done(self) -> bool:
         """Say whether nothing is left to do until the pod is deleted."""
@@ -137,8 +157,12 @@ class PodWorker:
         async with TaskScope() as scope:
             self._prober = Prober(scope, self.changed.set)
             self._operations = PodOperations(self, scope)
-            while not await self._turn(self._prober, self._operations):
-                await self._sleep()
+            try:
+                while not await self._turn(self._prober, self._operations):
+                    await self._sleep()
+            finally:
+                for event in self._ended.values():
+                    event.set()
             scope.cancel()
 
     async def _turn(self, prober: Prober, operations: PodOperations) -> bool:
@@ -171,8 +195,13 @@ class PodWorker:
             raise
         for sandbox in self.record.sandboxes:
             self.node.owners[sandbox.id] = self.uid
+        running = set()
         for container in self.record.containers:
             self.node.owners[container.id] = self.uid
+            if container.running:
+                running.add(container.id)
+        for identity in [one for one in self._ended if one not in running]:
+            self._ended.pop(identity).set()
 
     async def _sleep(self) -> None:
         if self._deadline_s is None:
@@ -349,7 +378,8 @@ class PodWorker:
         """Send the status if it changed; one request at a time, the newest wins."""
         if self.removed or STATUS in operations or operations.gone:
             return
-        if not status_patch(self.pod.get("status") or {}, self.compute_status()):
+        patch = status_patch(self.pod.get("status") or {}, self.compute_status())
+        if not patch or (patch, _version(self.pod)) == self._sent:
             return
         if operations.status_retry_s > clock.wall_s():
             self._wake_at(operations.status_retry_s)
@@ -364,7 +394,7 @@ class PodWorker:
         """
         for _ in range(3):
             patch = status_patch(self.pod.get("status") or {}, self.compute_status())
-            if not patch:
+            if not patch or (patch, _version(self.pod)) == self._sent:
                 return
             metadata = self.pod["metadata"]
             body = {"metadata": {"uid": self.uid}, "status": patch}
@@ -384,6 +414,8 @@ class PodWorker:
                 raise
             if _version(answer) >= _version(self.pod):
                 self.pod = answer
+            # What the API did not take in as it was sent is not sent again and again.
+            self._sent = (patch, _version(answer))
 
     def container_names(self) -> list[str]:
         """Return the names of all containers, for the server."""

@@ -398,7 +398,8 @@ def status_patch(old: JsonObject, new: JsonObject) -> JsonObject:
         if key == "conditions":
             before = {one["type"]: one for one in old.get("conditions") or ()}
             changed = [
-                one
+                # What is not said any more has to be taken away by name in a merge patch.
+                dict.fromkeys(before.get(one["type"]) or ()) | one
                 for one in value
                 if one["type"] in OWNED_CONDITIONS and not _same(before.get(one["type"]), one)
             ]

@@ -122,9 +122,22 @@ class Kubelet:
             await node.register()
             await node_informer.wait_synced()
             await services.wait_synced()
+            if config.cert_file is not None:
+                await self._serve(scope, context, manager, node)
             _ = scope.spawn(node.run(), name="kubelet-node")
             _ = scope.spawn(manager.run(), name="kubelet-pods")
             started()
+
+    async def _serve(
+        self, scope: TaskScope, context: NodeContext, pods: PodManager, node: NodeManager
+    ) -> None:
+        """Open the HTTPS server, so that its port is known before the node says it."""
+        from k3py.kubelet.server.app import KubeletServer  # noqa: PLC0415 - only where there is a certificate
+
+        listening = asyncio.get_running_loop().create_future()
+        server = KubeletServer(context, pods)
+        _ = scope.spawn(server.run(listening.set_result), name="kubelet-server")
+        node.port = await listening
 
 
 def _make_folders(config: KubeletConfig, cgroups: CgroupTree | None) -> None:

@@ -267,9 +267,7 @@ class Decoders:
         if one.card:
             make = self._list if one.card == "rep" else self._map
             decode = make(one.type, self._go_name(one.type))
-            # An empty list of managed fields is a request to forget them all.
-            drop_empty = not one.pointer and one.json != "managedFields"
-            return one.json, decode, _MISSING if one.omit_empty else _none, drop_empty
+            return one.json, decode, _MISSING if one.omit_empty else _none, not one.pointer
         decode = self.get(one.type)
         if one.pointer:
             return one.json, decode, _MISSING if one.omit_empty else _none, False

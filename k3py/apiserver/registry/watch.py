@@ -26,23 +26,18 @@ async def watch(call: Call) -> WatchResult:
     version = options.get("resourceVersion", "")
     if version and not version.isdigit():
         raise bad_resource_version(version)
-    after = int(version) if version and version != "0" else None
-    if after is None and "sendInitialEvents" in options and not is_set(options, "sendInitialEvents"):
-        after = call.services.storage.current_revision  # from now on, without what is there
-    timeout_s = _timeout_s(options.get("timeoutSeconds", ""))
     query = WatchQuery(
         namespace=call.namespace,
         labels=labels,
         fields=fields,
-        after=after,
+        after=int(version) if version and version != "0" else None,
         initial_events=is_set(options, "sendInitialEvents"),
         bookmarks=is_set(options, "allowWatchBookmarks"),
-        lifetime_s=timeout_s,
     )
     return WatchResult(
         kind=call.kind,
         events=serve_watch(call.kind, call.store, call.store.watch(query)),
-        timeout_s=timeout_s,
+        timeout_s=_timeout_s(options.get("timeoutSeconds", "")),
     )
 
 
