@@ -1,0 +1,1 @@
+"""Kinds of the group `authentication`, one a file."""

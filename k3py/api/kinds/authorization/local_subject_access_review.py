@@ -1,0 +1,18 @@
+"""LocalSubjectAccessReview: answered, not stored."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from k3py.api.kind import Kind, StoragePolicy
+
+KIND: Final = Kind(
+    group="authorization.k8s.io",
+    version="v1",
+    kind="LocalSubjectAccessReview",
+    plural="localsubjectaccessreviews",
+    singular="localsubjectaccessreview",
+    verbs=("create",),
+    schema="io.k8s.api.authorization.v1.LocalSubjectAccessReview",
+    storage=StoragePolicy(prefix="localsubjectaccessreviews"),
+)

@@ -1,0 +1,1 @@
+"""Kinds of the group `node`, one a file."""

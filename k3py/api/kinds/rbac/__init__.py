@@ -1,0 +1,1 @@
+"""Kinds of the group `rbac`, one a file."""

@@ -1,0 +1,59 @@
+"""ClusterRoleBindings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from k3py.api.columns import AGE, NAME, column
+from k3py.api.fielderror import invalid_value
+from k3py.api.kind import BaseStrategy, Kind, StoragePolicy
+from k3py.api.names import find_path_segment_faults
+from k3py.api.validation.rbac import names_of, validate_binding
+
+if TYPE_CHECKING:
+    from k3py.api.fielderror import FieldError
+    from k3py.jsontypes import JsonObject
+
+
+class ClusterRoleBindingStrategy(BaseStrategy):
+    """Source: kubernetes/pkg/registry/rbac v1.35."""
+
+    create_on_update = True
+
+    def validate_name(self, name: str) -> list[str]:
+        """Any name that fits into a path."""
+        return find_path_segment_faults(name)
+
+    def validate(self, obj: JsonObject) -> list[FieldError]:
+        """The role and the subjects are well formed."""
+        return validate_binding(obj, namespaced=False)
+
+    def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
+        """A binding keeps its role."""
+        errors = self.validate(new)
+        if new.get("roleRef") != old.get("roleRef"):
+            errors.append(invalid_value("roleRef", new.get("roleRef"), "cannot change roleRef"))
+        return errors
+
+
+KIND: Final = Kind(
+    group="rbac.authorization.k8s.io",
+    version="v1",
+    kind="ClusterRoleBinding",
+    plural="clusterrolebindings",
+    singular="clusterrolebinding",
+    list_kind="ClusterRoleBindingList",
+    namespaced=False,
+    schema="io.k8s.api.rbac.v1.ClusterRoleBinding",
+    strategy=ClusterRoleBindingStrategy(),
+    columns=(
+        NAME,
+        column("Role", lambda obj: f"{obj['roleRef']['kind']}/{obj['roleRef']['name']}"),
+        AGE,
+        column("Users", lambda obj: names_of(obj, "User"), wide=True),
+        column("Groups", lambda obj: names_of(obj, "Group"), wide=True),
+        column("ServiceAccounts", lambda obj: names_of(obj, "ServiceAccount"), wide=True),
+    ),
+    storage=StoragePolicy(prefix="clusterrolebindings"),
+    storage_version_hash="48tpQ8gZHFc=",
+)

@@ -1,0 +1,91 @@
+"""Rules and bindings. Source: kubernetes/pkg/apis/rbac/validation v1.35."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from k3py.api.columns import NONE
+from k3py.api.fielderror import invalid_value, not_supported, required
+
+if TYPE_CHECKING:
+    from k3py.api.fielderror import FieldError
+    from k3py.jsontypes import JsonObject
+
+RBAC_GROUP: Final = "rbac.authorization.k8s.io"
+
+
+def validate_rules(obj: JsonObject, *, namespaced: bool) -> list[FieldError]:
+    """Check every rule of a role."""
+    errors: list[FieldError] = []
+    for index, rule in enumerate(obj.get("rules") or ()):
+        path = f"rules[{index}]"
+        if not rule.get("verbs"):
+            errors.append(required(f"{path}.verbs", "verbs must contain at least one value"))
+        if rule.get("nonResourceURLs"):
+            if namespaced:
+                errors.append(
+                    invalid_value(
+                        f"{path}.nonResourceURLs",
+                        rule["nonResourceURLs"],
+                        "namespaced rules cannot apply to non-resource URLs",
+                    )
+                )
+            if rule.get("apiGroups") or rule.get("resources") or rule.get("resourceNames"):
+                errors.append(
+                    invalid_value(
+                        f"{path}.nonResourceURLs",
+                        rule["nonResourceURLs"],
+                        "rules cannot apply to both regular resources and non-resource URLs",
+                    )
+                )
+            continue
+        if not rule.get("apiGroups"):
+            errors.append(required(f"{path}.apiGroups", "resource rules must supply at least one api group"))
+        if not rule.get("resources"):
+            errors.append(required(f"{path}.resources", "resource rules must supply at least one resource"))
+    return errors
+
+
+def validate_binding(obj: JsonObject, *, namespaced: bool) -> list[FieldError]:
+    """Check the role and the subjects of a binding."""
+    errors: list[FieldError] = []
+    role = obj.get("roleRef") or {}
+    kinds = ("Role", "ClusterRole") if namespaced else ("ClusterRole",)
+    if role.get("apiGroup") != RBAC_GROUP:
+        errors.append(not_supported("roleRef.apiGroup", role.get("apiGroup", ""), (RBAC_GROUP,)))
+    if role.get("kind") not in kinds:
+        errors.append(not_supported("roleRef.kind", role.get("kind", ""), kinds))
+    if not role.get("name"):
+        errors.append(required("roleRef.name"))
+    for index, subject in enumerate(obj.get("subjects") or ()):
+        errors += _validate_subject(subject, f"subjects[{index}]", namespaced=namespaced)
+    return errors
+
+
+def _validate_subject(subject: JsonObject, path: str, *, namespaced: bool) -> list[FieldError]:
+    errors: list[FieldError] = []
+    if not subject.get("name"):
+        errors.append(required(f"{path}.name"))
+    kind, group = subject.get("kind", ""), subject.get("apiGroup", "")
+    match kind:
+        case "ServiceAccount":
+            if group:
+                errors.append(not_supported(f"{path}.apiGroup", group, ("",)))
+            if not namespaced and not subject.get("namespace"):
+                errors.append(required(f"{path}.namespace"))
+        case "User" | "Group":
+            if group != RBAC_GROUP:
+                errors.append(not_supported(f"{path}.apiGroup", group, (RBAC_GROUP,)))
+        case _:
+            errors.append(not_supported(f"{path}.kind", kind, ("ServiceAccount", "User", "Group")))
+    return errors
+
+
+def names_of(obj: JsonObject, kind: str) -> str:
+    """Return the subjects of a kind for a table."""
+    found = [
+        f"{one.get('namespace', '')}/{one['name']}" if kind == "ServiceAccount" else one["name"]
+        for one in obj.get("subjects") or ()
+        if one.get("kind") == kind
+    ]
+    return ", ".join(found) or NONE
