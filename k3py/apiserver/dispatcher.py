@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from k3py.api.kind import Kind
     from k3py.api.registry import KindRegistry
     from k3py.apiserver.interface import ApiRequest, Authorizer, Dispatcher, Result
-    from k3py.apiserver.registry.seams import Admission, ObjectSchemas, Patches, WriteHook
+    from k3py.apiserver.registry.seams import Admission, ObjectSchemas, Patches, WriteGuard, WriteHook
     from k3py.apiserver.registry.table import Handler
     from k3py.storage.interface import Storage
 
@@ -61,6 +61,7 @@ class ApiDispatcher:
         patches: the ways to patch, and managed fields.
         subresources: handlers by (group, plural, subresource) beside the generic status and scale.
         virtual: handlers of creates by (group, plural), for kinds that are answered and not stored (reviews).
+        guards: who refuses writes for other reasons, by (group, plural).
         hooks: what takes addresses and ports, by (group, plural).
         now: the wall clock.
     """
@@ -77,6 +78,7 @@ class ApiDispatcher:
         subresources: Mapping[tuple[str, str, str], Handler] | None = None,
         virtual: Mapping[tuple[str, str], Handler] | None = None,
         hooks: Mapping[tuple[str, str], WriteHook] | None = None,
+        guards: Mapping[tuple[str, str], WriteGuard] | None = None,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         self.services = Services(
@@ -88,6 +90,7 @@ class ApiDispatcher:
             patches=patches,
             now=now,
             hooks=hooks or {},
+            guards=guards or {},
         )
         self._subresources = subresources or {}
         self._virtual = virtual or {}

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from k3py.api.kind import Kind
     from k3py.api.registry import KindRegistry
     from k3py.apiserver.interface import ApiRequest, Authorizer
-    from k3py.apiserver.registry.seams import Admission, ObjectSchemas, Patches, WriteHook
+    from k3py.apiserver.registry.seams import Admission, ObjectSchemas, Patches, WriteGuard, WriteHook
     from k3py.jsontypes import JsonObject
     from k3py.storage.interface import Storage, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What all verbs share; `hooks` by (group, plural)."""
+    """What all verbs share; `hooks` and `guards` by (group, plural)."""
 
     kinds: KindRegistry
     storage: Storage
@@ -33,6 +33,7 @@ class Services:
     patches: Patches
     now: Callable[[], datetime]
     hooks: Mapping[tuple[str, str], WriteHook] = field(default_factory=dict)
+    guards: Mapping[tuple[str, str], WriteGuard] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,6 +54,12 @@ class Call:
     def hook(self) -> WriteHook | None:
         """What takes addresses and ports for this kind."""
         return self.services.hooks.get((self.kind.group, self.kind.plural))
+
+    async def guard(self, new: JsonObject, old: JsonObject | None) -> None:
+        """Let the kind's guard look at a write. Raises ApiError."""
+        guard = self.services.guards.get((self.kind.group, self.kind.plural))
+        if guard is not None:
+            await guard.check(self, new, old)
 
     def now(self) -> str:
         """Return the time of writes, whole seconds."""

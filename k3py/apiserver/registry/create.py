@@ -52,6 +52,7 @@ async def admit_new(call: Call, obj: JsonObject, options: WriteOptions) -> None:
         call.admission_request("CREATE", name=name, obj=obj, old=None, dry_run=options.dry_run)
     )
     drop_duplicate_owners(obj, call.request.warnings)
+    await call.guard(obj, None)
 
 
 async def store_new(call: Call, obj: JsonObject, options: WriteOptions, *, status_code: int) -> ObjectResult:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from k3py.api.kind import Kind
     from k3py.apiserver.interface import AdmissionRequest
+    from k3py.apiserver.registry.call import Call
     from k3py.jsontypes import JsonObject, JsonValue
 
 
@@ -91,6 +92,13 @@ class Reservation(Protocol):
 
     async def roll_back(self) -> None:
         """The object is not written: release what was taken."""
+
+
+class WriteGuard(Protocol):
+    """Refuses writes for reasons that need more than the objects: who asks, what else there is."""
+
+    async def check(self, call: Call, new: JsonObject, old: JsonObject | None) -> None:
+        """Look at an admitted object before it is validated; `old` None = a create. Raises ApiError."""
 
 
 class WriteHook(Protocol):

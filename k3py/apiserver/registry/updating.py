@@ -121,6 +121,8 @@ class Update:
             )
         await call.services.admission.admit(self._admission(new, old))
         drop_duplicate_owners(new, warnings)
+        if part.is_main:
+            await call.guard(new, old)
         self._check_version(new, old)
         if part.is_main and call.hook is not None:
             self._reservation = await call.hook.begin_update(new, old, dry_run=self._options.dry_run)

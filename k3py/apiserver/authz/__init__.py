@@ -1,0 +1,1 @@
+"""Authorizers: RBAC, the node authorizer, the superuser group; joined by `union`."""
