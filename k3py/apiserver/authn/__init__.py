@@ -1,0 +1,1 @@
+"""Authenticators: who a request is from; one way a file, joined by `union`."""
