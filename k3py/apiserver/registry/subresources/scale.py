@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from k3py.api.fielderror import invalid_value
-from k3py.api.kind import Kind, ScalePaths, StoragePolicy
+from k3py.api.kind import ScalePaths
 from k3py.api.object import deep_copy
 from k3py.api.selectors import SelectorError, selector_from_map, selector_from_object
 from k3py.api.status import invalid
@@ -17,22 +17,14 @@ from k3py.apiserver.registry.conversion import to_served
 from k3py.apiserver.registry.decoding import check_name, decode_object, decode_patched, settle_namespace
 from k3py.apiserver.registry.options import write_options
 from k3py.apiserver.registry.patch import apply_patch
+from k3py.apiserver.registry.subresources.bodies import SCALE
 from k3py.apiserver.registry.updating import Part, Update
 
 if TYPE_CHECKING:
     from k3py.api.fielderror import FieldError
+    from k3py.api.kind import Kind
     from k3py.apiserver.registry.call import Call
     from k3py.jsontypes import JsonObject, JsonValue
-
-SCALE = Kind(
-    group="autoscaling",
-    version="v1",
-    kind="Scale",
-    plural="scales",
-    verbs=(),
-    schema="io.k8s.api.autoscaling.v1.Scale",
-    storage=StoragePolicy(prefix="scales"),
-)
 
 
 async def handle_scale(call: Call) -> ObjectResult:

@@ -1,0 +1,212 @@
+"""SubjectAccessReview, its Self and Local forms, and SelfSubjectRulesReview.
+
+Source: k8s.io/kubernetes/pkg/registry/authorization, pkg/apis/authorization/validation v1.35.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from k3py.api.fielderror import FieldError, invalid_value
+from k3py.api.status import bad_request, invalid
+from k3py.api.user import MASTERS, User
+from k3py.apiserver.interface import Attributes, ObjectResult
+from k3py.apiserver.registry.decoding import decode_object
+from k3py.apiserver.registry.options import write_options
+
+if TYPE_CHECKING:
+    from k3py.apiserver.authz.policy import Policy
+    from k3py.apiserver.authz.rule import Rule
+    from k3py.apiserver.interface import Authorizer
+    from k3py.apiserver.registry.call import Call
+    from k3py.apiserver.registry.table import Handler
+    from k3py.jsontypes import JsonObject
+
+
+async def decode_review(call: Call) -> JsonObject:
+    """Return the admitted review of the request. Raises ApiError."""
+    options = write_options(call.request, "CreateOptions")
+    review = decode_object(call, call.kind, field_validation=options.field_validation)
+    request = call.admission_request("CREATE", name="", obj=review, old=None, dry_run=options.dry_run)
+    await call.services.admission.admit(request)
+    await call.services.admission.validate(request)
+    return review
+
+
+class AccessReviews:
+    """Answers what somebody may do."""
+
+    def __init__(self, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
+
+    async def create_self(self, call: Call) -> ObjectResult:
+        """SelfSubjectAccessReview: about the requester. Raises ApiError."""
+        review = await decode_review(call)
+        spec = review.get("spec") or {}
+        _raise_faults(call, _find_faults(spec))
+        return await self._answer(call, review, call.request.user)
+
+    async def create(self, call: Call) -> ObjectResult:
+        """SubjectAccessReview: about anybody. Raises ApiError."""
+        review = await decode_review(call)
+        spec = review.get("spec") or {}
+        _raise_faults(call, _find_faults(spec) + _find_subject_faults(spec))
+        return await self._answer(call, review, _subject_of(spec))
+
+    async def create_local(self, call: Call) -> ObjectResult:
+        """LocalSubjectAccessReview: about anybody, in one namespace. Raises ApiError."""
+        review = await decode_review(call)
+        spec = review.get("spec") or {}
+        errors = _find_faults(spec) + _find_subject_faults(spec)
+        own = review["metadata"].get("namespace") or ""
+        inner = (spec.get("resourceAttributes") or {}).get("namespace") or ""
+        if spec.get("nonResourceAttributes"):
+            errors.append(
+                invalid_value(
+                    "spec.nonResourceAttributes",
+                    spec["nonResourceAttributes"],
+                    "disallowed on this kind of request",
+                )
+            )
+        elif inner != (own or call.namespace):
+            errors.append(
+                invalid_value("spec.resourceAttributes.namespace", inner, "must match metadata.namespace")
+            )
+        _raise_faults(call, errors)
+        if own and own != call.namespace:
+            raise bad_request(f"spec.resourceAttributes.namespace must match namespace: {call.namespace}")
+        review["metadata"]["namespace"] = call.namespace
+        return await self._answer(call, review, _subject_of(spec))
+
+    async def _answer(self, call: Call, review: JsonObject, user: User) -> ObjectResult:
+        decision = await self._authorizer.authorize(_attributes_of(review.get("spec") or {}, user))
+        status: JsonObject = {"allowed": decision.allowed}
+        if decision.denied and not decision.allowed:
+            status["denied"] = True
+        if decision.reason:
+            status["reason"] = decision.reason
+        review["status"] = status
+        return ObjectResult(kind=call.kind, document=review, status_code=201)
+
+
+def _raise_faults(call: Call, errors: list[FieldError]) -> None:
+    if errors:
+        raise invalid(call.kind.group, call.kind.kind, "", errors)
+
+
+def _find_faults(spec: JsonObject) -> list[FieldError]:
+    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if resource is not None and path is not None:
+        return [
+            invalid_value(
+                "spec.nonResourceAttributes",
+                path,
+                "cannot be specified in combination with resourceAttributes",
+            )
+        ]
+    if resource is None and path is None:
+        return [
+            invalid_value(
+                "spec.resourceAttributes",
+                None,
+                "exactly one of nonResourceAttributes or resourceAttributes must be specified",
+            )
+        ]
+    return []
+
+
+def _find_subject_faults(spec: JsonObject) -> list[FieldError]:
+    if spec.get("user") or spec.get("groups"):
+        return []
+    return [
+        invalid_value("spec.user", spec.get("user") or "", "at least one of user or group must be specified")
+    ]
+
+
+def _subject_of(spec: JsonObject) -> User:
+    return User(
+        name=spec.get("user") or "",
+        uid=spec.get("uid") or "",
+        groups=tuple(spec.get("groups") or ()),
+        extra={key.lower(): tuple(values or ()) for key, values in (spec.get("extra") or {}).items()},
+    )
+
+
+def _attributes_of(spec: JsonObject, user: User) -> Attributes:
+    path = spec.get("nonResourceAttributes")
+    if path is not None:
+        return Attributes(user=user, verb=path.get("verb") or "", path=path.get("path") or "")
+    resource = spec.get("resourceAttributes") or {}
+    return Attributes(
+        user=user,
+        verb=resource.get("verb") or "",
+        group=resource.get("group") or "",
+        version=resource.get("version") or "",
+        resource=resource.get("resource") or "",
+        subresource=resource.get("subresource") or "",
+        namespace=resource.get("namespace") or "",
+        name=resource.get("name") or "",
+        field_selector=_field_selector_of(resource.get("fieldSelector") or {}),
+    )
+
+
+def _field_selector_of(selector: JsonObject) -> str:
+    if selector.get("rawSelector"):
+        return str(selector["rawSelector"])
+    parts = []
+    for one in selector.get("requirements") or ():
+        values: list[str] = one.get("values") or []
+        if len(values) == 1 and one.get("operator") in ("In", "NotIn"):
+            parts.append(f"{one.get('key', '')}{'=' if one['operator'] == 'In' else '!='}{values[0]}")
+    return ",".join(parts)
+
+
+class RulesReviews:
+    """SelfSubjectRulesReview: all that the requester may do in a namespace, as far as rules tell it."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    async def create(self, call: Call) -> ObjectResult:
+        """Answer with the rules. Raises ApiError."""
+        review = await decode_review(call)
+        spec = review.get("spec") or {}
+        namespace = spec.get("namespace") or ""
+        if not namespace:
+            raise bad_request("no namespace on request")
+        user = call.request.user
+        resources: list[JsonObject] = []
+        paths: list[JsonObject] = []
+        if MASTERS in user.groups:
+            resources.append({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]})
+            paths.append({"verbs": ["*"], "nonResourceURLs": ["*"]})
+        for rule in self._policy.rules_for(user, namespace):
+            _add(rule, resources, paths)
+        # The node authorizer decides by more than rules, so a list of rules is never complete.
+        review["status"] = {
+            "resourceRules": resources,
+            "nonResourceRules": paths,
+            "incomplete": True,
+            "evaluationError": "node authorizer does not support user rule resolution",
+        }
+        return ObjectResult(kind=call.kind, document=review, status_code=201)
+
+
+def _add(rule: Rule, resources: list[JsonObject], paths: list[JsonObject]) -> None:
+    if rule.resources:
+        one: JsonObject = {
+            "verbs": list(rule.verbs),
+            "apiGroups": list(rule.groups),
+            "resources": list(rule.resources),
+        }
+        if rule.names:
+            one["resourceNames"] = list(rule.names)
+        resources.append(one)
+    if rule.urls:
+        paths.append({"verbs": list(rule.verbs), "nonResourceURLs": list(rule.urls)})
+
+
+if TYPE_CHECKING:
+
+    def _check(one: AccessReviews, other: RulesReviews) -> tuple[Handler, ...]:
+        return one.create, one.create_self, one.create_local, other.create
