@@ -108,8 +108,9 @@ class ApiDispatcher:
             raise ApiError(404, "NotFound", "the server could not find the requested resource", details={})
         handler = self._find_handler(kind, request)
         try:
-            store = await self.services.storage.store_for(kind)
-            result = await handler(Call(services=self.services, kind=kind, request=request, store=store))
+            is_stored = (kind.group, kind.plural) not in self._virtual
+            store = await self.services.storage.store_for(kind) if is_stored else None
+            result = await handler(Call(services=self.services, kind=kind, request=request, opened=store))
         except StorageError as error:
             raise to_api_error(error, kind, error_name(request)) from error
         return result

@@ -43,7 +43,14 @@ class Call:
     services: Services
     kind: Kind
     request: ApiRequest
-    store: Store
+    opened: Store | None = None
+
+    @property
+    def store(self) -> Store:
+        """The kind's store; kinds that are only answered have none."""
+        if self.opened is None:
+            raise TypeError(f"{self.kind.kind} is not stored")
+        return self.opened
 
     @property
     def namespace(self) -> str:

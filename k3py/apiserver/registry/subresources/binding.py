@@ -36,7 +36,7 @@ async def create_binding(call: Call) -> ObjectResult:
         raise bad_request("pods are not served")
     store = await call.services.storage.store_for(kind)
     request = dataclasses.replace(call.request, name=name)
-    return await handle_binding(dataclasses.replace(call, kind=kind, request=request, store=store))
+    return await handle_binding(dataclasses.replace(call, kind=kind, request=request, opened=store))
 
 
 async def handle_binding(call: Call) -> ObjectResult:

@@ -117,9 +117,7 @@ async def _take_disruption(store: Store, view: ObjectView, pod: str, now: str, *
 def _check_budget(budget: JsonObject, status: JsonObject) -> None:
     name = budget["metadata"]["name"]
     if status.get("observedGeneration", 0) < budget["metadata"].get("generation", 0):
-        raise _blocked(
-            name, f"The disruption budget {name} is still being processed by the server.", _RETRY_S
-        )
+        raise _blocked(f"The disruption budget {name} is still being processed by the server.", _RETRY_S)
     allowed = status.get("disruptionsAllowed", 0)
     if allowed < 0:
         raise ApiError(403, "Forbidden", f"pdb {name}: disruptionsAllowed is negative", details={})

@@ -1,0 +1,260 @@
+"""Puts the API server together, without its HTTP face: one call for the server and for tests.
+
+assembly = await build_dispatcher(storage=…, kinds=…, schemas=…, signer=keys, verifier=keys, options=ApiOptions(advertise_address="192.0.2.1"))
+run `assembly.run(started)` as a component (it keeps the indexes of policy and of nodes' pods), then `await assembly.bootstrap()`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from k3py.apiserver.admission.chain import build_chain
+from k3py.apiserver.admission.lookup import StorageLookup
+from k3py.apiserver.authn.bootstrap_token import BootstrapTokenAuthenticator
+from k3py.apiserver.authn.service_account import ServiceAccountAuthenticator
+from k3py.apiserver.authn.static_token import StaticTokenAuthenticator
+from k3py.apiserver.authn.union import UnionAuthenticator
+from k3py.apiserver.authn.x509 import X509Authenticator
+from k3py.apiserver.authz.escalation import EscalationGuard
+from k3py.apiserver.authz.masters import MastersAuthorizer
+from k3py.apiserver.authz.node import NodeAuthorizer
+from k3py.apiserver.authz.node_graph import NodeGraph
+from k3py.apiserver.authz.policy import RBAC_GROUP, Policy
+from k3py.apiserver.authz.rbac import RbacAuthorizer
+from k3py.apiserver.authz.union import UnionAuthorizer
+from k3py.apiserver.bootstrap import Bootstrap, ServiceAddress
+from k3py.apiserver.dispatcher import ApiDispatcher
+from k3py.apiserver.follower import Follower
+from k3py.apiserver.registry.builtin_patches import BuiltinPatches
+from k3py.apiserver.registry.builtin_schemas import BuiltinSchemas
+from k3py.apiserver.registry.reviews.access import AccessReviews, RulesReviews
+from k3py.apiserver.registry.reviews.identity import TokenReviews, create_self_subject_review
+from k3py.apiserver.registry.subresources import pod_stream, proxy
+from k3py.apiserver.registry.subresources.binding import create_binding, handle_binding
+from k3py.apiserver.registry.subresources.ephemeral_containers import handle_ephemeral_containers
+from k3py.apiserver.registry.subresources.eviction import handle_eviction
+from k3py.apiserver.registry.subresources.namespace_finalize import handle_finalize
+from k3py.apiserver.registry.subresources.resize import handle_resize
+from k3py.apiserver.registry.subresources.token import TokenHandler
+from k3py.storage.allocators.service import ServiceAllocator
+from k3py.util import clock
+from k3py.util.supervise import Policy as FailurePolicy
+from k3py.util.supervise import TaskScope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from k3py.api.registry import KindRegistry
+    from k3py.api.schema.schemas import Schemas
+    from k3py.api.user import User
+    from k3py.apiserver.interface import Authenticator, Authorizer
+    from k3py.apiserver.registry.seams import Admission, Patches, TokenSigner, TokenVerifier, WriteHook
+    from k3py.apiserver.registry.table import Handler
+    from k3py.storage.interface import Storage
+    from k3py.util.supervise import Component
+
+_RBAC_PLURALS: Final = ("roles", "rolebindings", "clusterroles", "clusterrolebindings")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiOptions:
+    """What the composition chooses.
+
+    advertise_address: IP address of the endpoint of the Service `kubernetes`; secure_port: its TCP port.
+    service_cidrs: one range an IP family, primary first. node_ports: first and last.
+    audiences: what service-account tokens are for when nobody says otherwise, and what the API accepts.
+    static_tokens: users by bearer token.
+    """
+
+    advertise_address: str = "127.0.0.1"
+    secure_port: int = 6443
+    service_cidrs: tuple[str, ...] = ("10.43.0.0/16",)
+    node_ports: tuple[int, int] = (30000, 32767)
+    audiences: tuple[str, ...] = ("https://kubernetes.default.svc.cluster.local", "k3s")
+    static_tokens: Mapping[str, User] = field(default_factory=dict)
+
+
+class ApiAssembly:
+    """The parts that others use, the component that keeps the indexes, and what is made at the start.
+
+    Attributes:
+        dispatcher: the one way in.
+        authorizer: all authorizers, for non-resource paths too.
+        authenticator: all authenticators; None from it means anonymous.
+        rbac: the index of roles and bindings.
+    """
+
+    name = "apiserver-indexes"
+    policy = FailurePolicy.ESSENTIAL
+
+    def __init__(
+        self,
+        *,
+        dispatcher: ApiDispatcher,
+        authorizer: Authorizer,
+        authenticator: Authenticator,
+        rbac: Policy,
+        followers: list[Follower],
+        bootstrap: Bootstrap,
+    ) -> None:
+        self.dispatcher = dispatcher
+        self.authorizer = authorizer
+        self.authenticator = authenticator
+        self.rbac = rbac
+        self._followers = followers
+        self._bootstrap = bootstrap
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Keep the indexes; `started` is called when they are complete. Raises StorageError."""
+        async with TaskScope() as scope:
+            ready = []
+            for index, follower in enumerate(self._followers):
+                event = asyncio.Event()
+                ready.append(event)
+                _ = scope.spawn(follower.run(event.set), name=f"follow-{index}")
+            for event in ready:
+                await event.wait()
+            started()
+
+    async def bootstrap(self) -> None:
+        """Make what every cluster has; the component must run. Raises ApiError."""
+        await self._bootstrap.run()
+
+
+async def build_dispatcher(
+    *,
+    storage: Storage,
+    kinds: KindRegistry,
+    schemas: Schemas,
+    signer: TokenSigner | None = None,
+    verifier: TokenVerifier | None = None,
+    options: ApiOptions | None = None,
+    admission: Admission | None = None,
+    patches: Patches | None = None,
+    now: Callable[[], datetime] = clock.now,
+) -> ApiAssembly:
+    """Put the API server together over an open storage.
+
+    Args:
+        storage: where objects lie; open.
+        kinds: what is served.
+        schemas: the built-in types.
+        signer: of service-account tokens, None = none are made.
+        verifier: of service-account tokens, None = none are accepted.
+        options: see ApiOptions.
+        admission: None = the default chain.
+        patches: None = those of built-in types.
+        now: the wall clock.
+
+    Raises:
+        StorageError: the Services, whose addresses must be known, cannot be read.
+    """
+    options = options or ApiOptions()
+    rbac, graph = Policy(), NodeGraph()
+    authorizer = UnionAuthorizer((MastersAuthorizer(), NodeAuthorizer(graph, rbac), RbacAuthorizer(rbac)))
+    accounts = None
+    if verifier is not None:
+        accounts = ServiceAccountAuthenticator(
+            verifier=verifier, storage=storage, kinds=kinds, audiences=options.audiences
+        )
+    tokens = UnionAuthenticator(
+        (
+            StaticTokenAuthenticator(options.static_tokens),
+            BootstrapTokenAuthenticator(storage=storage, kinds=kinds, now=now),
+        )
+    )
+    authenticator = UnionAuthenticator(
+        (*((accounts,) if accounts is not None else ()), tokens, X509Authenticator())
+    )
+    dispatcher = ApiDispatcher(
+        kinds=kinds,
+        storage=storage,
+        authorizer=authorizer,
+        admission=admission or build_chain(StorageLookup(kinds, storage)),
+        schemas=BuiltinSchemas(schemas),
+        patches=patches or BuiltinPatches(schemas),
+        subresources=_subresources(signer, options),
+        virtual=_virtual(authorizer, rbac, tokens, accounts, options),
+        hooks=await _open_hooks(kinds, storage, options),
+        guards={(RBAC_GROUP, plural): EscalationGuard(rbac, authorizer) for plural in _RBAC_PLURALS},
+        now=now,
+    )
+    address = ServiceAddress(
+        cidrs=options.service_cidrs, advertise=options.advertise_address, port=options.secure_port
+    )
+    return ApiAssembly(
+        dispatcher=dispatcher,
+        authorizer=authorizer,
+        authenticator=authenticator,
+        rbac=rbac,
+        followers=_followers(kinds, storage, rbac, graph),
+        bootstrap=Bootstrap(dispatcher, kinds, address),
+    )
+
+
+def _subresources(signer: TokenSigner | None, options: ApiOptions) -> dict[tuple[str, str, str], Handler]:
+    handlers: dict[tuple[str, str, str], Handler] = {
+        ("", "pods", "attach"): pod_stream.handle_attach,
+        ("", "pods", "binding"): handle_binding,
+        ("", "pods", "ephemeralcontainers"): handle_ephemeral_containers,
+        ("", "pods", "eviction"): handle_eviction,
+        ("", "pods", "exec"): pod_stream.handle_exec,
+        ("", "pods", "log"): pod_stream.handle_log,
+        ("", "pods", "portforward"): pod_stream.handle_portforward,
+        ("", "pods", "proxy"): proxy.handle_pod_proxy,
+        ("", "pods", "resize"): handle_resize,
+        ("", "services", "proxy"): proxy.handle_service_proxy,
+        ("", "nodes", "proxy"): proxy.handle_node_proxy,
+        ("", "namespaces", "finalize"): handle_finalize,
+    }
+    if signer is not None:
+        handlers["", "serviceaccounts", "token"] = TokenHandler(signer, audiences=options.audiences)
+    return handlers
+
+
+def _virtual(
+    authorizer: Authorizer,
+    rbac: Policy,
+    tokens: Authenticator,
+    accounts: ServiceAccountAuthenticator | None,
+    options: ApiOptions,
+) -> dict[tuple[str, str], Handler]:
+    access, rules = AccessReviews(authorizer), RulesReviews(rbac)
+    token_reviews = TokenReviews(tokens=tokens, service_accounts=accounts, audiences=options.audiences)
+    return {
+        ("", "bindings"): create_binding,
+        ("authorization.k8s.io", "subjectaccessreviews"): access.create,
+        ("authorization.k8s.io", "selfsubjectaccessreviews"): access.create_self,
+        ("authorization.k8s.io", "localsubjectaccessreviews"): access.create_local,
+        ("authorization.k8s.io", "selfsubjectrulesreviews"): rules.create,
+        ("authentication.k8s.io", "tokenreviews"): token_reviews.create,
+        ("authentication.k8s.io", "selfsubjectreviews"): create_self_subject_review,
+    }
+
+
+async def _open_hooks(
+    kinds: KindRegistry, storage: Storage, options: ApiOptions
+) -> dict[tuple[str, str], WriteHook]:
+    services = kinds.find("", "v1", "services")
+    if services is None:
+        return {}
+    allocator = await ServiceAllocator.open(
+        await storage.store_for(services), cidrs=options.service_cidrs, node_ports=options.node_ports
+    )
+    return {("", "services"): allocator}
+
+
+def _followers(kinds: KindRegistry, storage: Storage, rbac: Policy, graph: NodeGraph) -> list[Follower]:
+    handlers = {(RBAC_GROUP, plural): handle for plural, handle in rbac.handlers().items()}
+    handlers |= graph.handlers()
+    found = ((kinds.find(group, "v1", plural), handle) for (group, plural), handle in handlers.items())
+    return [Follower(storage, kind, handle) for kind, handle in found if kind is not None]
+
+
+if TYPE_CHECKING:
+
+    def _check(one: ApiAssembly) -> Component:
+        return one
