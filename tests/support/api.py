@@ -241,7 +241,7 @@ async def run_api(**more: object) -> AsyncIterator[Api]:
             **{"options": ApiOptions(), **more},  # type: ignore[arg-type]  # keyword arguments, by name
         )
         started = asyncio.Event()
-        scope.spawn(assembly.run(started.set), name="indexes")
+        _ = scope.spawn(assembly.run(started.set), name="indexes")
         await started.wait()
         api = Api(assembly, kinds)
         await api.send("create", "namespaces", body={"metadata": {"name": "default"}})
