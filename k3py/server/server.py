@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import logging
+import os
+import signal
 from typing import TYPE_CHECKING
 
+from k3py.client.kubeconfig import Kubeconfig, write_kubeconfig
 from k3py.datastore.factory import open_backend
+from k3py.errors import ConfigError
+from k3py.server.control_plane import build_control_plane
 from k3py.server.data_dir import hold_data_dir
 from k3py.server.identity import prepare_identity
+from k3py.storage.factory import open_storage
+from k3py.util.supervisor import Supervisor
+from k3py.version import GIT_VERSION
 
 if TYPE_CHECKING:
     from k3py.config.server import ServerConfig
+    from k3py.server.identity import ServerIdentity
+    from k3py.util.supervise import Component
+
+log = logging.getLogger(__name__)
 
 
 async def run_server(config: ServerConfig) -> int:
@@ -19,8 +33,46 @@ async def run_server(config: ServerConfig) -> int:
     Raises:
         K3pyError: what keeps it from starting, or ended it.
     """
+    if not config.disable_agent and os.geteuid() != 0:
+        raise ConfigError("k3py server: must run as root, or with --disable-agent")
+    log.info("starting", extra={"version": GIT_VERSION, "node": config.node_name, "data_dir": str(config.data_dir)})
     with hold_data_dir(config.data_dir):
-        await asyncio.to_thread(prepare_identity, config)
-        async with open_backend(config.datastore_endpoint, data_dir=config.data_dir / "server"):
-            await asyncio.Event().wait()
+        identity = await asyncio.to_thread(prepare_identity, config)
+        async with (
+            open_backend(config.datastore_endpoint, data_dir=config.data_dir / "server") as backend,
+            open_storage(backend) as storage,
+        ):
+
+            async def publish(port: int) -> None:
+                await asyncio.to_thread(_publish, config, identity, port)
+
+            plane = await build_control_plane(config, identity, storage, publish=publish)
+            components: list[Component] = [*plane.components]
+            if not config.disable_agent:
+                from k3py.server.node import build_node  # noqa: PLC0415 - a server without a node needs none of it
+
+                components += build_node(config, identity, plane)
+            supervisor = Supervisor(components)
+            plane.health.add_source(supervisor.health)
+            await supervisor.run(signals=(signal.SIGTERM, signal.SIGINT))
+    log.info("stopped")
     return 0
+
+
+def _publish(config: ServerConfig, identity: ServerIdentity, port: int) -> None:
+    """Write the administrator's kubeconfig (L-45)."""
+    address = ipaddress.ip_address(config.bind_address)
+    host = "127.0.0.1" if address.is_unspecified else config.bind_address
+    tls = identity.paths.server_tls
+    admin = Kubeconfig(
+        server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
+        ca=identity.root_ca.encode(),
+        certificate=(tls / "client-admin.crt").read_bytes(),
+        key=(tls / "client-admin.key").read_bytes(),
+    )
+    target = config.write_kubeconfig
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_kubeconfig(target, admin, mode=config.write_kubeconfig_mode)
+    except OSError as error:
+        raise ConfigError(f"--write-kubeconfig: '{target}': cannot be written: {error.strerror}") from error

@@ -1,0 +1,163 @@
+"""The control plane's part of the composition: API server, its HTTP face, controllers, scheduler."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from k3py.api.kinds import ALL
+from k3py.api.registry import KindRegistry
+from k3py.api.schema import load_schema
+from k3py.api.user import AUTHENTICATED, User
+from k3py.apiserver.app import ApiServer
+from k3py.apiserver.assembly import ApiOptions, build_dispatcher
+from k3py.apiserver.health import HealthChecks
+from k3py.apiserver.kubelet_dialer import KubeletDialer
+from k3py.client.events import EventRecorder
+from k3py.client.local import LocalClient
+from k3py.client.local_informers import LocalInformerFactory
+from k3py.controllers.manager import build_controllers
+from k3py.scheduler.scheduler import Scheduler
+from k3py.server.listener import Listener, ServingCertificate
+from k3py.server.openapi import BuiltinOpenApi
+from k3py.server.steps import Step
+from k3py.util.metrics import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from k3py.apiserver.assembly import ApiAssembly
+    from k3py.config.server import ServerConfig
+    from k3py.server.identity import ServerIdentity
+    from k3py.storage.interface import Storage
+    from k3py.util.supervise import Component
+
+_SYSTEM_GROUP = "system:serviceaccounts"
+
+
+class ControlPlane:
+    """Made once by `build_control_plane`; `components` in starting order."""
+
+    def __init__(
+        self, *, assembly: ApiAssembly, kinds: KindRegistry, health: HealthChecks, components: list[Component]
+    ) -> None:
+        self.assembly = assembly
+        self.kinds = kinds
+        self.health = health
+        self.components = components
+
+    def client(self, name: str, *groups: str, user_agent: str) -> LocalClient:
+        """Return an in-process client with this identity; it passes the same rules as anybody."""
+        user = User(name=name, groups=(*groups, AUTHENTICATED))
+        return LocalClient(self.assembly.dispatcher, user, user_agent)
+
+
+async def build_control_plane(
+    config: ServerConfig,
+    identity: ServerIdentity,
+    storage: Storage,
+    *,
+    publish: Callable[[int], Awaitable[None]],
+) -> ControlPlane:
+    """Make the parts of the control plane; nothing runs yet.
+
+    publish(port): called once the API listens; writes kubeconfigs.
+
+    Raises:
+        StorageError: what is stored cannot be read.
+    """
+    kinds, schemas = KindRegistry(ALL), load_schema()
+    keys = identity.service_account_keys
+    assembly = await build_dispatcher(
+        storage=storage,
+        kinds=kinds,
+        schemas=schemas,
+        signer=keys,
+        verifier=keys,
+        options=ApiOptions(
+            advertise_address=config.advertise_address,
+            secure_port=config.https_listen_port,
+            service_cidrs=(config.service_cidr,),
+            node_ports=config.service_node_port_range,
+            audiences=(keys.issuer, "k3py"),
+        ),
+    )
+    health = HealthChecks()
+    plane = ControlPlane(assembly=assembly, kinds=kinds, health=health, components=[])
+    listener = _build_listener(config, identity, plane, schemas_of=BuiltinOpenApi(schemas))
+
+    async def publish_address() -> None:
+        await publish(listener.port)
+
+    plane.components += [
+        assembly,
+        listener,
+        Step("publish-kubeconfig", publish_address),
+        Step("bootstrap-objects", assembly.bootstrap),
+    ]
+    plane.components += _build_loops(config, identity, plane)
+    return plane
+
+
+def _build_listener(
+    config: ServerConfig, identity: ServerIdentity, plane: ControlPlane, *, schemas_of: BuiltinOpenApi
+) -> Listener:
+    tls, keys = identity.paths.server_tls, identity.service_account_keys
+    api = ApiServer(
+        dispatcher=plane.assembly.dispatcher,
+        kinds=plane.kinds,
+        authenticator=plane.assembly.authenticator,
+        authorizer=plane.assembly.authorizer,
+        health=plane.health,
+        metrics=Registry(),
+        server_address=f"{config.advertise_address}:{config.https_listen_port}",
+        kubelet_connector=KubeletDialer(
+            certificate=tls / "client-kube-apiserver.crt",
+            key=tls / "client-kube-apiserver.key",
+            authority=tls / "server-ca.crt",
+        ),
+        openapi_builder=schemas_of,
+        openid_configuration={
+            "issuer": keys.issuer,
+            "jwks_uri": f"https://{config.advertise_address}:{config.https_listen_port}/openid/v1/jwks",
+            "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        },
+        jwks=keys.jwks(),
+    )
+    return Listener(
+        api.handle,
+        drain=api.drain,
+        host=config.bind_address,
+        port=config.https_listen_port,
+        tls=ServingCertificate(
+            certificate=tls / "serving-kube-apiserver.crt",
+            key=tls / "serving-kube-apiserver.key",
+            client_ca=tls / "client-ca.crt",
+        ),
+    )
+
+
+def _build_loops(config: ServerConfig, identity: ServerIdentity, plane: ControlPlane) -> list[Component]:
+    manager = plane.client("system:kube-controller-manager", user_agent="kube-controller-manager")
+    informers = LocalInformerFactory(manager)
+    recorder = EventRecorder(manager, component="kube-controller-manager")
+
+    def client_for(account: str) -> LocalClient:
+        name = f"system:serviceaccount:kube-system:{account}"
+        return plane.client(name, _SYSTEM_GROUP, f"{_SYSTEM_GROUP}:kube-system", user_agent=account)
+
+    loops: list[Component] = [recorder, informers]
+    controllers = build_controllers(
+        client_for=client_for,
+        recorder_for=recorder.named,
+        informers=informers,
+        kinds=plane.kinds,
+        root_ca=identity.root_ca,
+        cluster_cidr=config.cluster_cidr,
+    )
+    if not config.disable_scheduler:
+        client = plane.client("system:kube-scheduler", user_agent="kube-scheduler")
+        scheduler_recorder = EventRecorder(client, component="default-scheduler")
+        loops += [scheduler_recorder, Scheduler(client, informers, scheduler_recorder)]
+    return [*loops, *controllers]

@@ -1,0 +1,94 @@
+"""The node's part of the composition: containerd, kubelet, service proxy."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from k3py.client.events import EventRecorder
+from k3py.client.local_informers import LocalInformerFactory
+from k3py.errors import ConfigError
+from k3py.kubelet.config import KubeletConfig
+from k3py.kubelet.wiring import Kubelet
+from k3py.network.cni import BridgeNetwork
+from k3py.network.kernel_settings import apply_settings
+from k3py.network.proxy.nftables import NftablesProxy
+from k3py.network.proxy.service_watch import ServiceProxyController
+from k3py.runtime.containerd import Containerd
+from k3py.runtime.containerd_config import ContainerdConfig
+from k3py.runtime.cri import CriRuntime
+from k3py.server.steps import Step
+
+if TYPE_CHECKING:
+    from k3py.config.server import ServerConfig
+    from k3py.server.control_plane import ControlPlane
+    from k3py.server.identity import ServerIdentity
+    from k3py.util.supervise import Component
+
+
+def build_node(config: ServerConfig, identity: ServerIdentity, plane: ControlPlane) -> list[Component]:
+    """Make the parts of a server's own node, in starting order.
+
+    Raises:
+        ConfigError: a program that the node needs is missing.
+    """
+    client = plane.client(f"system:node:{config.node_name}", "system:nodes", user_agent="kubelet")
+    informers = LocalInformerFactory(client)
+    recorder = EventRecorder(client, component="kubelet", host=config.node_name)
+    containerd = ContainerdConfig.for_data_dir(
+        config.data_dir, pause_image=config.pause_image, snapshotter=config.snapshotter
+    )
+    socket = Path(config.container_runtime_endpoint.removeprefix("unix://") or containerd.socket)
+    runtime = CriRuntime(socket)
+    components: list[Component] = [Step("kernel-settings", apply_settings)]
+    if not config.container_runtime_endpoint:
+        components.append(Containerd(containerd))
+    kubelet = Kubelet(
+        KubeletConfig(
+            node_name=config.node_name,
+            node_ip=config.node_ip,
+            cni_conf_dir=containerd.cni_conf_dir,
+            cluster_domain=config.cluster_domain,
+            resolv_conf=Path(config.resolv_conf),
+            cert_file=identity.paths.agent / "serving-kubelet.crt",
+            key_file=identity.paths.agent / "serving-kubelet.key",
+            client_ca_file=identity.paths.authority("client-ca"),
+            port=config.kubelet_port,
+            node_labels=config.node_labels,
+            node_taints=config.node_taints,
+            control_plane=True,
+        ),
+        client,
+        informers,
+        recorder,
+        runtime,
+        runtime,
+        BridgeNetwork(),
+    )
+    components += [recorder, informers, kubelet]
+    if not config.disable_kube_proxy:
+        components.append(_build_proxy(config, plane))
+    return components
+
+
+def _build_proxy(config: ServerConfig, plane: ControlPlane) -> Component:
+    nft = _find_program("nft", "nftables")
+    conntrack = shutil.which("conntrack", path=_PATH)
+    client = plane.client("system:kube-proxy", user_agent="kube-proxy")
+    proxy = NftablesProxy(
+        nft=nft,
+        conntrack=Path(conntrack) if conntrack is not None else None,
+        cluster_cidrs=(config.cluster_cidr,),
+    )
+    return ServiceProxyController(LocalInformerFactory(client), proxy, node_name=config.node_name)
+
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def _find_program(name: str, package: str) -> Path:
+    found = shutil.which(name, path=_PATH)
+    if found is None:
+        raise ConfigError(f"{name} is not installed: install the package {package}")
+    return Path(found)
