@@ -18,13 +18,14 @@ from k3py.client.local_informers import LocalInformerFactory
 from k3py.controllers.manager import build_controllers
 from k3py.scheduler.scheduler import Scheduler
 from k3py.server.listener import Listener, ServingCertificate
-from k3py.server.openapi import BuiltinOpenApi
 from k3py.server.steps import Step
 from k3py.util.metrics import Registry
+from k3py.wire.kubernetes_protobuf import KubernetesProtobuf
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from k3py.api.schema.schemas import Schemas
     from k3py.apiserver.assembly import ApiAssembly
     from k3py.config.server import ServerConfig
     from k3py.server.identity import ServerIdentity
@@ -83,7 +84,7 @@ async def build_control_plane(
     )
     health = HealthChecks()
     plane = ControlPlane(assembly=assembly, kinds=kinds, health=health, components=[])
-    listener = _build_listener(config, identity, plane, schemas_of=BuiltinOpenApi(schemas))
+    listener = _build_listener(config, identity, plane, schemas)
 
     async def publish_address() -> None:
         await publish(listener.port)
@@ -99,7 +100,7 @@ async def build_control_plane(
 
 
 def _build_listener(
-    config: ServerConfig, identity: ServerIdentity, plane: ControlPlane, *, schemas_of: BuiltinOpenApi
+    config: ServerConfig, identity: ServerIdentity, plane: ControlPlane, schemas: Schemas
 ) -> Listener:
     tls, keys = identity.paths.server_tls, identity.service_account_keys
     api = ApiServer(
@@ -115,7 +116,7 @@ def _build_listener(
             key=tls / "client-kube-apiserver.key",
             authority=tls / "server-ca.crt",
         ),
-        openapi_builder=schemas_of,
+        load_protobuf=lambda: KubernetesProtobuf(schemas.table),
         openid_configuration={
             "issuer": keys.issuer,
             "jwks_uri": f"https://{config.advertise_address}:{config.https_listen_port}/openid/v1/jwks",

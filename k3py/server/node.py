@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from k3py.errors import ConfigError
 from k3py.kubelet.config import KubeletConfig
 from k3py.kubelet.wiring import Kubelet
 from k3py.network.cni import BridgeNetwork
-from k3py.network.kernel_settings import apply_settings
+from k3py.network.kernel_settings import apply_kernel_settings
 from k3py.network.proxy.nftables import NftablesProxy
 from k3py.network.proxy.service_watch import ServiceProxyController
 from k3py.runtime.containerd import Containerd
@@ -41,7 +42,7 @@ def build_node(config: ServerConfig, identity: ServerIdentity, plane: ControlPla
     )
     socket = Path(config.container_runtime_endpoint.removeprefix("unix://") or containerd.socket)
     runtime = CriRuntime(socket)
-    components: list[Component] = [Step("kernel-settings", apply_settings)]
+    components: list[Component] = [Step("kernel-settings", _set_up_kernel)]
     if not config.container_runtime_endpoint:
         components.append(Containerd(containerd))
     kubelet = Kubelet(
@@ -70,6 +71,10 @@ def build_node(config: ServerConfig, identity: ServerIdentity, plane: ControlPla
     if not config.disable_kube_proxy:
         components.append(_build_proxy(config, plane))
     return components
+
+
+async def _set_up_kernel() -> None:
+    await asyncio.to_thread(apply_kernel_settings)
 
 
 def _build_proxy(config: ServerConfig, plane: ControlPlane) -> Component:

@@ -35,7 +35,9 @@ async def run_server(config: ServerConfig) -> int:
     """
     if not config.disable_agent and os.geteuid() != 0:
         raise ConfigError("k3py server: must run as root, or with --disable-agent")
-    log.info("starting", extra={"version": GIT_VERSION, "node": config.node_name, "data_dir": str(config.data_dir)})
+    log.info(
+        "starting", extra={"version": GIT_VERSION, "node": config.node_name, "data_dir": str(config.data_dir)}
+    )
     with hold_data_dir(config.data_dir):
         identity = await asyncio.to_thread(prepare_identity, config)
         async with (
