@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from k3py.api.object import deep_copy
+
 if TYPE_CHECKING:
     from k3py.api.kind import Kind
     from k3py.api.schema.schemas import Schemas
@@ -18,6 +20,7 @@ class BuiltinSchemas:
 
     def __init__(self, schemas: Schemas) -> None:
         self.schemas = schemas
+        self._empty: dict[str, JsonObject] = {}
 
     def decode(self, kind: Kind, obj: JsonObject) -> tuple[JsonObject, list[str]]:
         """Return the object in canonical form and the paths of unknown fields. Raises TypeFault."""
@@ -31,6 +34,17 @@ class BuiltinSchemas:
         if kind.schema:
             self.schemas.default(kind.schema, obj)
         kind.strategy.default(obj)
+
+    def complete(self, kind: Kind, obj: JsonObject) -> None:
+        """Put empty parts that are always shown back."""
+        if not kind.schema:
+            return
+        empty = self._empty.get(kind.schema)
+        if empty is None:
+            empty = self._empty[kind.schema] = self.schemas.decode(kind.schema, {})[0]
+        for key, value in empty.items():
+            if key not in obj:
+                obj[key] = deep_copy(value)
 
 
 if TYPE_CHECKING:

@@ -83,6 +83,7 @@ async def _store_once(call: Call, obj: JsonObject, options: WriteOptions, status
         reservation = await call.hook.begin_create(obj, dry_run=options.dry_run)
     try:
         strategy.prepare_create(obj, context)
+        call.services.schemas.complete(kind, obj)
         _validate(kind, obj)
         call.request.warnings.extend(strategy.warnings(obj, None))
         await call.services.admission.validate(

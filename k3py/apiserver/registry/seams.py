@@ -31,6 +31,9 @@ class ObjectSchemas(Protocol):
     def default(self, kind: Kind, obj: JsonObject) -> None:
         """Fill in defaults in place, those of the kind's strategy too."""
 
+    def complete(self, kind: Kind, obj: JsonObject) -> None:
+        """Put empty parts that are always shown ("status": {}) back into an object that a strategy took them out of."""
+
 
 class Patches(Protocol):
     """The four ways to patch; they return a new document and leave `live` alone.

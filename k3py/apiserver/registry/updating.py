@@ -160,6 +160,7 @@ class Update:
         kind = self._call.kind
         carry_over_metadata(new, old)
         self._part.prepare(new, old, context)
+        self._call.services.schemas.complete(kind, new)
         settle_metadata(new, old)
         if errors := [*validate_metadata_update(new, old), *self._part.validate(new, old)]:
             raise invalid(kind.group, kind.kind, old["metadata"]["name"], errors)

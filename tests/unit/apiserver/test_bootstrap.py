@@ -1,0 +1,75 @@
+import pytest
+
+from k3py.api.status import ApiError
+from k3py.apiserver.bootstrap import read_objects
+from tests.support.api import run_api
+
+
+@pytest.fixture
+async def api():
+    async with run_api() as api:
+        await api.assembly.bootstrap()
+        yield api
+
+
+async def test_namespaces_policy_and_the_kubernetes_service_are_made(api):
+    names = [one["metadata"]["name"] for one in (await api.send("list", "namespaces"))["items"]]
+    assert names == ["default", "kube-node-lease", "kube-public", "kube-system"]
+    service = await api.send("get", "services", "kubernetes")
+    assert service["spec"]["clusterIP"] == "10.43.0.1"
+    assert service["spec"]["ports"][0]["port"] == 443
+    admin = await api.send("get", "clusterroles", "admin")
+    assert any("secrets" in (rule.get("resources") or ()) for rule in admin["rules"])
+
+
+async def test_a_second_run_writes_nothing(api):
+    before = (await api.send("get", "clusterroles", "edit"))["metadata"]["resourceVersion"]
+    storage = api.assembly.dispatcher.services.storage
+    revision = storage.current_revision
+    await api.assembly.bootstrap()
+    assert storage.current_revision == revision
+    assert (await api.send("get", "clusterroles", "edit"))["metadata"]["resourceVersion"] == before
+
+
+async def test_a_rule_that_was_taken_away_comes_back_and_one_that_was_added_stays(api):
+    role = await api.send("get", "clusterroles", "view")
+    own = {"apiGroups": ["example.com"], "resources": ["things"], "verbs": ["get"]}
+    wanted = role["rules"]
+    role["rules"] = [own]
+    await api.send("update", "clusterroles", "view", role)
+    await api.assembly.bootstrap()
+    rules = (await api.send("get", "clusterroles", "view"))["rules"]
+    assert own in rules
+    assert all(rule in rules for rule in wanted)
+
+
+async def test_an_object_that_opted_out_is_left_alone(api):
+    role = await api.send("get", "clusterroles", "system:discovery")
+    role["metadata"]["annotations"]["rbac.authorization.kubernetes.io/autoupdate"] = "false"
+    role["rules"] = []
+    await api.send("update", "clusterroles", "system:discovery", role)
+    await api.assembly.bootstrap()
+    assert not (await api.send("get", "clusterroles", "system:discovery"))["rules"]
+
+
+async def test_a_subject_that_was_taken_away_comes_back(api):
+    binding = await api.send("get", "clusterrolebindings", "cluster-admin")
+    wanted = binding["subjects"]
+    binding["subjects"] = []
+    await api.send("update", "clusterrolebindings", "cluster-admin", binding)
+    await api.assembly.bootstrap()
+    assert (await api.send("get", "clusterrolebindings", "cluster-admin"))["subjects"] == wanted
+
+
+async def test_default_namespaces_cannot_be_deleted(api):
+    with pytest.raises(ApiError) as caught:
+        await api.send("delete", "namespaces", "kube-system")
+    assert caught.value.code == 403
+
+
+def test_admin_edit_and_view_hold_the_rules_that_they_aggregate():
+    roles = {one["metadata"]["name"]: one for one in read_objects() if one["kind"] == "ClusterRole"}
+    view = roles["view"]["rules"]
+    assert view
+    assert all(rule in roles["edit"]["rules"] for rule in view)
+    assert all(rule in roles["admin"]["rules"] for rule in roles["edit"]["rules"])
