@@ -7,7 +7,6 @@ Source: k8s.io/kubernetes/pkg/{registry/rbac/rest,controlplane/controller/{syste
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 from dataclasses import dataclass
 from importlib import resources
@@ -21,6 +20,7 @@ from k3py.api.status import ApiError
 from k3py.api.user import AUTHENTICATED, MASTERS, User
 from k3py.apiserver.authz.rule import find_uncovered, read_rules
 from k3py.apiserver.interface import ApiRequest, ListResult
+from k3py.util.supervise import TaskScope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,11 +65,11 @@ class Bootstrap:
         # Namespaces first: the others may lie in them. The rest at once, so that their writes share commits.
         namespaces = by_kind.pop(("v1", "Namespace"), [])
         await self._ensure_all("v1", "Namespace", namespaces)
-        async with asyncio.TaskGroup() as group:
+        async with TaskScope() as scope:
             for (api_version, kind), ones in by_kind.items():
-                _ = group.create_task(self._ensure_all(api_version, kind, ones), name=f"bootstrap-{kind}")
+                _ = scope.spawn(self._ensure_all(api_version, kind, ones), name=f"bootstrap-{kind}")
             for one in self._service_objects():
-                _ = group.create_task(
+                _ = scope.spawn(
                     self._ensure_all(one["apiVersion"], one["kind"], [one]), name=f"bootstrap-{one['kind']}"
                 )
 
@@ -78,11 +78,11 @@ class Bootstrap:
         if kind is None:
             return  # a server with fewer kinds has less to make
         present = await self._list(kind)
-        async with asyncio.TaskGroup() as group:
+        async with TaskScope() as scope:
             for obj in wanted:
                 metadata = obj["metadata"]
                 key = (metadata.get("namespace", ""), metadata["name"])
-                _ = group.create_task(
+                _ = scope.spawn(
                     self._ensure(kind, obj, present.get(key)), name=f"bootstrap-{kind_name}-{key[1]}"
                 )
 

@@ -1,14 +1,13 @@
-"""A whole API server without HTTP, on the memory backend, for tests; kinds are a few real ones, declared thinly."""
+"""A whole API server without HTTP, on the memory backend, for tests."""
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from k3py.api.kind import BaseStrategy, Kind, ScalePaths, StoragePolicy, Subresource
+from k3py.api.kinds import ALL
 from k3py.api.object import deep_copy
 from k3py.api.registry import KindRegistry
 from k3py.api.schema import load_schema
@@ -25,135 +24,6 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject, JsonValue
 
 ADMIN = User(name="admin", groups=(MASTERS, AUTHENTICATED))
-RBAC = "rbac.authorization.k8s.io"
-READ_WRITE = ("get", "patch", "update")
-
-
-class WithStatus(BaseStrategy):
-    """status is a subresource."""
-
-    has_status = True
-    has_generation = True
-
-
-class PodStrategy(WithStatus):
-    """Pods with a node go slowly."""
-
-    object_on_delete = True
-
-    def graceful_delete_s(self, obj: JsonObject, requested_s: int | None) -> int | None:
-        if not obj["spec"].get("nodeName"):
-            return 0
-        return requested_s if requested_s is not None else 30
-
-
-class Strict(BaseStrategy):
-    """Needs a resourceVersion, and is created by PUT."""
-
-    unconditional_update = False
-    create_on_update = True
-
-
-class NamespaceStrategy(BaseStrategy):
-    """Keeps its finalizer."""
-
-    has_status = True
-    object_on_delete = True
-
-    def prepare_create(self, obj: JsonObject, context: object) -> None:
-        obj["spec"] = {"finalizers": ["kubernetes"]}
-        obj["status"] = {"phase": "Active"}
-
-
-def kind(group: str, name: str, plural: str, schema: str, **more: object) -> Kind:
-    """Return a v1 kind."""
-    namespaced = cast("bool", more.pop("namespaced", True))
-    path = f"{group}/{plural}" if group else plural
-    made = Kind(
-        group=group,
-        version="v1",
-        kind=name,
-        plural=plural,
-        schema=schema,
-        namespaced=namespaced,
-        storage=StoragePolicy(prefix=path),
-    )
-    return dataclasses.replace(made, **more)  # type: ignore[arg-type]  # the fields of Kind, by name
-
-
-CORE = "io.k8s.api.core.v1"
-KINDS = (
-    kind("", "ConfigMap", "configmaps", f"{CORE}.ConfigMap"),
-    kind(
-        "",
-        "Namespace",
-        "namespaces",
-        f"{CORE}.Namespace",
-        namespaced=False,
-        strategy=NamespaceStrategy(),
-        subresources=(Subresource(name="finalize", verbs=("update",)),),
-    ),
-    kind(
-        "",
-        "Pod",
-        "pods",
-        f"{CORE}.Pod",
-        strategy=PodStrategy(),
-        selectable_fields={"spec.nodeName": lambda pod: (pod.get("spec") or {}).get("nodeName") or ""},
-        subresources=(
-            Subresource(name="status", verbs=READ_WRITE),
-            Subresource(name="binding", verbs=("create",), kind="Binding"),
-            Subresource(name="log", verbs=("get",)),
-        ),
-    ),
-    kind("", "Node", "nodes", f"{CORE}.Node", namespaced=False),
-    kind("", "Secret", "secrets", f"{CORE}.Secret"),
-    kind(
-        "",
-        "ServiceAccount",
-        "serviceaccounts",
-        f"{CORE}.ServiceAccount",
-        subresources=(Subresource(name="token", verbs=("create",), kind="TokenRequest"),),
-    ),
-    kind("", "Service", "services", f"{CORE}.Service"),
-    kind(
-        "apps",
-        "ReplicaSet",
-        "replicasets",
-        "io.k8s.api.apps.v1.ReplicaSet",
-        strategy=WithStatus(),
-        scale=ScalePaths(),
-        subresources=(
-            Subresource(name="status", verbs=READ_WRITE),
-            Subresource(name="scale", verbs=READ_WRITE, kind="Scale", group="autoscaling", version="v1"),
-        ),
-    ),
-    kind(
-        "coordination.k8s.io",
-        "Lease",
-        "leases",
-        "io.k8s.api.coordination.v1.Lease",
-        strategy=Strict(),
-    ),
-    kind(RBAC, "Role", "roles", "io.k8s.api.rbac.v1.Role"),
-    kind(RBAC, "RoleBinding", "rolebindings", "io.k8s.api.rbac.v1.RoleBinding"),
-    kind(RBAC, "ClusterRole", "clusterroles", "io.k8s.api.rbac.v1.ClusterRole", namespaced=False),
-    kind(
-        RBAC,
-        "ClusterRoleBinding",
-        "clusterrolebindings",
-        "io.k8s.api.rbac.v1.ClusterRoleBinding",
-        namespaced=False,
-    ),
-    kind(
-        "authorization.k8s.io",
-        "SelfSubjectAccessReview",
-        "selfsubjectaccessreviews",
-        "io.k8s.api.authorization.v1.SelfSubjectAccessReview",
-        namespaced=False,
-        verbs=("create",),
-    ),
-)
 
 
 @dataclass
@@ -210,7 +80,7 @@ class Api:
         **options: str,
     ) -> object:
         """Dispatch a request."""
-        found = next(one for one in self.kinds if one.plural == plural)
+        found = next(one for one in self.kinds if plural in (one.plural, f"{one.plural}.{one.group}"))
         where = self.namespace if namespace is None else namespace
         return await self.assembly.dispatcher.dispatch(
             ApiRequest(
@@ -232,7 +102,7 @@ class Api:
 @asynccontextmanager
 async def run_api(**more: object) -> AsyncIterator[Api]:
     """Run an API server in which the namespace default exists; `more` goes to build_dispatcher."""
-    kinds = KindRegistry(KINDS)
+    kinds = KindRegistry(ALL)
     async with open_backend("memory://") as backend, open_storage(backend) as storage, TaskScope() as scope:
         assembly = await build_dispatcher(
             storage=storage,

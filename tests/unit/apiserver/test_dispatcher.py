@@ -134,7 +134,14 @@ async def test_patch_refuses_another_name_and_a_stale_version(api):
 async def test_status_and_spec_are_written_apart_and_generation_follows_spec(api):
     body = {
         "metadata": {"name": "r"},
-        "spec": {"replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "template": {}},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {
+                "metadata": {"labels": {"a": "b"}},
+                "spec": {"containers": [{"name": "c", "image": "i"}]},
+            },
+        },
         "status": {"replicas": 7},
     }
     made = await api.send("create", "replicasets", body=body)
