@@ -78,6 +78,8 @@ async def run_tcp_socket(action: JsonObject, target: Target, *, timeout_s: float
             _, writer = await asyncio.open_connection(host, port)
     except TimeoutError as error:
         raise HandlerFailed(f"dial tcp {host}:{port}: i/o timeout") from error
+    except ConnectionRefusedError as error:
+        raise HandlerFailed(f"dial tcp {host}:{port}: connect: connection refused") from error
     except OSError as error:
         raise HandlerFailed(f"dial tcp {host}:{port}: {error.strerror or error}") from error
     writer.close()
