@@ -267,7 +267,9 @@ class Decoders:
         if one.card:
             make = self._list if one.card == "rep" else self._map
             decode = make(one.type, self._go_name(one.type))
-            return one.json, decode, _MISSING if one.omit_empty else _none, not one.pointer
+            # An empty list of managed fields is a request to forget them all.
+            drop_empty = not one.pointer and one.json != "managedFields"
+            return one.json, decode, _MISSING if one.omit_empty else _none, drop_empty
         decode = self.get(one.type)
         if one.pointer:
             return one.json, decode, _MISSING if one.omit_empty else _none, False

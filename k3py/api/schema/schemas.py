@@ -8,6 +8,7 @@ from k3py.api.schema.decoder import Decoders, TypeFault
 from k3py.api.schema.defaulting import Defaulters
 
 if TYPE_CHECKING:
+    from k3py.api.patch.merge_type import MergeType, MergeTypes
     from k3py.api.schema.table import Field, ObjectType, TypeTable
     from k3py.jsontypes import JsonObject
 
@@ -19,6 +20,7 @@ class Schemas:
         self.table = table
         self._decoders = Decoders(table)
         self._defaulters = Defaulters(table)
+        self._merge_types: MergeTypes | None = None
 
     def find_type_name(self, api_version: str, kind: str) -> str | None:
         """Return the type of a kind, None for kinds that are not built in."""
@@ -74,3 +76,11 @@ class Schemas:
         """Return the plain default of a field (a list key such as protocol), None when it has none."""
         known = self.find_field(type_name, name)
         return known.default if known is not None else None
+
+    def merge_type(self, type_name: str) -> MergeType:
+        """Return how values of a type merge in server-side apply; granular maps and atomic lists for unknown types."""
+        if self._merge_types is None:
+            from k3py.api.patch.merge_type import MergeTypes  # noqa: PLC0415 - imported when chosen
+
+            self._merge_types = MergeTypes(self)
+        return self._merge_types.get(type_name)
