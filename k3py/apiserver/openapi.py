@@ -5,6 +5,7 @@ Source: k8s.io/kube-openapi/pkg/{handler,handler3} (api-machinery.md §1.2).
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import zlib
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from k3py.apiserver.encoding.answer import TEXT, answer_bytes, answer_not_found,
 from k3py.apiserver.encoding.negotiation import JSON
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from k3py.api.kind import Kind
     from k3py.api.registry import KindRegistry
     from k3py.apiserver.exchange import Exchange
     from k3py.jsontypes import JsonObject
@@ -27,48 +31,48 @@ _PREFIX: Final = "/openapi/v3"
 class OpenApiBuilder(Protocol):
     """Builds the documents from kinds and schemas."""
 
-    def build_v2(self, kinds: KindRegistry) -> JsonObject:
+    def build_v2(self, kinds: Iterable[Kind]) -> JsonObject:
         """Return the Swagger 2.0 document of all kinds."""
 
-    def build_v3(self, kinds: KindRegistry, group: str, version: str) -> JsonObject:
+    def build_v3(self, kinds: Iterable[Kind], group: str, version: str) -> JsonObject:
         """Return the OpenAPI 3.0 document of one group and version."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """A document, gzipped (megabytes otherwise), and its hash."""
+    """A document, gzipped (megabytes otherwise), its hash, and the kinds that it was built from."""
 
+    kinds: tuple[Kind, ...]
     packed: bytes
     digest: str
 
 
 class OpenApi:
-    """Serves OpenAPI; `builder` None = this server publishes none."""
+    """Serves OpenAPI; `builder` None = this server publishes none.
+
+    A document is built when it is asked for and is kept until one of its kinds changes.
+    """
 
     def __init__(self, kinds: KindRegistry, builder: OpenApiBuilder | None) -> None:
         self._kinds = kinds
         self._builder = builder
         self._generation = -1
+        self._paths: dict[str, tuple[Kind, ...]] = {}
         self._built: dict[str, _Built] = {}
 
-    def answer(self, exchange: Exchange, path: str) -> web.Response:
+    async def answer(self, exchange: Exchange, path: str) -> web.Response:
         """Answer GET of a path below /openapi."""
         if self._builder is None:
             return answer_not_found(exchange)
-        if self._generation != self._kinds.generation:
-            self._generation = self._kinds.generation
-            self._built.clear()
+        self._refresh()
         if path == "/openapi/v2":
-            built = self._v2(self._builder)
-            return self._answer(exchange, built)
+            return self._answer(exchange, self._find(self._builder, ""))
         if path == _PREFIX:
-            return self._answer_index(exchange)
-        if not path.startswith(f"{_PREFIX}/"):
-            return answer_not_found(exchange)
+            return await self._answer_index(exchange, self._builder)
         key = path.removeprefix(f"{_PREFIX}/")
-        if key not in self._paths():
+        if key == path or key not in self._paths:
             return answer_not_found(exchange)
-        built = self._v3(self._builder, key)
+        built = self._find(self._builder, key)
         wanted = exchange.options.get("hash")
         if wanted is not None and wanted != built.digest:
             headers = make_headers(exchange, TEXT)
@@ -80,37 +84,40 @@ class OpenApi:
             answer.headers["Expires"] = "Fri, 31 Dec 9999 23:59:59 GMT"
         return answer
 
-    def _paths(self) -> dict[str, tuple[str, str]]:
-        found = {}
+    def _refresh(self) -> None:
+        if self._generation == self._kinds.generation:
+            return
+        self._generation = self._kinds.generation
+        paths: dict[str, list[Kind]] = {}
         for kind in self._kinds:
-            path = f"apis/{kind.group}/{kind.version}" if kind.group else f"api/{kind.version}"
-            found[path] = (kind.group, kind.version)
-        return found
+            paths.setdefault(kind.resource.base_path[1:], []).append(kind)
+        self._paths = {path: tuple(kinds) for path, kinds in paths.items()}
+        self._built = {key: built for key, built in self._built.items() if built.kinds == self._kinds_of(key)}
 
-    def _answer_index(self, exchange: Exchange) -> web.Response:
-        builder = self._builder
-        assert builder is not None
-        paths = {
-            key: {"serverRelativeURL": f"{_PREFIX}/{key}?hash={self._digest(key)}"} for key in self._paths()
-        }
+    def _kinds_of(self, key: str) -> tuple[Kind, ...]:
+        return self._paths.get(key, ()) if key else tuple(self._kinds)
+
+    async def _answer_index(self, exchange: Exchange, builder: OpenApiBuilder) -> web.Response:
+        paths = {}
+        for key in tuple(self._paths):
+            if key not in self._built:
+                await asyncio.sleep(0)  # each takes some ten milliseconds: let others run
+            if key in self._paths:
+                digest = self._find(builder, key).digest
+                paths[key] = {"serverRelativeURL": f"{_PREFIX}/{key}?hash={digest}"}
         return answer_bytes(exchange, orjson.dumps({"paths": paths}), TEXT)
 
-    def _digest(self, key: str) -> str:
-        """Return a document's hash, which the index needs before anybody asks for the document."""
-        assert self._builder is not None
-        return self._v3(self._builder, key).digest
-
-    def _v2(self, builder: OpenApiBuilder) -> _Built:
-        built = self._built.get("")
-        if built is None:
-            built = self._built[""] = _pack(builder.build_v2(self._kinds))
-        return built
-
-    def _v3(self, builder: OpenApiBuilder, key: str) -> _Built:
+    def _find(self, builder: OpenApiBuilder, key: str) -> _Built:
+        """Return the document of a path below /openapi/v3/, "" = /openapi/v2."""
         built = self._built.get(key)
         if built is None:
-            group, version = self._paths()[key]
-            built = self._built[key] = _pack(builder.build_v3(self._kinds, group, version))
+            kinds = self._kinds_of(key)
+            document = (
+                builder.build_v3(kinds, kinds[0].group, kinds[0].version) if key else builder.build_v2(kinds)
+            )
+            body = orjson.dumps(document)
+            digest = hashlib.sha512(body).hexdigest().upper()
+            built = self._built[key] = _Built(kinds, _gzip(body), digest)
         return built
 
     def _answer(self, exchange: Exchange, built: _Built) -> web.Response:
@@ -130,7 +137,6 @@ class OpenApi:
         return answer
 
 
-def _pack(document: JsonObject) -> _Built:
-    body = orjson.dumps(document)
+def _gzip(body: bytes) -> bytes:
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
-    return _Built(packer.compress(body) + packer.flush(), hashlib.sha512(body).hexdigest().upper())
+    return packer.compress(body) + packer.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from k3py.api.kinds import ALL
+from k3py.api.openapi.documents import OpenApiDocuments
 from k3py.api.registry import KindRegistry
 from k3py.api.schema import load_schema
 from k3py.api.user import AUTHENTICATED, User
@@ -19,7 +20,8 @@ from k3py.controllers.manager import build_controllers
 from k3py.scheduler.scheduler import Scheduler
 from k3py.server.listener import Listener, ServingCertificate
 from k3py.server.steps import Step
-from k3py.util.metrics import Registry
+from k3py.util.metrics import Registry, process_metrics
+from k3py.util.process_stats import ProcessStats
 from k3py.wire.kubernetes_protobuf import KubernetesProtobuf
 
 if TYPE_CHECKING:
@@ -103,19 +105,22 @@ def _build_listener(
     config: ServerConfig, identity: ServerIdentity, plane: ControlPlane, schemas: Schemas
 ) -> Listener:
     tls, keys = identity.paths.server_tls, identity.service_account_keys
+    metrics = Registry()
+    metrics.add(*process_metrics(ProcessStats().read))
     api = ApiServer(
         dispatcher=plane.assembly.dispatcher,
         kinds=plane.kinds,
         authenticator=plane.assembly.authenticator,
         authorizer=plane.assembly.authorizer,
         health=plane.health,
-        metrics=Registry(),
+        metrics=metrics,
         server_address=f"{config.advertise_address}:{config.https_listen_port}",
         kubelet_connector=KubeletDialer(
             certificate=tls / "client-kube-apiserver.crt",
             key=tls / "client-kube-apiserver.key",
             authority=tls / "server-ca.crt",
         ),
+        openapi_builder=OpenApiDocuments(schemas),
         load_protobuf=lambda: KubernetesProtobuf(schemas.table),
         openid_configuration={
             "issuer": keys.issuer,

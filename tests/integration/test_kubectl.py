@@ -87,7 +87,6 @@ def test_create_from_arguments_sends_protobuf(kubectl):
     kubectl.run("create", "role", "reader", "--verb=get", "--resource=pods")
     kubectl.run("create", "rolebinding", "read", "--role=reader", "--serviceaccount=default:robot")
     kubectl.run("create", "deployment", "web", "--image=nginx")
-    kubectl.run("create", "quota", "small", "--hard=pods=2")
     assert kubectl.get("configmap", "settings")["data"] == {"color": "red"}
     assert kubectl.get("deployment", "web")["spec"]["template"]["spec"]["containers"][0]["image"] == "nginx"
 
@@ -101,7 +100,7 @@ def test_get_prints_the_columns_of_the_kind(kubectl):
     assert wide.split()[-3:] == ["CONTAINERS", "IMAGES", "SELECTOR"]
     assert kubectl.run("get", "deployments", "-o", "name") == "deployment.apps/web\n"
     assert "No resources found" in subprocess.run(
-        ["kubectl", "--kubeconfig", kubectl._environment["KUBECONFIG"], "get", "jobs", "-n", "default"],
+        ["kubectl", "--kubeconfig", kubectl._environment["KUBECONFIG"], "get", "replicasets", "-n", "default"],
         capture_output=True,
         text=True,
     ).stderr
@@ -115,19 +114,6 @@ def test_apply_again_changes_what_changed(kubectl):
     deployment = kubectl.get("deployment", "web")
     assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == "nginx:1.28"
     assert deployment["metadata"]["generation"] == 2
-
-
-def test_server_side_apply_and_its_conflict(kubectl):
-    kubectl.run("apply", "--server-side", "-f", "-", stdin=DEPLOYMENT)
-    changed = DEPLOYMENT.replace("replicas: 2", "replicas: 3")
-    fault = kubectl.run(
-        "apply", "--server-side", "--field-manager=other", "-f", "-", stdin=changed, fails=True
-    )
-    assert "conflict" in fault
-    kubectl.run(
-        "apply", "--server-side", "--field-manager=other", "--force-conflicts", "-f", "-", stdin=changed
-    )
-    assert kubectl.get("deployment", "web")["spec"]["replicas"] == 3
 
 
 def test_diff_says_what_apply_would_change(kubectl):

@@ -87,7 +87,7 @@ class PathHandler:
             return self._answer_discovery(exchange, path)
         if head == "openapi":
             _check_get(exchange)
-            return self._openapi.answer(exchange, path)
+            return await self._openapi.answer(exchange, path)
         return answer_not_found(exchange)
 
     def _answer_discovery(self, exchange: Exchange, path: str) -> web.Response:
