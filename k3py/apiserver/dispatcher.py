@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from k3py.api.names import find_path_segment_faults
 from k3py.api.selectors import SelectorError, parse_field_selector
-from k3py.api.status import ApiError, method_not_allowed
+from k3py.api.status import ApiError, bad_request, method_not_allowed
 from k3py.apiserver.interface import Attributes
 from k3py.apiserver.registry.call import Call, Services
 from k3py.apiserver.registry.create import create
@@ -107,6 +108,8 @@ class ApiDispatcher:
         if kind is None:
             raise ApiError(404, "NotFound", "the server could not find the requested resource", details={})
         handler = self._find_handler(kind, request)
+        if request.name:
+            _check_path_name(request.name)
         try:
             is_stored = (kind.group, kind.plural) not in self._virtual
             store = await self.services.storage.store_for(kind) if is_stored else None
@@ -143,6 +146,12 @@ class ApiDispatcher:
         decision = await self.services.authorizer.authorize(attributes)
         if not decision.allowed:
             raise refusal(attributes, decision.reason)
+
+
+def _check_path_name(name: str) -> None:
+    """Refuse names that cannot be keys. Source: k8s.io/apiserver/pkg/registry/generic/registry/store.go NamespaceKeyFunc v0.35."""
+    if faults := find_path_segment_faults(name):
+        raise bad_request(f'Name parameter invalid: "{name}": {";".join(faults)}')
 
 
 def attributes_of(request: ApiRequest) -> Attributes:

@@ -253,13 +253,15 @@ def _validate_finalizers(finalizers: list[str] | None) -> list[FieldError]:
     path = "metadata.finalizers"
     errors: list[FieldError] = []
     has_orphan = has_foreground = False
-    for name in finalizers or ():
+    for index, name in enumerate(finalizers or ()):
         faults = find_qualified_name_faults(name)
         errors += [invalid_value(path, name, fault) for fault in faults]
         if not faults and "/" not in name and name not in _STANDARD_FINALIZERS and name != "kubernetes":
             errors.append(
                 invalid_value(
-                    path, name, "name is neither a standard finalizer name nor is it fully qualified"
+                    f"{path}[{index}]",
+                    name,
+                    "name is neither a standard finalizer name nor is it fully qualified",
                 )
             )
         has_orphan = has_orphan or name == "orphan"

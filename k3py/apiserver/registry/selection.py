@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from k3py.api.kind import Kind
     from k3py.apiserver.registry.call import Call
 
-_ALIASES: Final = {("", "pods", "spec.host"): "spec.nodeName"}
+_ALIASES: Final = {
+    ("", "pods", "spec.host"): "spec.nodeName",
+    # The newer form of events lies in the store as the older one.
+    **{
+        ("events.k8s.io", "events", f"regarding.{field}"): f"involvedObject.{field}"
+        for field in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+    },
+    ("events.k8s.io", "events", "reportingController"): "reportingComponent",
+}
 _MATCHES: Final = ("Exact", "NotOlderThan", "")
 
 
@@ -68,8 +76,13 @@ def parse_fields(call: Call) -> FieldSelector | None:
 
 
 def _resolve(kind: Kind, term: FieldTerm) -> FieldTerm:
-    field = _ALIASES.get((kind.group, kind.plural, term.field), term.field)
-    if field not in ("metadata.name", "metadata.namespace") and field not in kind.selectable_fields:
+    alias = _ALIASES.get((kind.group, kind.plural, term.field))
+    field = alias or term.field
+    if (
+        alias is None
+        and field not in ("metadata.name", "metadata.namespace")
+        and field not in kind.selectable_fields
+    ):
         raise bad_request(f"field label not supported: {term.field}")
     return term if field == term.field else FieldTerm(field, term.value, term.equal)
 
@@ -121,23 +134,20 @@ def _validate_match(match: str, version: str, options: Mapping[str, str]) -> lis
 def _validate_watch(options: Mapping[str, str], match: str) -> list[FieldError]:
     path = "resourceVersionMatch"
     errors: list[FieldError] = []
-    if "sendInitialEvents" in options:
+    if "sendInitialEvents" in options and match != "NotOlderThan":
+        errors.append(
+            forbidden_field(path, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
+        )
+    if match:
+        if "sendInitialEvents" not in options:
+            text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            errors.append(forbidden_field(path, text))
         if match != "NotOlderThan":
-            errors.append(
-                forbidden_field(
-                    path, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-                )
-            )
+            errors.append(not_supported(path, match, ("NotOlderThan",)))
         if options.get("continue"):
             errors.append(
                 forbidden_field(path, "resourceVersionMatch is forbidden when continue is provided")
             )
-    elif match:
-        errors.append(
-            forbidden_field(
-                path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-            )
-        )
     return errors
 
 

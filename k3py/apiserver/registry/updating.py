@@ -12,7 +12,7 @@ from k3py.api.fielderror import invalid_value
 from k3py.api.status import conflict, invalid
 from k3py.apiserver.interface import ObjectResult
 from k3py.apiserver.registry.conversion import serve_view, to_served, to_stored
-from k3py.apiserver.registry.errors import CHANGED
+from k3py.apiserver.registry.errors import CHANGED, bad_resource_version
 from k3py.apiserver.registry.metadata import (
     carry_over_metadata,
     drop_duplicate_owners,
@@ -144,11 +144,13 @@ class Update:
         kind = self._call.kind
         wanted = new["metadata"].get("resourceVersion") or ""
         current = old["metadata"]["resourceVersion"]
+        if wanted and not wanted.isdigit():
+            raise bad_resource_version(wanted)
         if not wanted or wanted == "0":
             if not kind.strategy.unconditional_update:
                 raise invalid(
                     kind.group,
-                    kind.kind,
+                    kind.plural,
                     old["metadata"]["name"],
                     [invalid_value("metadata.resourceVersion", 0, "must be specified for an update")],
                 )

@@ -10,7 +10,7 @@ from k3py.apiserver.interface import WatchResult
 from k3py.apiserver.registry.conversion import serve_watch
 from k3py.apiserver.registry.errors import bad_resource_version
 from k3py.apiserver.registry.selection import is_set, parse_fields, parse_labels, validate_list_options
-from k3py.storage.interface import WatchQuery
+from k3py.storage.interface import ListQuery, WatchQuery
 
 if TYPE_CHECKING:
     from k3py.apiserver.registry.call import Call
@@ -26,11 +26,14 @@ async def watch(call: Call) -> WatchResult:
     version = options.get("resourceVersion", "")
     if version and not version.isdigit():
         raise bad_resource_version(version)
+    after = int(version) if version and version != "0" else None
+    if after is None and "sendInitialEvents" in options and not is_set(options, "sendInitialEvents"):
+        after = (await call.store.list(ListQuery(limit=1))).revision  # the client wants nothing but news
     query = WatchQuery(
         namespace=call.namespace,
         labels=labels,
         fields=fields,
-        after=int(version) if version and version != "0" else None,
+        after=after,
         initial_events=is_set(options, "sendInitialEvents"),
         bookmarks=is_set(options, "allowWatchBookmarks"),
     )
