@@ -118,13 +118,8 @@ class DefinitionWriter:
             result = self._value(
                 one.type, with_default=not one.pointer and not (one.omit_empty and one.type in SCALARS)
             )
-        if (
-            self._dialect == "v3"
-            and one.default is not None
-            and one.list_type == ""
-            and one.json == "protocol"
-        ):
-            result["default"] = one.default
+        if self._dialect == "v3" and one.json == "protocol" and one.default is not None:
+            result["default"] = one.default  # the key of port lists; other defaults are not declared
         extensions: JsonObject = {
             "x-kubernetes-list-map-keys": list(one.list_keys),
             "x-kubernetes-list-type": one.list_type,

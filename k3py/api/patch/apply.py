@@ -30,10 +30,12 @@ from k3py.api.patch.managed_fields import (
     BEFORE_APPLY_MANAGER,
     Managed,
     ManagerId,
+    applier,
     cap_updates,
     decode,
     encode,
     is_reset,
+    updater,
 )
 from k3py.api.patch.merge_type import ANY
 from k3py.api.status import ApiError, bad_request
@@ -219,7 +221,7 @@ def update_managed_fields(
     managed = _managed_of(live, new, subresource)
     if not managed.sets and old is not None:
         return _with_managed(new, managed)
-    identity = ManagerId(manager, "Update", api_version, subresource)
+    identity = updater(manager, api_version, subresource)
     request = _Request(kind, identity, _ignored_fields(subresource, reset_fields), now)
     request.update(_bare(live), _bare(new), managed, identity)
     return _with_managed(new, managed)
@@ -265,14 +267,15 @@ def apply_configuration(
         group, _, version = api_version.rpartition("/")
         text = f"failed to create typed patch object ({name}; {group}/{version}, Kind={config.get('kind')}): {fault}"
         raise ApiError(500, "", text) from fault
-    identity = ManagerId(manager, "Apply", api_version, subresource)
+    identity = applier(manager, subresource)
     request = _Request(kind, identity, _ignored_fields(subresource, reset_fields), now)
     stored = zero if live is None else live
     managed = _decode_or_nothing((stored.get("metadata") or {}).get("managedFields"))
     bare = _bare(stored)
     if not managed.sets and live is not None:
-        first = ManagerId(BEFORE_APPLY_MANAGER, "Update", api_version, subresource)
+        first = updater(BEFORE_APPLY_MANAGER, api_version, subresource)
         request.update(_bare(zero), bare, managed, first)
+    managed.versions[identity] = api_version
     try:
         merged = request.apply(bare, config, managed, force=force)
     except _Conflicts as conflicts:
@@ -293,10 +296,10 @@ def _type_of(
     obj: JsonObject, api_version: str, schemas: Schemas, merge_type: MergeType | None
 ) -> tuple[MergeType, JsonObject]:
     """Return the merge type and the object in which nothing is set, as Go's `new` makes it."""
-    name = schemas.find_type_name(api_version, obj.get("kind", "")) if merge_type is None else None
+    name = schemas.find_type_name(api_version, obj.get("kind", ""))
     if name is None:
         return merge_type or ANY, {}
-    return schemas.merge_type(name), schemas.decode(name, {})[0]
+    return merge_type or schemas.merge_type(name), schemas.decode(name, {})[0]
 
 
 def _check_configuration(config: JsonObject, api_version: str) -> None:

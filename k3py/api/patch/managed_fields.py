@@ -19,7 +19,7 @@ BEFORE_APPLY_MANAGER: Final = "before-first-apply"
 
 
 class ManagerId(NamedTuple):
-    """Identity of an entry; operation is "Apply" or "Update"."""
+    """Identity of an entry; operation is "Apply" or "Update". Appliers keep theirs when they change the version, so it is ""."""
 
     manager: str
     operation: str
@@ -27,11 +27,22 @@ class ManagerId(NamedTuple):
     subresource: str = ""
 
 
+def applier(manager: str, subresource: str = "") -> ManagerId:
+    """Return the identity of an applier."""
+    return ManagerId(manager, "Apply", "", subresource)
+
+
+def updater(manager: str, api_version: str, subresource: str = "") -> ManagerId:
+    """Return the identity of a manager that updates."""
+    return ManagerId(manager, "Update", api_version, subresource)
+
+
 @dataclass(slots=True)
 class Managed:
-    """Field sets and times (RFC 3339, None = unknown) by manager."""
+    """Field sets, times (RFC 3339, None = unknown) and the versions of appliers, by manager."""
 
     sets: dict[ManagerId, FieldSet] = field(default_factory=dict)
+    versions: dict[ManagerId, str] = field(default_factory=dict)
     times: dict[ManagerId, str | None] = field(default_factory=dict)
 
     def drop_empty(self) -> None:
@@ -53,9 +64,14 @@ def decode(entries: JsonValue) -> Managed:
             raise ValueError(f"invalid managed fields entry operation: {operation!r}")
         if entry.get("fieldsType") != "FieldsV1":
             raise ValueError(f"invalid fieldsType {entry.get('fieldsType')!r}")
+        version = entry.get("apiVersion", "")
         manager = ManagerId(
-            entry.get("manager", ""), operation, entry.get("apiVersion", ""), entry.get("subresource", "")
+            entry.get("manager", ""),
+            operation,
+            version if operation == "Update" else "",
+            entry.get("subresource", ""),
         )
+        managed.versions[manager] = version
         fields = FieldSet.from_fields_v1(entry.get("fieldsV1") or {})
         managed.sets[manager] = managed.sets[manager].union(fields) if manager in managed.sets else fields
         managed.times[manager] = entry.get("time")
@@ -69,7 +85,7 @@ def encode(managed: Managed) -> list[JsonObject]:
         entry: JsonObject = {
             "manager": manager.manager,
             "operation": manager.operation,
-            "apiVersion": manager.api_version,
+            "apiVersion": manager.api_version or managed.versions.get(manager, ""),
         }
         if (time := managed.times.get(manager)) is not None:
             entry["time"] = time
@@ -110,7 +126,7 @@ def cap_updates(managed: Managed) -> None:
         if version not in first_of:
             first_of[version] = manager
             continue
-        bucket = ManagerId(OLD_UPDATES_MANAGER, "Update", version)
+        bucket = updater(OLD_UPDATES_MANAGER, version)
         if bucket not in managed.sets:
             managed.sets[bucket] = managed.sets.pop(first_of[version])
         if manager != bucket:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from k3py.api.patch.apply import apply_configuration, update_managed_fields
 from k3py.api.patch.json_patch import apply_json_patch
 from k3py.api.patch.merge_patch import apply_merge_patch
 from k3py.api.patch.strategic import apply_strategic_patch
-from k3py.api.status import ApiError
 
 if TYPE_CHECKING:
     from k3py.api.kind import Kind
+    from k3py.api.patch.merge_type import MergeType
     from k3py.api.schema.schemas import Schemas
     from k3py.apiserver.registry.seams import Patches
     from k3py.jsontypes import JsonObject, JsonValue
@@ -46,7 +47,17 @@ class BuiltinPatches:
         now: str,
     ) -> JsonObject:
         """Server-side apply. Raises ApiError."""
-        raise ApiError(415, "UnsupportedMediaType", "server-side apply is not served", details={})
+        return apply_configuration(
+            live,
+            patch,
+            manager=manager,
+            force=force,
+            api_version=kind.api_version,
+            now=now,
+            schemas=self._schemas,
+            subresource=subresource,
+            merge_type=self._merge_type(kind),
+        )
 
     def track(
         self,
@@ -58,13 +69,22 @@ class BuiltinPatches:
         subresource: str,
         now: str,
     ) -> None:
-        """Keep metadata.managedFields as they are stored."""
-        metadata = new["metadata"]
-        before = (old or {}).get("metadata", {}).get("managedFields")
-        if before:
-            metadata["managedFields"] = before
-        else:
-            metadata.pop("managedFields", None)
+        """Set `new`'s metadata.managedFields for a create or update by `manager`."""
+        tracked = update_managed_fields(
+            old,
+            new,
+            manager=manager,
+            api_version=kind.api_version,
+            now=now,
+            schemas=self._schemas,
+            subresource=subresource,
+            merge_type=self._merge_type(kind),
+        )
+        new["metadata"] = tracked["metadata"]
+
+    def _merge_type(self, kind: Kind) -> MergeType | None:
+        """Return how objects of a kind merge; None for kinds without a type (maps are granular then, lists atomic)."""
+        return self._schemas.merge_type(kind.schema) if kind.schema else None
 
 
 if TYPE_CHECKING:

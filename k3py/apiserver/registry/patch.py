@@ -15,6 +15,7 @@ from k3py.apiserver.registry.updating import Part, Update, main_part
 from k3py.storage.errors import ObjectExists, ObjectNotFound
 
 if TYPE_CHECKING:
+    from k3py.api.kind import Kind
     from k3py.apiserver.interface import ObjectResult
     from k3py.apiserver.registry.call import Call
     from k3py.apiserver.registry.options import WriteOptions
@@ -66,9 +67,12 @@ def _patched(call: Call, old: JsonObject, options: WriteOptions) -> JsonObject:
     return new
 
 
-def apply_patch(call: Call, old: JsonObject, options: WriteOptions) -> JsonObject:
-    """Return the patched document; `old` is read-only. Raises ApiError."""
-    kind, request, patches = call.kind, call.request, call.services.patches
+def apply_patch(
+    call: Call, old: JsonObject, options: WriteOptions, *, kind: Kind | None = None
+) -> JsonObject:
+    """Return the patched document; `old` is read-only and of `kind` (default: the call's). Raises ApiError."""
+    kind = kind or call.kind
+    request, patches = call.request, call.services.patches
     body = request.body
     match request.patch_type:
         case "application/json-patch+json":

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from k3py.api.fielderror import invalid_value
+from k3py.api.patch.apply import keep_times_if_unchanged
 from k3py.api.status import conflict, invalid
 from k3py.apiserver.interface import ObjectResult
 from k3py.apiserver.registry.conversion import serve_view, to_served, to_stored
@@ -188,6 +189,7 @@ class Update:
             return None
         if deletes:
             return Deleted()
+        keep_times_if_unchanged(old, new)  # a write that changes nothing else is none
         return to_stored(call.kind, call.store, new)
 
     async def _roll_back(self) -> None:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from k3py.api.fielderror import invalid_value
 from k3py.api.kind import ScalePaths
 from k3py.api.object import deep_copy
+from k3py.api.patch.scale_fields import object_entries, scale_entries
 from k3py.api.selectors import SelectorError, selector_from_map, selector_from_object
 from k3py.api.status import invalid
 from k3py.apiserver.interface import ObjectResult
 from k3py.apiserver.registry.conversion import to_served
 from k3py.apiserver.registry.decoding import check_name, decode_object, decode_patched, settle_namespace
-from k3py.apiserver.registry.options import write_options
+from k3py.apiserver.registry.options import APPLY, write_options
 from k3py.apiserver.registry.patch import apply_patch
 from k3py.apiserver.registry.subresources.bodies import SCALE
 from k3py.apiserver.registry.updating import Part, Update
@@ -47,23 +48,38 @@ async def _write(call: Call) -> ObjectResult:
         check_name(replacement, request.name)
 
     async def change(old: JsonObject) -> JsonObject:
+        live = make_scale(call.kind, old)
+        path = (call.kind.scale or ScalePaths()).spec_replicas
+        owners = old["metadata"].get("managedFields")
+        live["metadata"]["managedFields"] = scale_entries(owners, path)
         if replacement is not None:
-            scale = replacement
+            scale = deep_copy(replacement)
         else:
-            scale = decode_patched(
-                call,
-                SCALE,
-                apply_patch(call, make_scale(call.kind, old), options),
-                field_validation=options.field_validation,
-            )
+            patched = apply_patch(call, live, options, kind=SCALE)
+            scale = decode_patched(call, SCALE, patched, field_validation=options.field_validation)
             check_name(scale, request.name)
         _validate(scale)
-        return _scaled(call.kind, old, scale)
+        if request.patch_type != APPLY:
+            call.services.patches.track(
+                SCALE,
+                live,
+                scale,
+                manager=options.field_manager,
+                subresource=request.subresource,
+                now=call.now(),
+            )
+        new = _scaled(call.kind, old, scale)
+        settled = object_entries(owners, scale["metadata"].get("managedFields"), call.kind.api_version, path)
+        if settled:
+            new["metadata"]["managedFields"] = settled
+        else:
+            new["metadata"].pop("managedFields", None)
+        return new
 
     uid = replacement["metadata"].get("uid") or "" if replacement is not None else ""
     strategy = call.kind.strategy
     part = Part(prepare=strategy.prepare_update, validate=strategy.validate_update)
-    result = await Update(call, part, options, change, uid=uid).run(request.name)
+    result = await Update(call, part, options, change, uid=uid, tracked=False).run(request.name)
     obj = result.view.parsed if result.view is not None else result.document
     return ObjectResult(kind=SCALE, document=make_scale(call.kind, obj or {}))
 
