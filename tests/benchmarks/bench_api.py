@@ -133,12 +133,12 @@ class Bench:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--endpoint", default="", help="datastore; default: SQLite in a temporary folder")
+    parser.add_argument("--endpoint", default="sqlite", help="datastore; default: SQLite in a temporary folder")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
-        ApiServerProcess(Path(folder), endpoint=options.endpoint) as server,
+        ApiServerProcess(Path(folder), endpoint="" if options.endpoint == "sqlite" else options.endpoint) as server,
     ):
         bench = Bench(server)
         asyncio.run(bench.run())
