@@ -69,7 +69,7 @@ def build_node(config: ServerConfig, identity: ServerIdentity, plane: ControlPla
     )
     components += [recorder, informers, kubelet]
     if not config.disable_kube_proxy:
-        components.append(_build_proxy(config, plane))
+        components += _build_proxy(config, plane)
     return components
 
 
@@ -77,7 +77,7 @@ async def _set_up_kernel() -> None:
     await asyncio.to_thread(apply_kernel_settings)
 
 
-def _build_proxy(config: ServerConfig, plane: ControlPlane) -> Component:
+def _build_proxy(config: ServerConfig, plane: ControlPlane) -> list[Component]:
     nft = _find_program("nft", "nftables")
     conntrack = shutil.which("conntrack", path=_PATH)
     client = plane.client("system:kube-proxy", user_agent="kube-proxy")
@@ -86,7 +86,8 @@ def _build_proxy(config: ServerConfig, plane: ControlPlane) -> Component:
         conntrack=Path(conntrack) if conntrack is not None else None,
         cluster_cidrs=(config.cluster_cidr,),
     )
-    return ServiceProxyController(LocalInformerFactory(client), proxy, node_name=config.node_name)
+    informers = LocalInformerFactory(client)
+    return [informers, ServiceProxyController(informers, proxy, node_name=config.node_name)]
 
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
