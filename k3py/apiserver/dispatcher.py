@@ -155,11 +155,11 @@ def _check_path_name(name: str) -> None:
 
 
 def attributes_of(request: ApiRequest) -> Attributes:
-    """Return what authorization decides about: a list of one name counts as about that name."""
+    """Return what authorization decides about: a list or watch of one name counts as about that name."""
     resource = request.resource
     fields = request.options.get("fieldSelector", "")
     name = request.name
-    if not name and fields and request.verb in ("list", "watch", "deletecollection"):
+    if not name and fields and request.verb in ("list", "watch"):
         name = _pinned_name(fields)
     namespace = request.namespace
     if resource.plural == "namespaces" and not resource.group:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from k3py.apiserver.interface import KubeletConnector
     from k3py.util.supervise import Component
 
-ISSUER = "https://kubernetes.default.svc.cluster.local"
+ISSUER = "https://kubernetes.default.svc"
 ADVERTISED = "192.0.2.1"
 
 

@@ -70,7 +70,7 @@ class EscalationGuard:
             return
         rules = self._policy.find_role(call.namespace, kind, name)
         if rules is None:
-            raise not_found(RBAC_GROUP, plural, name)
+            raise not_found(RBAC_GROUP, call.kind.plural, name)
         self._confirm(call, new, rules)
 
     async def _may(self, call: Call, verb: str, plural: str, name: str) -> bool:

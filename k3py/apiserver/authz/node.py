@@ -109,6 +109,8 @@ class NodeAuthorizer:
     def _decide_pod(self, node: str, attributes: Attributes) -> Decision:
         verb, subresource = attributes.verb, attributes.subresource
         if verb in ("list", "watch") and not subresource:
+            if attributes.name:
+                return self._referenced(node, attributes)
             if _selects(attributes, "spec.nodeName", node):
                 return _ALLOWED
             return Decision(False, "can only list/watch pods with spec.nodeName field selector")

@@ -5,13 +5,14 @@ Source: k8s.io/kubernetes/pkg/registry/authorization, pkg/apis/authorization/val
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from k3py.api.fielderror import FieldError, invalid_value
+from k3py.api.fielderror import FieldError, forbidden_field, invalid_value, required
+from k3py.api.names import find_qualified_name_faults
 from k3py.api.status import bad_request, invalid
 from k3py.api.user import MASTERS, User
 from k3py.apiserver.interface import Attributes, ObjectResult
-from k3py.apiserver.registry.decoding import decode_object
+from k3py.apiserver.registry.decoding import decode_object, settle_namespace
 from k3py.apiserver.registry.options import write_options
 
 if TYPE_CHECKING:
@@ -23,10 +24,16 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
 
+_OWN_METADATA: Final = ("managedFields", "namespace")
+
+
 async def decode_review(call: Call) -> JsonObject:
     """Return the admitted review of the request. Raises ApiError."""
     options = write_options(call.request, "CreateOptions")
     review = decode_object(call, call.kind, field_validation=options.field_validation)
+    call.services.patches.track(
+        call.kind, None, review, manager=options.field_manager, subresource="", now=call.now()
+    )
     request = call.admission_request("CREATE", name="", obj=review, old=None, dry_run=options.dry_run)
     await call.services.admission.admit(request)
     await call.services.admission.validate(request)
@@ -43,22 +50,22 @@ class AccessReviews:
         """SelfSubjectAccessReview: about the requester. Raises ApiError."""
         review = await decode_review(call)
         spec = review.get("spec") or {}
-        _raise_faults(call, _find_faults(spec))
+        _raise_faults(call, _find_faults(spec) + _find_metadata_faults(review))
         return await self._answer(call, review, call.request.user)
 
     async def create(self, call: Call) -> ObjectResult:
         """SubjectAccessReview: about anybody. Raises ApiError."""
         review = await decode_review(call)
         spec = review.get("spec") or {}
-        _raise_faults(call, _find_faults(spec) + _find_subject_faults(spec))
+        _raise_faults(call, _find_faults(spec) + _find_subject_faults(spec) + _find_metadata_faults(review))
         return await self._answer(call, review, _subject_of(spec))
 
     async def create_local(self, call: Call) -> ObjectResult:
         """LocalSubjectAccessReview: about anybody, in one namespace. Raises ApiError."""
         review = await decode_review(call)
+        settle_namespace(call.kind, review, call.namespace)
         spec = review.get("spec") or {}
         errors = _find_faults(spec) + _find_subject_faults(spec)
-        own = review["metadata"].get("namespace") or ""
         inner = (spec.get("resourceAttributes") or {}).get("namespace") or ""
         if spec.get("nonResourceAttributes"):
             errors.append(
@@ -68,14 +75,11 @@ class AccessReviews:
                     "disallowed on this kind of request",
                 )
             )
-        elif inner != (own or call.namespace):
+        elif inner != call.namespace:
             errors.append(
                 invalid_value("spec.resourceAttributes.namespace", inner, "must match metadata.namespace")
             )
         _raise_faults(call, errors)
-        if own and own != call.namespace:
-            raise bad_request(f"spec.resourceAttributes.namespace must match namespace: {call.namespace}")
-        review["metadata"]["namespace"] = call.namespace
         return await self._answer(call, review, _subject_of(spec))
 
     async def _answer(self, call: Call, review: JsonObject, user: User) -> ObjectResult:
@@ -91,7 +95,7 @@ class AccessReviews:
 
 def _raise_faults(call: Call, errors: list[FieldError]) -> None:
     if errors:
-        raise invalid(call.kind.group, call.kind.kind, "", errors)
+        raise invalid(call.kind.group, "", "", errors)
 
 
 def _find_faults(spec: JsonObject) -> list[FieldError]:
@@ -112,7 +116,55 @@ def _find_faults(spec: JsonObject) -> list[FieldError]:
                 "exactly one of nonResourceAttributes or resourceAttributes must be specified",
             )
         ]
-    return []
+    return _find_selector_faults(resource) if resource is not None else []
+
+
+def _find_metadata_faults(review: JsonObject) -> list[FieldError]:
+    """Reviews are no objects: their metadata must be empty but for what the server puts there."""
+    rest = {key: value for key, value in review["metadata"].items() if key not in _OWN_METADATA and value}
+    return [invalid_value("metadata", rest, "must be empty")] if rest else []
+
+
+def _find_selector_faults(resource: JsonObject) -> list[FieldError]:
+    """Source: k8s.io/kubernetes/pkg/apis/authorization/validation ValidateResourceAttributes v1.35."""
+    errors: list[FieldError] = []
+    for field in ("fieldSelector", "labelSelector"):
+        selector = resource.get(field)
+        if selector is None:
+            continue
+        path = f"spec.resourceAttributes.{field}"
+        requirements: list[JsonObject] = selector.get("requirements") or []
+        if selector.get("rawSelector"):
+            if requirements:
+                text = "may not specify both at once"
+                errors.append(invalid_value(f"{path}.rawSelector", selector["rawSelector"], text))
+            continue
+        if not requirements:
+            errors.append(
+                required(f"{path}.requirements", "when specified, requirements must have at least one entry")
+            )
+        for index, one in enumerate(requirements):
+            errors += _find_requirement_faults(
+                one, f"{path}.requirements[{index}]", is_label=field == "labelSelector"
+            )
+    return errors
+
+
+def _find_requirement_faults(requirement: JsonObject, path: str, *, is_label: bool) -> list[FieldError]:
+    key, values = requirement.get("key") or "", requirement.get("values")
+    operator = requirement.get("operator") or ""
+    errors: list[FieldError] = []
+    if not key:
+        errors.append(required(f"{path}.key", "must be specified"))
+    elif is_label:
+        errors += [invalid_value(f"{path}.key", key, fault) for fault in find_qualified_name_faults(key)]
+    if operator in ("In", "NotIn"):
+        if not values:
+            errors.append(required(f"{path}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
+    elif operator in ("Exists", "DoesNotExist") and values:
+        text = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+        errors.append(forbidden_field(f"{path}.values", text))
+    return errors
 
 
 def _find_subject_faults(spec: JsonObject) -> list[FieldError]:
@@ -182,13 +234,8 @@ class RulesReviews:
             paths.append({"verbs": ["*"], "nonResourceURLs": ["*"]})
         for rule in self._policy.rules_for(user, namespace):
             _add(rule, resources, paths)
-        # The node authorizer decides by more than rules, so a list of rules is never complete.
-        review["status"] = {
-            "resourceRules": resources,
-            "nonResourceRules": paths,
-            "incomplete": True,
-            "evaluationError": "node authorizer does not support user rule resolution",
-        }
+        review["spec"] = {}
+        review["status"] = {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
         return ObjectResult(kind=call.kind, document=review, status_code=201)
 
 

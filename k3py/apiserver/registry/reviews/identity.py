@@ -38,7 +38,7 @@ def user_info(user: User) -> JsonObject:
 async def create_self_subject_review(call: Call) -> ObjectResult:
     """Answer with the requester's own identity. Raises ApiError."""
     review = await decode_review(call)
-    review["metadata"]["creationTimestamp"] = call.now()
+    review["metadata"] = {"creationTimestamp": call.now()}
     review["status"] = {"userInfo": user_info(call.request.user)}
     return ObjectResult(kind=call.kind, document=review, status_code=201)
 

@@ -34,12 +34,12 @@ async def handle_eviction(call: Call) -> ObjectResult:
     eviction = decode_object(call, EVICTION, field_validation=create_options.field_validation)
     settle_namespace(call.kind, eviction, call.namespace)
     name = call.request.name
-    check_body_name(eviction["metadata"].get("name") or "", name, "Eviction")
     request = call.admission_request(
         "CREATE", name=name, obj=eviction, old=None, dry_run=create_options.dry_run
     )
     await call.services.admission.admit(request)
     await call.services.admission.validate(request)
+    check_body_name(eviction["metadata"].get("name") or "", name, "Eviction")
     options = _delete_options(call, eviction)
     if create_options.dry_run:
         options = dataclasses.replace(options, dry_run=True)

@@ -53,7 +53,8 @@ class TokenHandler:
         name = call.request.name
         own = request["metadata"].get("name") or ""
         if own and own != name:
-            raise bad_request(f"name in URL does not match name in TokenRequest object: {own} != {name}")
+            fault = invalid_value("metadata.name", own, f"must match the service account name: {name}")
+            raise invalid(TOKEN_REQUEST.group, TOKEN_REQUEST.kind, name, [fault])
         request["metadata"]["name"] = name
         admission = call.admission_request(
             "CREATE", name=name, obj=request, old=None, dry_run=options.dry_run
@@ -92,7 +93,7 @@ class TokenHandler:
             "nbf": issued,
             "sub": f"system:serviceaccount:{call.namespace}:{account['metadata']['name']}",
         }
-        metadata = {"name": account["metadata"]["name"], "namespace": call.namespace}
+        metadata = {key: account["metadata"][key] for key in ("name", "namespace", "uid")}
         metadata["creationTimestamp"] = format_time(now)
         status = {
             "token": self._signer.sign(claims),
@@ -136,13 +137,15 @@ def _validate(spec: JsonObject) -> None:
 
 async def _bind(call: Call, reference: JsonObject | None, account: str) -> JsonObject:
     """Return the private claims about what the token is bound to."""
-    if not reference:
+    if reference is None:
         return {}
     kind, version = reference.get("kind", ""), reference.get("apiVersion", "")
     name = reference.get("name", "")
     if version != "v1" or kind not in ("Pod", "Secret", "Node"):
         group, _, short = version.rpartition("/")
         raise bad_request(f"cannot bind token for object of type {group}/{short}, Kind={kind}")
+    if not name:
+        raise bad_request("resource name may not be empty")
     plural = f"{kind.lower()}s"
     obj = await _find(call, plural, "" if kind == "Node" else call.namespace, name)
     if obj is None:
@@ -151,7 +154,7 @@ async def _bind(call: Call, reference: JsonObject | None, account: str) -> JsonO
     if reference.get("uid") and reference["uid"] != uid:
         raise conflict(
             "",
-            plural,
+            kind,
             name,
             f"the UID in the bound object reference ({reference['uid']}) does not match the UID in record. "
             "The object might have been deleted and then recreated",
