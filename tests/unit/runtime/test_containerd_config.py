@@ -30,7 +30,7 @@ def test_version_2_has_everything_in_one_plugin():
     assert cri["containerd"]["snapshotter"] == "overlayfs"
     runc = cri["containerd"]["runtimes"]["runc"]
     assert runc["options"] == {"BinaryName": "/usr/sbin/runc", "SystemdCgroup": False}
-    assert set(doc["plugins"]) == {"io.containerd.grpc.v1.cri"}
+    assert set(doc["plugins"]) == {"io.containerd.grpc.v1.cri", "io.containerd.gc.v1.scheduler"}
 
 
 def test_version_3_has_images_and_runtime_apart():
