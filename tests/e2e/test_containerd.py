@@ -145,3 +145,29 @@ def test_nodes_reach_each_other_and_nothing_else():
         one.run(["busybox", "ping", "-c1", "-W2", two.address])
         assert one.run(["ip", "route", "show", "default"]).stdout.split()[2] == "192.168.77.1"
         assert one.run(["busybox", "nc", "-w", "1", "1.1.1.1", "80"], check=False).returncode != 0
+
+
+async def test_after_a_power_cut_old_pods_are_known_as_dead_and_new_ones_start():
+    with Lab() as lab:
+        node = lab.add_node("n1")
+        put_busybox(node)
+        process = start_containerd(node)
+        container_id = await start_pod(node)
+        lab.restart_node(node)
+        process.wait(timeout=10)
+        process.stdout.close()
+
+        process = start_containerd(node)
+        runtime = CriRuntime(node.path(SOCKET))
+        (old,) = await runtime.list_pod_sandboxes()
+        assert old["state"] == "SANDBOX_NOTREADY"
+        assert (await runtime.container_status(container_id))["state"] == "CONTAINER_EXITED"
+        await runtime.stop_pod_sandbox(old["id"])
+        await runtime.remove_pod_sandbox(old["id"])
+        assert list((node.disk / "var/lib/cni/networks/k3py").glob("10.*")) == []
+        new_id = await start_pod(node)
+        assert (await runtime.container_status(new_id))["state"] == "CONTAINER_RUNNING"
+        runtime.close()
+        process.terminate()
+        process.wait(timeout=20)
+        process.stdout.close()

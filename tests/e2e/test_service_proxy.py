@@ -134,3 +134,30 @@ async def test_services_from_pods_and_from_the_node(node, proxy, pods):
 
     proxy.apply()
     assert node.run(["nft", "list", "map", "inet", "k3py", "service-ips4"]).stdout.count("goto") == 0
+
+
+async def test_udp_follows_its_endpoint_although_the_kernel_remembers_the_old_one(node, proxy, pods):
+    _, made = pods
+    udp = {"name": "dns", "protocol": "UDP", "port": 53}
+    first, second = ([{"address": made[name][0], "port": 5300, "local": True}] for name in ("a", "b"))
+    proxy.apply(port() | udp | {"endpoints": first})
+    node.run(["bash", "-c", f"exec 3<>/dev/udp/{VIP}/53; echo hi >&3"])
+    assert f"src={made['a'][0]}" in flows(node)
+    proxy.apply(port() | udp | {"endpoints": second})
+    assert flows(node) == ""
+
+
+def flows(node):
+    return node.run(["conntrack", "-L", "-p", "udp", "--orig-port-dst", "53"]).stdout.strip()
+
+
+async def test_host_ports_lead_to_their_pod(node, pods):
+    runtime, _ = pods
+    config = sandbox_config(node.shared, "hosted")
+    config["port_mappings"] = [{"protocol": "TCP", "container_port": 8080, "host_port": 8888}]
+    sandbox_id = await runtime.run_pod_sandbox(config)
+    command = "mkdir /w; echo hosted > /w/index.html; httpd -f -p 8080 -h /w"
+    container = container_config("sh", "-c", command, log_path="main/hosted.log")
+    container_id = await runtime.create_container(sandbox_id, container, config)
+    await runtime.start_container(container_id)
+    assert from_node(node, f"http://{node.address}:8888/") == "hosted"
