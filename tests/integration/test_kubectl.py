@@ -116,6 +116,19 @@ def test_apply_again_changes_what_changed(kubectl):
     assert deployment["metadata"]["generation"] == 2
 
 
+def test_server_side_apply_and_its_conflict(kubectl):
+    kubectl.run("apply", "--server-side", "-f", "-", stdin=DEPLOYMENT)
+    changed = DEPLOYMENT.replace("replicas: 2", "replicas: 3")
+    fault = kubectl.run(
+        "apply", "--server-side", "--field-manager=other", "-f", "-", stdin=changed, fails=True
+    )
+    assert "conflict" in fault
+    kubectl.run(
+        "apply", "--server-side", "--field-manager=other", "--force-conflicts", "-f", "-", stdin=changed
+    )
+    assert kubectl.get("deployment", "web")["spec"]["replicas"] == 3
+
+
 def test_diff_says_what_apply_would_change(kubectl):
     kubectl.run("apply", "-f", "-", stdin=DEPLOYMENT)
     done = subprocess.run(
