@@ -66,7 +66,9 @@ class Defaulters:
             return None
         package, _, short = name.rpartition(".")
         hook = self._find_hook(package, short)
-        plain = [(one.json, one.default) for one in kind.json_fields.values() if one.default is not None]
+        plain = [
+            (one.json, one.default, one.pointer) for one in kind.json_fields.values() if one.default is not None
+        ]
         children = [
             (one.json, child) for one in kind.json_fields.values() if (child := self._child(one)) is not None
         ]
@@ -80,10 +82,12 @@ class Defaulters:
         def default(obj: JsonObject) -> None:
             for one in hooks:
                 one(obj)
-            for field, value in plain:
+            for field, value, pointer in plain:
                 present = obj.get(field)
-                # A pointer's "" or 0 that equals the default is replaced by itself.
-                if present is None or (not present and present is not False and type(present) is type(value)):
+                # A pointer's zero was said by somebody (replicas: 0), another field's zero is nobody's.
+                if present is None or (
+                    not pointer and not present and present is not False and type(present) is type(value)
+                ):
                     obj[field] = deep_copy(value) if isinstance(value, dict | list) else value
             for field, child in children:
                 entry = obj.get(field)

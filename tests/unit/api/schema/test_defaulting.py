@@ -181,3 +181,11 @@ def test_job(schemas):
         "suspend": False,
         "podReplacementPolicy": "TerminatingOrFailed",
     }
+
+
+def test_a_zero_that_was_said_is_kept(schemas):
+    deployment = complete(schemas, "apps/v1", "Deployment", spec={"replicas": 0, "revisionHistoryLimit": 0})
+    assert deployment["spec"]["replicas"] == 0
+    assert deployment["spec"]["revisionHistoryLimit"] == 0
+    pod = complete(schemas, "v1", "Pod", spec={"containers": [], "terminationGracePeriodSeconds": 0})
+    assert pod["spec"]["terminationGracePeriodSeconds"] == 0
