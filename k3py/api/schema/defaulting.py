@@ -67,7 +67,9 @@ class Defaulters:
         package, _, short = name.rpartition(".")
         hook = self._find_hook(package, short)
         plain = [
-            (one.json, one.default, one.pointer) for one in kind.json_fields.values() if one.default is not None
+            (one.json, one.default, one.pointer)
+            for one in kind.json_fields.values()
+            if one.default is not None
         ]
         children = [
             (one.json, child) for one in kind.json_fields.values() if (child := self._child(one)) is not None
