@@ -133,7 +133,7 @@ class WatchQuery:
 
     after: revision to start behind; None = current objects first as ADDED (resourceVersion unset or 0), then live.
     initial_events: streaming list: ADDED for current objects, then the bookmark with `ends_initial_events`.
-    bookmarks: send a BOOKMARK about once a minute.
+    bookmarks: send a BOOKMARK about once a minute, and one shortly before the end of `lifetime_s` (0 = not known).
     """
 
     namespace: str = ""
@@ -142,6 +142,7 @@ class WatchQuery:
     after: int | None = None
     initial_events: bool = False
     bookmarks: bool = False
+    lifetime_s: float = 0
 
 
 @dataclass(frozen=True, slots=True)

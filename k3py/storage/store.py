@@ -207,6 +207,7 @@ class ObjectStore:
                 initial=cache.select(selection),
                 mark_end=cache.revision if query.initial_events else None,
                 bookmarks=query.bookmarks,
+                lifetime_s=query.lifetime_s,
             )
             return
         if query.after < cache.ring.start_revision:
@@ -217,6 +218,7 @@ class ObjectStore:
             position=cache.ring.position_after(query.after),
             after=query.after,
             bookmarks=query.bookmarks,
+            lifetime_s=query.lifetime_s,
         )
 
     # --- writes ----------------------------------------------------------------------------------------------------

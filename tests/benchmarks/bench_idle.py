@@ -1,6 +1,6 @@
 """What an idle node costs: memory, CPU, bytes written (ARCHITECTURE §6: 120 MB, 180 MB with containerd, 0.3 %, 1 MB/h).
 
-    python -m tests.benchmarks.bench_idle [--seconds 300]
+python -m tests.benchmarks.bench_idle [--seconds 300]
 """
 
 from __future__ import annotations

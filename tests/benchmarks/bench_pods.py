@@ -23,7 +23,12 @@ IMAGE = "docker.io/library/busybox:local"
 
 
 def _pod(name: str) -> dict[str, Any]:
-    container = {"name": "c", "image": IMAGE, "command": ["sleep", "3600"], "resources": {"requests": {"cpu": "1m"}}}
+    container = {
+        "name": "c",
+        "image": IMAGE,
+        "command": ["sleep", "3600"],
+        "resources": {"requests": {"cpu": "1m"}},
+    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -1,6 +1,6 @@
 """From exec to /readyz, to a Ready node, to the first running pod with a local image (ARCHITECTURE §6: 1.5 s, 3 s, 4 s).
 
-    python -m tests.benchmarks.bench_start [--rounds 3]
+python -m tests.benchmarks.bench_start [--rounds 3]
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def measure(*, fresh: bool, server: Server) -> dict[str, float]:
     server.wait_ready()
     times["node Ready"] = time.monotonic() - began
     if fresh:
-        server.until(lambda: server.kubectl("apply", "-f", "-", stdin=POD, check=False).returncode == 0, what="apply")
+        server.until(
+            lambda: server.kubectl("apply", "-f", "-", stdin=POD, check=False).returncode == 0, what="apply"
+        )
     server.until(
         lambda: server.get("pod", "first")["status"].get("phase") == "Running", what="the first running pod"
     )
@@ -59,7 +61,9 @@ def main() -> None:
             server.kill()
     for title, results in (("first start", first), ("later start", again)):
         for name in results[0]:
-            print(f"{title}: exec to {name}: {statistics.median(one[name] for one in results):.2f} s (n={rounds})")
+            print(
+                f"{title}: exec to {name}: {statistics.median(one[name] for one in results):.2f} s (n={rounds})"
+            )
 
 
 if __name__ == "__main__":

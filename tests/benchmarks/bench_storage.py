@@ -93,7 +93,12 @@ def pod(i: int):
                 }
             ],
             "tolerations": [
-                {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+                {
+                    "key": "node.kubernetes.io/not-ready",
+                    "operator": "Exists",
+                    "effect": "NoExecute",
+                    "tolerationSeconds": 300,
+                }
             ],
         },
         "status": {
@@ -103,7 +108,13 @@ def pod(i: int):
             "qosClass": "Burstable",
             "conditions": [
                 {"type": t, "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
-                for t in ("Ready", "ContainersReady", "Initialized", "PodScheduled", "PodReadyToStartContainers")
+                for t in (
+                    "Ready",
+                    "ContainersReady",
+                    "Initialized",
+                    "PodScheduled",
+                    "PodReadyToStartContainers",
+                )
             ],
         },
     }
@@ -169,7 +180,9 @@ async def bench_fan_out(store, watchers, rate, seconds):
                 now = time.perf_counter()
                 counts[number] += len(batch)
                 if number % 10 == 0:
-                    lags.extend(now - sent[item.object.revision] for item in batch if item.object.revision in sent)
+                    lags.extend(
+                        now - sent[item.object.revision] for item in batch if item.object.revision in sent
+                    )
 
     async def produce():
         start = time.perf_counter()

@@ -371,6 +371,17 @@ async def test_watchers_of_the_same_change_share_one_item(store):
 
 
 @pytest.mark.looptime
+async def test_a_bookmark_comes_shortly_before_a_watch_ends(store, storage):
+    created = await store.create(widget("a"))
+    started_s = asyncio.get_running_loop().time()
+    query = WatchQuery(after=created.revision, bookmarks=True, lifetime_s=5)
+    async with store.watch(query) as events:
+        (mark,) = await anext(events)
+    assert mark.type == WatchType.BOOKMARK
+    assert asyncio.get_running_loop().time() - started_s < 5
+
+
+@pytest.mark.looptime
 async def test_bookmarks_come_about_once_a_minute_and_carry_progress_of_other_kinds(store, storage):
     gadgets = await storage.store_for(GADGET)
     created = await store.create(widget("a"))

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from aiohttp import web
+
 from k3py.api.status import ApiError, bad_request
 from k3py.apiserver.encoding import object_view
-from k3py.apiserver.encoding.answer import answer_bytes, answer_document, answer_not_found
+from k3py.apiserver.encoding.answer import answer_bytes, answer_document, answer_not_found, make_headers
 from k3py.apiserver.encoding.codec import media_type_of
 from k3py.apiserver.encoding.negotiation import JSON
 from k3py.apiserver.encoding.request_body import read_body
@@ -17,8 +19,6 @@ from k3py.apiserver.filters.authz import authorize_resource
 from k3py.apiserver.interface import ApiRequest, ListResult, ObjectResult, StreamResult
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
     from k3py.api.kind import Kind
     from k3py.api.registry import KindRegistry
     from k3py.api.resource import Resource
@@ -111,7 +111,7 @@ class ResourceHandler:
             pinned = f"metadata.name={info.name}"
             options = {**options, "fieldSelector": f"{selector},{pinned}" if selector else pinned}
         if info.subresource == "proxy":
-            options = {**options, "path": info.rest}
+            options = {**options, "path": _raw_rest(exchange)}
         request = ApiRequest(
             verb=info.verb,
             resource=resource,
@@ -177,7 +177,16 @@ def _as_object(document: JsonValue) -> JsonValue:
     return document
 
 
+def _raw_rest(exchange: Exchange) -> str:
+    """Return what stands behind `…/proxy/` in the path, as the client encoded it."""
+    before = 8 if exchange.info.namespace else 6  # segments up to "proxy", with the empty one in front
+    segments = exchange.request.raw_path.partition("?")[0].split("/", before)
+    return segments[before] if len(segments) > before else ""
+
+
 def _answer_object(exchange: Exchange, result: ObjectResult, form: Negotiated) -> web.Response:
+    if result.status_code == 204:
+        return web.Response(status=204, headers=make_headers(exchange, JSON))
     view = result.view
     if view is not None:
         if object_view.is_spliced(form, pretty=exchange.is_pretty):

@@ -29,6 +29,7 @@ async def watch(call: Call) -> WatchResult:
     after = int(version) if version and version != "0" else None
     if after is None and "sendInitialEvents" in options and not is_set(options, "sendInitialEvents"):
         after = (await call.store.list(ListQuery(limit=1))).revision  # the client wants nothing but news
+    timeout_s = _timeout_s(options.get("timeoutSeconds", ""))
     query = WatchQuery(
         namespace=call.namespace,
         labels=labels,
@@ -36,11 +37,12 @@ async def watch(call: Call) -> WatchResult:
         after=after,
         initial_events=is_set(options, "sendInitialEvents"),
         bookmarks=is_set(options, "allowWatchBookmarks"),
+        lifetime_s=timeout_s,
     )
     return WatchResult(
         kind=call.kind,
         events=serve_watch(call.kind, call.store, call.store.watch(query)),
-        timeout_s=_timeout_s(options.get("timeoutSeconds", "")),
+        timeout_s=timeout_s,
     )
 
 

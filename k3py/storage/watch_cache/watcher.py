@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BATCH: Final = 256
 SCAN: Final = 1024
 BOOKMARK_S: Final = 60.0
+FAREWELL_S: Final = 2.0
 
 
 class Watcher:
@@ -37,6 +38,7 @@ class Watcher:
         initial: objects to deliver as ADDED first.
         mark_end: close the initial objects with the bookmark of streaming lists, of this revision; None = do not.
         bookmarks: send a bookmark about once a minute.
+        lifetime_s: how long the watch will last, for a bookmark shortly before its end; 0 = not known.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Watcher:
         initial: Sequence[CachedObject] = (),
         mark_end: int | None = None,
         bookmarks: bool = False,
+        lifetime_s: float = 0,
     ) -> None:
         self._cache = cache
         self._selection = selection
@@ -57,7 +60,8 @@ class Watcher:
         self._initial = initial
         self._initial_at = 0
         self._mark_end = mark_end
-        self._bookmark_at = _next_bookmark_s() if bookmarks else None
+        self._farewell_at = asyncio.get_running_loop().time() + lifetime_s - FAREWELL_S if lifetime_s else 0.0
+        self._bookmark_at = self._next_bookmark_s() if bookmarks else None
 
     def __aiter__(self) -> Self:
         return self
@@ -76,7 +80,7 @@ class Watcher:
             if self._cache.closed is not None:
                 raise self._cache.closed
             if self._bookmark_at is not None and asyncio.get_running_loop().time() >= self._bookmark_at:
-                self._bookmark_at = _next_bookmark_s()
+                self._bookmark_at = self._next_bookmark_s()
                 # Sent without progress too: it tells the client, and the boxes between, that the watch is alive.
                 view = self._cache.codec.bookmark(
                     max(self._cache.revision, self._after), ends_initial_events=False
@@ -93,6 +97,12 @@ class Watcher:
         if self._initial_at >= len(self._initial):
             self._initial, self._initial_at = (), 0
         return [CacheWatchItem(WatchType.ADDED, view) for view in views]
+
+    def _next_bookmark_s(self) -> float:
+        # Whole minutes of the loop's clock: all watchers of the process wake up together.
+        now_s = asyncio.get_running_loop().time()
+        minute_s = (now_s // BOOKMARK_S + 1.0) * BOOKMARK_S
+        return min(minute_s, self._farewell_at) if self._farewell_at > now_s else minute_s
 
     def _collect(self) -> list[WatchItem]:
         ring = self._cache.ring
@@ -123,9 +133,3 @@ def _everything(event: CacheEvent) -> WatchType:
     if event.new is None:
         return WatchType.DELETED
     return WatchType.ADDED if event.previous is None else WatchType.MODIFIED
-
-
-def _next_bookmark_s() -> float:
-    # Whole minutes of the loop's clock: all watchers of the process wake up together.
-    now_s = asyncio.get_running_loop().time()
-    return (now_s // BOOKMARK_S + 1.0) * BOOKMARK_S

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+import yarl
 from aiohttp import web
 
 from k3py.apiserver.kubelet_dialer import KubeletDialer
@@ -182,10 +183,12 @@ async def test_proxy_passes_every_method_and_redirects_readers_to_the_slash(meth
                 assert answer.headers["Location"] == f"{PROXY}/"
             else:
                 assert answer.headers["X-Seen"] == method
-        async with face.session.request(method, f"{PROXY}/a/b", data=data) as answer:
+        async with face.session.request(
+            method, yarl.URL(f"{face.url}{PROXY}/a%20b/c/", encoded=True), data=data
+        ) as answer:
             assert answer.headers["X-Seen"] == method
             assert await answer.text() == {"HEAD": "", "POST": "POST!"}.get(method, method)
-    assert face.dispatcher.requests[-1].options["path"] == "a/b"
+    assert face.dispatcher.requests[-1].options["path"] == "a%20b/c/"
 
 
 async def test_dialer_shows_its_certificate_and_checks_the_name_of_the_kubelet(tmp_path):

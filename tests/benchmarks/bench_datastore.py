@@ -1,0 +1,229 @@
+"""Figures of the datastore, in process: `python tests/benchmarks/bench_datastore.py [memory sqlite] [--json FILE]`.
+
+Each line: what, figure with unit, n. Values are 1,000 bytes. SQLite is durable at every acknowledgement (one fsync a group).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import resource
+import statistics
+import tempfile
+import time
+
+from k3py.datastore.factory import open_backend
+
+VALUE = os.urandom(1_000)
+RESULTS = {}
+
+
+def report(name, value, unit, n, **more):
+    RESULTS[name] = {"value": round(value, 3), "unit": unit, "n": n, **more}
+    extra = "  ".join(f"{key} {figure:.2f}" for key, figure in more.items())
+    print(f"{name:45} {value:10.1f} {unit:8} n={n:<7} {extra}", flush=True)
+
+
+def percentiles(samples_s):
+    cuts = statistics.quantiles(samples_s, n=100)
+    return {"p50_ms": cuts[49] * 1e3, "p95_ms": cuts[94] * 1e3, "p99_ms": cuts[98] * 1e3}
+
+
+async def creates(backend, driver, writers, total):
+    latencies = []
+
+    async def writer(name):
+        for number in range(total // writers):
+            begin = time.perf_counter()
+            assert await backend.create(b"/c/%d/%d/%d" % (writers, name, number), VALUE)
+            latencies.append(time.perf_counter() - begin)
+
+    begin = time.perf_counter()
+    async with asyncio.TaskGroup() as tasks:
+        for name in range(writers):
+            tasks.create_task(writer(name))
+    took = time.perf_counter() - begin
+    report(
+        f"{driver}: creates, {writers} writers",
+        len(latencies) / took,
+        "1/s",
+        len(latencies),
+        **percentiles(latencies),
+    )
+
+
+async def updates(backend, driver, writers, total):
+    async def writer(name):
+        key = b"/u/%d" % name
+        revision = await backend.create(key, VALUE)
+        for _ in range(total // writers):
+            revision, _ = await backend.update(key, VALUE, expected=revision)
+
+    begin = time.perf_counter()
+    async with asyncio.TaskGroup() as tasks:
+        for name in range(writers):
+            tasks.create_task(writer(name))
+    report(f"{driver}: updates of {writers} hot keys", total / (time.perf_counter() - begin), "1/s", total)
+
+
+async def ranges(backend, driver):
+    counted = await backend.range(b"/c/64/", b"/c/640", count_only=True)
+    for name, repeat, options in (
+        ("range, 500 rows of many", 20, {"limit": 500}),
+        ("range, all rows", 3, {}),
+        ("range, keys only", 3, {"keys_only": True}),
+        ("count", 20, {"count_only": True}),
+        ("range, 500 rows, 200 revisions ago", 5, {"limit": 500, "revision": backend.current_revision - 200}),
+    ):
+        samples = []
+        for _ in range(repeat):
+            begin = time.perf_counter()
+            await backend.range(b"/c/64/", b"/c/640", **options)
+            samples.append(time.perf_counter() - begin)
+        report(f"{driver}: {name}", statistics.median(samples) * 1e3, "ms", repeat, rows=counted.count)
+    samples = []
+    for number in range(300):
+        begin = time.perf_counter()
+        assert (await backend.range(b"/c/64/0/%d" % (number % 50))).count == 1
+        samples.append(time.perf_counter() - begin)
+    report(f"{driver}: get", statistics.median(samples) * 1e3, "ms", 300, **percentiles(samples))
+
+
+async def fan_out(backend, driver, watchers, events, rate):
+    """`rate` events a second to `watchers` watchers of one prefix; the lag is from before the write to the watcher's hands."""
+    sent = {}
+    lags = []
+
+    async def follow(ready):
+        async with backend.watch(b"/w/", b"/w0", after=backend.current_revision) as watch:
+            ready.release()
+            seen = 0
+            while seen < events:
+                batch = await anext(watch)
+                now = time.perf_counter()
+                for event in batch.events:
+                    lags.append(now - sent[event.kv.key])
+                seen += len(batch.events)
+
+    ready = asyncio.Semaphore(0)
+    begin = time.perf_counter()
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(watchers):
+            tasks.create_task(follow(ready))
+        for _ in range(watchers):
+            await ready.acquire()
+        begin = time.perf_counter()
+        for number in range(events):
+            key = b"/w/%d" % number
+            pause = begin + number / rate - time.perf_counter()
+            if pause > 0:
+                await asyncio.sleep(pause)
+            sent[key] = time.perf_counter()
+            tasks.create_task(backend.create(key, VALUE))
+    took = time.perf_counter() - begin
+    assert len(lags) == watchers * events
+    report(
+        f"{driver}: fan-out to {watchers} watchers",
+        len(lags) / took,
+        "events/s",
+        len(lags),
+        **percentiles(lags),
+    )
+
+
+async def loop_busy(backend, driver):
+    """Creates by 64 writers while the event loop has 3 ms of other work in each turn."""
+    busy = True
+
+    async def spin():
+        while busy:
+            end = time.perf_counter() + 0.003
+            while time.perf_counter() < end:
+                pass
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(spin())
+        latencies = []
+
+        async def writer(name):
+            for number in range(20):
+                begin = time.perf_counter()
+                await backend.create(b"/b/%d/%d" % (name, number), VALUE)
+                latencies.append(time.perf_counter() - begin)
+
+        begin = time.perf_counter()
+        async with asyncio.TaskGroup() as writers:
+            for name in range(64):
+                writers.create_task(writer(name))
+        took = time.perf_counter() - begin
+        busy = False
+    report(f"{driver}: creates, 64 writers, busy loop", 1280 / took, "1/s", 1280, **percentiles(latencies))
+
+
+async def idle(backend, driver, folder):
+    path = f"{folder}/state.db-wal"
+    before = os.stat(path).st_mtime_ns if os.path.exists(path) else 0
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    await asyncio.sleep(2)
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    cpu_ms = (after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime) * 1e3
+    writes = int(os.path.exists(path) and os.stat(path).st_mtime_ns != before)
+    report(
+        f"{driver}: CPU while idle for 2 s",
+        cpu_ms,
+        "ms",
+        1,
+        switches=after.ru_nvcsw - usage.ru_nvcsw,
+        writes=writes,
+    )
+
+
+def rss_mb():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 1e6
+
+
+async def run(driver):
+    with tempfile.TemporaryDirectory(dir=os.environ.get("K3PY_BENCH_DIR")) as folder:
+        endpoint = "memory://" if driver == "memory" else f"sqlite://{folder}/state.db"
+        before = rss_mb()
+        async with open_backend(endpoint) as backend:
+            report(f"{driver}: memory of an open store", rss_mb() - before, "MB", 1)
+            await creates(backend, driver, 1, 1_000)
+            await creates(backend, driver, 16, 8_000)
+            await creates(backend, driver, 64, 16_000)
+            await updates(backend, driver, 64, 16_000)
+            report(f"{driver}: memory after 50,000 writes", rss_mb() - before, "MB", 1)
+            await ranges(backend, driver)
+            await fan_out(backend, driver, 50, 1_000, 1_000)
+            await loop_busy(backend, driver)
+            await idle(backend, driver, folder)
+            status = await backend.status()
+            report(f"{driver}: size", status.size_bytes / 1e6, "MB", 1, in_use=status.size_in_use_bytes / 1e6)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("drivers", nargs="*", default=["memory", "sqlite"])
+    parser.add_argument("--json")
+    parser.add_argument("--uvloop", action="store_true")
+    options = parser.parse_args()
+    factory = None
+    if options.uvloop:
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    for driver in options.drivers:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(run(driver))
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump({"machine": platform.node(), "results": RESULTS}, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()
