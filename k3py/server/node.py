@@ -16,6 +16,7 @@ from k3py.network.cni import BridgeNetwork
 from k3py.network.kernel_settings import apply_kernel_settings
 from k3py.network.proxy.nftables import NftablesProxy
 from k3py.network.proxy.service_watch import ServiceProxyController
+from k3py.network.service_route import ensure_service_route
 from k3py.runtime.containerd import Containerd
 from k3py.runtime.containerd_config import ContainerdConfig
 from k3py.runtime.cri import CriRuntime
@@ -42,7 +43,7 @@ def build_node(config: ServerConfig, identity: ServerIdentity, plane: ControlPla
     )
     socket = Path(config.container_runtime_endpoint.removeprefix("unix://") or containerd.socket)
     runtime = CriRuntime(socket)
-    components: list[Component] = [Step("kernel-settings", _set_up_kernel)]
+    components: list[Component] = [Step("kernel-settings", lambda: _set_up_network(config))]
     if not config.container_runtime_endpoint:
         components.append(Containerd(containerd))
     kubelet = Kubelet(
@@ -73,8 +74,12 @@ def build_node(config: ServerConfig, identity: ServerIdentity, plane: ControlPla
     return components
 
 
-async def _set_up_kernel() -> None:
+async def _set_up_network(config: ServerConfig) -> None:
     await asyncio.to_thread(apply_kernel_settings)
+    if not config.disable_kube_proxy:
+        await ensure_service_route(
+            ip=_find_program("ip", "iproute2"), service_cidr=config.service_cidr, node_ip=config.node_ip
+        )
 
 
 def _build_proxy(config: ServerConfig, plane: ControlPlane) -> list[Component]:

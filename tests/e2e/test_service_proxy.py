@@ -161,3 +161,20 @@ async def test_host_ports_lead_to_their_pod(node, pods):
     container_id = await runtime.create_container(sandbox_id, container, config)
     await runtime.start_container(container_id)
     assert from_node(node, f"http://{node.address}:8888/") == "hosted"
+
+
+async def test_services_are_reached_from_a_node_without_a_default_route(node, proxy, pods):
+    _, made = pods
+    proxy.apply(port(made["a"][0]))
+    node.run(["ip", "route", "del", "default"])
+    code = (
+        "import asyncio, pathlib; from k3py.network.service_route import ensure_service_route as e;"
+        f"print([asyncio.run(e(ip=pathlib.Path('/usr/sbin/ip'), service_cidr='10.43.0.0/16', node_ip='{node.address}')) for _ in '12'])"
+    )
+    try:
+        assert "unreachable" in from_node(node, f"http://{VIP}/")
+        assert node.python("-c", code).stdout.strip() == "[True, False]"
+        assert from_node(node, f"http://{VIP}/") == "a"
+    finally:
+        node.run(["ip", "route", "add", "default", "via", "192.168.77.1"])
+        node.run(["ip", "route", "del", "10.43.0.0/16"])
