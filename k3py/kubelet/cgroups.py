@@ -12,9 +12,19 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from k3py.kubelet.qos import PERIOD_US, pod_cgroup, pod_resources, weight
+from k3py.kubelet.qos import (
+    MAX_SHARES,
+    MIN_SHARES,
+    PERIOD_US,
+    pod_cgroup,
+    pod_resources,
+    qos_class,
+    weight,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from k3py.jsontypes import JsonObject
 
 log = logging.getLogger(__name__)
@@ -49,6 +59,7 @@ class CgroupTree:
     def __init__(self, root: str = "", *, mount: Path = ROOT) -> None:
         self._root = root.rstrip("/")
         self._mount = mount
+        self._burstable_shares = 0
         self._unified = (mount / "cgroup.controllers").exists()
 
     def set_up(self) -> None:
@@ -63,6 +74,17 @@ class CgroupTree:
         self._make(group)
         self._write(group, pod_resources(pod))
         return group
+
+    def share_out(self, pods: Iterable[JsonObject]) -> None:
+        """Give the burstable class the CPU shares that its pods ask for together."""
+        burstable = [one for one in pods if qos_class(one) == "Burstable"]
+        total = sum(max(0, int(pod_resources(one)["shares"]) - MIN_SHARES) for one in burstable)
+        wanted = min(max(MIN_SHARES, total), MAX_SHARES)
+        if wanted != self._burstable_shares:
+            self._write(
+                f"{self._root}/kubepods/burstable", {"shares": wanted, "quota_us": 0, "memory_bytes": 0}
+            )
+            self._burstable_shares = wanted
 
     def remove_pod(self, pod: JsonObject) -> None:
         """Remove the group of a pod, leaves first; processes must be gone."""

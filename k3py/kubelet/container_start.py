@@ -189,7 +189,7 @@ class ContainerStarter:
                 read_only = bool(mount.get("readOnly"))
                 host_path = bind_subpath(self._node.mounter, volume, sub_path, target, read_only=read_only)
             mounts.append(mount_document(mount, str(host_path)))
-        if not mounts_hosts_file(container) and not self._pod["spec"].get("hostIPC"):
+        if self._ips and not mounts_hosts_file(container):
             mounts.append({"container_path": "/etc/hosts", "host_path": str(self._write_hosts(pod_dir))})
         message_path = container.get("terminationMessagePath") or "/dev/termination-log"
         message_file = make_message_file(pod_dir, container["name"])

@@ -60,6 +60,7 @@ class NodeManager:
         network: the pod network.
         informer: follows this node's Node object.
         network_ready: called when pods may get sandboxes.
+        housekeep: called with the timer, so that there is only one.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class NodeManager:
         network: PodNetwork,
         informer: Informer,
         network_ready: Callable[[], None],
+        housekeep: Callable[[], None],
     ) -> None:
         self._context = context
         self._config = context.config
@@ -77,10 +79,12 @@ class NodeManager:
         self._network = network
         self._informer = informer
         self._network_ready = network_ready
+        self._housekeep = housekeep
         self._changed = asyncio.Event()
         self._configured = ""
         self._tries = 0
         self._runtime_error = ""
+        self._runtime_version = ""
         self._reported_s = 0.0
         self._renewed_s = 0.0
         self._image_list: Sequence[JsonObject] = ()
@@ -116,6 +120,7 @@ class NodeManager:
     def runtime_lost(self, message: str) -> None:
         """Note that the runtime went away: ask it."""
         self._runtime_error = message
+        self._runtime_version = ""
         self._changed.set()
 
     async def register(self) -> None:
@@ -186,6 +191,9 @@ class NodeManager:
         """Configure the pod network when the range is known; return when to look again, None = on the next event."""
         node = self.node
         cidr = "" if node is None else str((node.get("spec") or {}).get("podCIDR") or "")
+        if cidr == self._configured and self._context.network_ready and not self._runtime_error:
+            # The stream of events tells when the runtime goes away.
+            return None
         try:
             if cidr and cidr != self._configured:
                 await self._network.configure(pod_cidr=cidr, cni_conf_dir=self._config.cni_conf_dir)
@@ -247,6 +255,7 @@ class NodeManager:
                 raise
             await self._create_lease(spec)
         self._renewed_s = now_s
+        self._housekeep()
 
     async def _create_lease(self, spec: JsonObject) -> None:
         owner = {"apiVersion": "v1", "kind": "Node", "name": self._config.node_name, "uid": self._uid}
@@ -268,11 +277,11 @@ class NodeManager:
 
     async def _facts(self) -> NodeFacts:
         pressure: Pressure = await asyncio.to_thread(read_pressure, self._config.root_dir)
-        runtime_version = "unknown://unknown"
         try:
-            version = await self._context.runtime.version()
-            self._context.runtime_name = version["runtime_name"]
-            runtime_version = f"{version['runtime_name']}://{version['runtime_version']}"
+            if not self._runtime_version:
+                version = await self._context.runtime.version()
+                self._context.runtime_name = version["runtime_name"]
+                self._runtime_version = f"{version['runtime_name']}://{version['runtime_version']}"
             if self._images_stale:
                 self._image_list = await self._images.list_images()
                 self._images_stale = False
@@ -283,7 +292,7 @@ class NodeManager:
             machine=self._context.machine,
             pressure=pressure,
             now_s=clock.wall_s(),
-            runtime_version=runtime_version,
+            runtime_version=self._runtime_version or "unknown://unknown",
             port=self.port,
             not_ready=self._runtime_error or ("" if self._configured else _NO_CIDR),
             images=self._image_list,

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from k3py.kubelet.admission import reject_reason
 from k3py.kubelet.labels import CONTAINER_NAME, POD_GRACE, POD_NAME, POD_NAMESPACE, POD_UID
+from k3py.kubelet.log_rotation import find_large, move_away
 from k3py.kubelet.pod import is_deleted, is_finished
 from k3py.kubelet.pod_worker import PodWorker
 from k3py.kubelet.volumes.manager import remove_pod_dir
@@ -54,6 +56,7 @@ class PodManager:
         self._node_object = node_object
         self._workers: dict[str, PodWorker] = {}
         self._closed = False
+        self._housekeeping: asyncio.Task[None] | None = None
         self.runtime_lost: Callable[[str], None] | None = None
 
     # --- what others ask ----------------------------------------------------------------------------------------------
@@ -160,6 +163,30 @@ class PodManager:
             if worker.removed:
                 following.remove()
             worker = self._workers[worker.uid] = following
+
+    # --- housekeeping -------------------------------------------------------------------------------------------------
+
+    def housekeep(self) -> None:
+        """Rotate logs and share out the CPU of the QoS classes; called by the node's timer."""
+        if self._housekeeping is None or self._housekeeping.done():
+            self._housekeeping = self._scope.spawn(self._housekeep(), name="kubelet-housekeeping")
+
+    async def _housekeep(self) -> None:
+        logs = [
+            (record.id, Path(record.log_path))
+            for worker in self._workers.values()
+            for record in worker.record.containers
+            if record.running and record.log_path
+        ]
+        pods = [one.pod for one in self._workers.values() if not is_finished(one.pod)]
+        try:
+            if self._node.cgroups is not None:
+                await asyncio.to_thread(self._node.cgroups.share_out, pods)
+            for identity, path in await asyncio.to_thread(find_large, logs):
+                await asyncio.to_thread(move_away, path)
+                await self._node.runtime.reopen_container_log(identity)
+        except (OSError, RuntimeFailure) as error:
+            log.warning("housekeeping failed", extra={"error": str(error)})
 
     # --- the runtime --------------------------------------------------------------------------------------------------
 

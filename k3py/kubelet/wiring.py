@@ -70,6 +70,7 @@ class Kubelet:
         self._images = images
         self._network = network
         self._mounter = mounter
+        self._reload: Callable[[], None] | None = None
         self.pods: PodManager | None = None
 
     @property
@@ -81,6 +82,11 @@ class Kubelet:
     def policy(self) -> Policy:
         """A kubelet that failed begins again and takes over its pods."""
         return Policy.RESTART
+
+    def reload_certificate(self) -> None:
+        """Take a renewed serving certificate into use for new connections."""
+        if self._reload is not None:
+            self._reload()
 
     async def run(self, started: Callable[[], None]) -> None:
         """Register the node and run its pods until cancelled; `started` is called once the node is registered."""
@@ -115,7 +121,12 @@ class Kubelet:
                 mounter=self._mounter or SystemMounter(),
                 machine=machine,
             )
-            node = NodeManager(context, self._images, self._network, node_informer, wake_all)
+
+            def housekeep() -> None:
+                if manager is not None:
+                    manager.housekeep()
+
+            node = NodeManager(context, self._images, self._network, node_informer, wake_all, housekeep)
             manager = self.pods = PodManager(context, pod_informer, scope, lambda: node.node)
             manager.runtime_lost = node.runtime_lost
             images.changed = node.images_changed
@@ -136,6 +147,7 @@ class Kubelet:
 
         listening = asyncio.get_running_loop().create_future()
         server = KubeletServer(context, pods)
+        self._reload = server.reload_certificate
         _ = scope.spawn(server.run(listening.set_result), name="kubelet-server")
         node.port = await listening
 

@@ -57,7 +57,13 @@ class KubeletServer:
         self._config: KubeletConfig = node.config
         self._pods = pods
         self._access = AccessControl(node.client, node.config.node_name)
+        self._tls: ssl.SSLContext | None = None
         self.port = 0
+
+    def reload_certificate(self) -> None:
+        """Use the renewed certificate for new connections."""
+        if self._tls is not None and self._config.cert_file is not None:
+            self._tls.load_cert_chain(self._config.cert_file, self._config.key_file)
 
     async def run(self, listening: Callable[[int], None]) -> None:
         """Listen until cancelled; `listening` is called with the port.
@@ -65,7 +71,7 @@ class KubeletServer:
         Raises:
             ConfigError: the port is taken.
         """
-        context = _tls(self._config)
+        self._tls = context = _tls(self._config)
         server = web.Server(
             self.handle, handler_cancellation=True, access_log=None, max_line_size=65536, max_field_size=65536
         )

@@ -44,3 +44,11 @@ def test_v2_takes_weights_and_maxima(tmp_path):
     assert (folder / "cpu.max").read_text() == "100000 100000"
     assert (folder / "cpu.weight").read_text() == "20"
     assert (folder / "memory.max").read_text() == str(64 << 20)
+
+
+def test_the_burstable_class_gets_what_its_pods_ask_for(v1, tmp_path):
+    v1.set_up()
+    v1.share_out([LIMITED, LIMITED, bound_pod()])
+    assert (tmp_path / "cpu/k3py/kubepods/burstable/cpu.shares").read_text() == "1020"
+    v1.share_out([])
+    assert (tmp_path / "cpu/k3py/kubepods/burstable/cpu.shares").read_text() == "2"
