@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.columns import NONE
 from k3py.api.fielderror import invalid_value, not_supported, required
 
 if TYPE_CHECKING:
@@ -79,13 +78,3 @@ def _validate_subject(subject: JsonObject, path: str, *, namespaced: bool) -> li
         case _:
             errors.append(not_supported(f"{path}.kind", kind, ("ServiceAccount", "User", "Group")))
     return errors
-
-
-def names_of(obj: JsonObject, kind: str) -> str:
-    """Return the subjects of a kind for a table."""
-    found = [
-        f"{one.get('namespace', '')}/{one['name']}" if kind == "ServiceAccount" else one["name"]
-        for one in obj.get("subjects") or ()
-        if one.get("kind") == kind
-    ]
-    return ", ".join(found) or NONE

@@ -44,7 +44,7 @@ KIND: Final = Kind(
     columns=(
         NAME,
         column("Controller", _controller),
-        column("Revision", lambda obj: str(obj.get("revision", 0))),
+        column("Revision", lambda obj: obj.get("revision", 0)),
         AGE,
     ),
     storage=StoragePolicy(prefix="controllerrevisions"),

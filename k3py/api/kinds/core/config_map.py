@@ -36,7 +36,7 @@ KIND: Final = Kind(
     strategy=ConfigMapStrategy(),
     columns=(
         NAME,
-        column("Data", lambda obj: str(len(obj.get("data") or {}) + len(obj.get("binaryData") or {}))),
+        column("Data", lambda obj: len(obj.get("data") or {}) + len(obj.get("binaryData") or {})),
         AGE,
     ),
     storage=StoragePolicy(prefix="configmaps"),

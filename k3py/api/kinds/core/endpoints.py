@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.columns import AGE, NAME, NONE, column
+from k3py.api.columns import AGE, NAME, NONE, column, format_list
 from k3py.api.kind import BaseStrategy, Kind, StoragePolicy
 
 if TYPE_CHECKING:
@@ -17,14 +17,25 @@ class EndpointsStrategy(BaseStrategy):
     create_on_update = True
 
 
-def _endpoints(obj: JsonObject) -> str:
-    found = []
+def _format(obj: JsonObject) -> str:
+    shown: list[str] = []
     for subset in obj.get("subsets") or ():
-        for address in subset.get("addresses") or ():
-            ports = subset.get("ports") or ()
-            found += [f"{address['ip']}:{port['port']}" for port in ports] or [address["ip"]]
-    shown = ",".join(found[:3])
-    return (f"{shown} + {len(found) - 3} more..." if len(found) > 3 else shown) or NONE
+        addresses = [one.get("ip", "") for one in subset.get("addresses") or ()]
+        ports = subset.get("ports") or ()
+        if not ports:
+            shown += addresses
+        for port in ports:
+            shown += [_join(address, port.get("port", 0)) for address in addresses]
+    if not obj.get("subsets"):
+        return NONE
+    return format_list(shown[:_MOST_SHOWN], most=_MOST_SHOWN, count=len(shown))
+
+
+def _join(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+_MOST_SHOWN: Final = 3
 
 
 KIND: Final = Kind(
@@ -36,7 +47,7 @@ KIND: Final = Kind(
     short_names=("ep",),
     schema="io.k8s.api.core.v1.Endpoints",
     strategy=EndpointsStrategy(),
-    columns=(NAME, column("Endpoints", _endpoints), AGE),
+    columns=(NAME, column("Endpoints", _format), AGE),
     storage=StoragePolicy(prefix="services/endpoints"),
     storage_version_hash="fWeeMqaN/OA=",
 )

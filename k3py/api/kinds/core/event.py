@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.columns import column
-from k3py.api.duration import age_of
+from k3py.api.event import event_columns
 from k3py.api.fielderror import invalid_value
-from k3py.api.kind import BaseStrategy, Column, Kind, StoragePolicy
+from k3py.api.kind import BaseStrategy, Kind, StoragePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from k3py.api.fielderror import FieldError
     from k3py.jsontypes import JsonObject
@@ -34,26 +32,6 @@ class EventStrategy(BaseStrategy):
         return self.validate(new)
 
 
-def _seen(obj: JsonObject, first: str, now: datetime) -> str:
-    stamp = obj.get(first) or obj.get("eventTime")
-    series = obj.get("series") or {}
-    if first == "lastTimestamp" and series.get("lastObservedTime"):
-        stamp = series["lastObservedTime"]
-    return age_of(stamp, now)
-
-
-def _object(obj: JsonObject) -> str:
-    about = obj.get("involvedObject") or {}
-    return f"{about.get('kind', '').lower()}/{about.get('name', '')}"
-
-
-def _source(obj: JsonObject) -> str:
-    source = obj.get("source") or {}
-    component = source.get("component") or obj.get("reportingComponent", "")
-    host = source.get("host") or obj.get("reportingInstance", "")
-    return f"{component}, {host}" if host else str(component)
-
-
 def _involved(field: str) -> Callable[[JsonObject], str]:
     return lambda obj: str((obj.get("involvedObject") or {}).get(field, ""))
 
@@ -67,22 +45,7 @@ KIND: Final = Kind(
     short_names=("ev",),
     schema="io.k8s.api.core.v1.Event",
     strategy=EventStrategy(),
-    columns=(
-        Column(name="Last Seen", value=lambda obj, now: _seen(obj, "lastTimestamp", now)),
-        column("Type", lambda obj: obj.get("type", "")),
-        column("Reason", lambda obj: obj.get("reason", "")),
-        column("Object", _object),
-        column("Subobject", lambda obj: (obj.get("involvedObject") or {}).get("fieldPath", ""), wide=True),
-        column("Source", _source, wide=True),
-        column("Message", lambda obj: obj.get("message", "").strip()),
-        Column(name="First Seen", priority=1, value=lambda obj, now: _seen(obj, "firstTimestamp", now)),
-        column(
-            "Count",
-            lambda obj: str((obj.get("series") or {}).get("count") or obj.get("count") or 1),
-            wide=True,
-        ),
-        Column(name="Name", format="name", priority=1, value=lambda obj, _: obj["metadata"]["name"]),
-    ),
+    columns=event_columns(),
     selectable_fields={
         "type": lambda obj: str(obj.get("type", "")),
         "involvedObject.kind": _involved("kind"),

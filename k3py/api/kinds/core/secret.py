@@ -51,7 +51,7 @@ KIND: Final = Kind(
     columns=(
         NAME,
         column("Type", lambda obj: obj.get("type", "")),
-        column("Data", lambda obj: str(len(obj.get("data") or {}))),
+        column("Data", lambda obj: len(obj.get("data") or {})),
         AGE,
     ),
     selectable_fields={

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.columns import AGE, NAME, column
 from k3py.api.fielderror import invalid_value
 from k3py.api.kind import BaseStrategy, Kind, StoragePolicy
 from k3py.api.names import find_path_segment_faults
-from k3py.api.validation.rbac import names_of, validate_binding
+from k3py.api.rbac import BINDING_COLUMNS
+from k3py.api.validation.rbac import validate_binding
 
 if TYPE_CHECKING:
     from k3py.api.fielderror import FieldError
@@ -45,14 +45,7 @@ KIND: Final = Kind(
     list_kind="RoleBindingList",
     schema="io.k8s.api.rbac.v1.RoleBinding",
     strategy=RoleBindingStrategy(),
-    columns=(
-        NAME,
-        column("Role", lambda obj: f"{obj['roleRef']['kind']}/{obj['roleRef']['name']}"),
-        AGE,
-        column("Users", lambda obj: names_of(obj, "User"), wide=True),
-        column("Groups", lambda obj: names_of(obj, "Group"), wide=True),
-        column("ServiceAccounts", lambda obj: names_of(obj, "ServiceAccount"), wide=True),
-    ),
+    columns=BINDING_COLUMNS,
     storage=StoragePolicy(prefix="rolebindings"),
     storage_version_hash="eGsCzGH6b1g=",
 )

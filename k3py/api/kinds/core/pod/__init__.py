@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.columns import AGE, NAME, NONE, column
-from k3py.api.kind import Column, Kind, StoragePolicy, Subresource
-from k3py.api.kinds.core.pod.printing import ready_of, restarts_of, status_of
+from k3py.api.kind import Kind, StoragePolicy, Subresource
+from k3py.api.kinds.core.pod.columns import COLUMNS
 from k3py.api.kinds.core.pod.strategy import PodStrategy
 
 if TYPE_CHECKING:
@@ -23,16 +22,6 @@ def _status(obj: JsonObject, field: str) -> str:
 
 def _addresses(obj: JsonObject) -> str:
     return ",".join(one.get("ip", "") for one in (obj.get("status") or {}).get("podIPs") or ())
-
-
-def _gates(obj: JsonObject) -> str:
-    gates = (obj.get("spec") or {}).get("readinessGates") or ()
-    if not gates:
-        return NONE
-    true = {
-        one["type"] for one in (obj.get("status") or {}).get("conditions") or () if one["status"] == "True"
-    }
-    return f"{sum(1 for one in gates if one['conditionType'] in true)}/{len(gates)}"
 
 
 _RUN: Final = ("create", "get")
@@ -61,17 +50,7 @@ KIND: Final = Kind(
         Subresource(name="resize", verbs=_WRITE),
         Subresource(name="status", verbs=_WRITE),
     ),
-    columns=(
-        NAME,
-        column("Ready", ready_of),
-        column("Status", status_of),
-        Column(name="Restarts", value=restarts_of),
-        AGE,
-        column("IP", lambda obj: _status(obj, "podIP") or NONE, wide=True),
-        column("Node", lambda obj: _spec(obj, "nodeName") or NONE, wide=True),
-        column("Nominated Node", lambda obj: _status(obj, "nominatedNodeName") or NONE, wide=True),
-        column("Readiness Gates", _gates, wide=True),
-    ),
+    columns=COLUMNS,
     selectable_fields={
         "spec.nodeName": lambda obj: _spec(obj, "nodeName"),
         "spec.host": lambda obj: _spec(obj, "nodeName"),

@@ -1,0 +1,70 @@
+"""Jobs at set times."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from k3py.api.columns import (
+    AGE,
+    NAME,
+    NONE,
+    UNSET,
+    age_at,
+    column,
+    field,
+    format_selector,
+    pod_template_columns,
+    value_at,
+)
+from k3py.api.kind import Kind, StoragePolicy, Subresource
+from k3py.api.strategy import WorkloadStrategy
+
+if TYPE_CHECKING:
+    from k3py.jsontypes import JsonObject
+
+
+class Strategy(WorkloadStrategy):
+    """See the module."""
+
+
+def _suspend(obj: JsonObject) -> str:
+    value = value_at(obj, "spec.suspend")
+    return UNSET if value is None else str(value)
+
+
+def _selector(obj: JsonObject) -> str:
+    return format_selector(value_at(obj, "spec.jobTemplate.spec.selector"))
+
+
+KIND: Final = Kind(
+    group="batch",
+    version="v1",
+    kind="CronJob",
+    plural="cronjobs",
+    short_names=("cj",),
+    categories=("all",),
+    schema="io.k8s.api.batch.v1.CronJob",
+    strategy=Strategy(),
+    subresources=(
+        Subresource(
+            name="status",
+            verbs=(
+                "get",
+                "patch",
+                "update",
+            ),
+        ),
+    ),
+    columns=(
+        NAME,
+        field("Schedule", "spec.schedule"),
+        field("Timezone", "spec.timeZone", NONE),
+        column("Suspend", _suspend, kind="boolean"),
+        column("Active", lambda obj: len(value_at(obj, "status.active", ())), kind="integer"),
+        age_at("Last Schedule", "status.lastScheduleTime"),
+        AGE,
+        *pod_template_columns("spec.jobTemplate.spec.template", _selector),
+    ),
+    storage=StoragePolicy(prefix="cronjobs"),
+    storage_version_hash="sd5LIXh4Fjs=",
+)

@@ -1,0 +1,82 @@
+"""A piece of storage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from k3py.api.columns import AGE, NAME, UNSET, column, field, value_at
+from k3py.api.kind import Kind, StoragePolicy, Subresource
+from k3py.api.strategy import StatusStrategy
+
+if TYPE_CHECKING:
+    from k3py.jsontypes import JsonObject
+
+_MODES: Final = {
+    "ReadWriteOnce": "RWO",
+    "ReadOnlyMany": "ROX",
+    "ReadWriteMany": "RWX",
+    "ReadWriteOncePod": "RWOP",
+}
+_CLASS: Final = "volume.beta.kubernetes.io/storage-class"
+
+
+def _format_modes(modes: list[str] | None) -> str:
+    return ",".join(short for mode, short in _MODES.items() if mode in (modes or ()))
+
+
+def _class_of(obj: JsonObject) -> str:
+    annotations = obj["metadata"].get("annotations") or {}
+    return str(annotations[_CLASS] if _CLASS in annotations else value_at(obj, "spec.storageClassName", ""))
+
+
+def _phase(obj: JsonObject) -> str:
+    return (
+        "Terminating" if obj["metadata"].get("deletionTimestamp") else str(value_at(obj, "status.phase", ""))
+    )
+
+
+class Strategy(StatusStrategy):
+    """See the module."""
+
+    object_on_delete = True
+
+
+def _claim(obj: JsonObject) -> str:
+    claim = value_at(obj, "spec.claimRef")
+    return f"{claim.get('namespace', '')}/{claim.get('name', '')}" if claim else ""
+
+
+KIND: Final = Kind(
+    version="v1",
+    kind="PersistentVolume",
+    plural="persistentvolumes",
+    short_names=("pv",),
+    namespaced=False,
+    schema="io.k8s.api.core.v1.PersistentVolume",
+    strategy=Strategy(),
+    subresources=(
+        Subresource(
+            name="status",
+            verbs=(
+                "get",
+                "patch",
+                "update",
+            ),
+        ),
+    ),
+    columns=(
+        NAME,
+        field("Capacity", "spec.capacity.storage", "0"),
+        column("Access Modes", lambda obj: _format_modes(value_at(obj, "spec.accessModes"))),
+        field("Reclaim Policy", "spec.persistentVolumeReclaimPolicy"),
+        column("Status", _phase),
+        column("Claim", _claim),
+        column("StorageClass", _class_of),
+        field("VolumeAttributesClass", "spec.volumeAttributesClassName", UNSET),
+        field("Reason", "status.reason"),
+        AGE,
+        field("VolumeMode", "spec.volumeMode", UNSET, wide=True),
+    ),
+    storage=StoragePolicy(prefix="persistentvolumes"),
+    storage_version_hash="HN/zwEC+JgM=",
+)

@@ -1,0 +1,31 @@
+"""A template that others may refer to."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from k3py.api.columns import NAME, column, container_columns, format_labels, value_at
+from k3py.api.kind import BaseStrategy, Kind, StoragePolicy
+
+
+class Strategy(BaseStrategy):
+    """See the module."""
+
+    object_on_delete = True
+    has_generation = True
+
+
+KIND: Final = Kind(
+    version="v1",
+    kind="PodTemplate",
+    plural="podtemplates",
+    schema="io.k8s.api.core.v1.PodTemplate",
+    strategy=Strategy(),
+    columns=(
+        NAME,
+        *container_columns("template"),
+        column("Pod Labels", lambda obj: format_labels(value_at(obj, "template.metadata.labels"))),
+    ),
+    storage=StoragePolicy(prefix="podtemplates"),
+    storage_version_hash="LIXB2x4IFpk=",
+)

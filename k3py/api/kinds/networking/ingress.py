@@ -1,0 +1,65 @@
+"""HTTP routes into the cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from k3py.api.columns import AGE, NAME, NONE, column, field, format_list, value_at
+from k3py.api.kind import Kind, StoragePolicy, Subresource
+from k3py.api.strategy import WorkloadStrategy
+
+if TYPE_CHECKING:
+    from k3py.jsontypes import JsonObject
+
+
+class Strategy(WorkloadStrategy):
+    """See the module."""
+
+    empty_status: ClassVar[JsonObject] = {"loadBalancer": {}}
+
+
+def _hosts(obj: JsonObject) -> str:
+    rules = value_at(obj, "spec.rules", ())
+    hosts = [one["host"] for one in rules[:_MOST_SHOWN] if one.get("host")]
+    if not hosts:
+        return "*"
+    return format_list(hosts, most=_MOST_SHOWN, count=len(rules))
+
+
+def _address(obj: JsonObject) -> str:
+    points = value_at(obj, "status.loadBalancer.ingress", ())
+    return ",".join(sorted({one.get("ip") or one.get("hostname") for one in points} - {None}))
+
+
+_MOST_SHOWN: Final = 3
+
+
+KIND: Final = Kind(
+    group="networking.k8s.io",
+    version="v1",
+    kind="Ingress",
+    plural="ingresses",
+    short_names=("ing",),
+    schema="io.k8s.api.networking.v1.Ingress",
+    strategy=Strategy(),
+    subresources=(
+        Subresource(
+            name="status",
+            verbs=(
+                "get",
+                "patch",
+                "update",
+            ),
+        ),
+    ),
+    columns=(
+        NAME,
+        field("Class", "spec.ingressClassName", NONE),
+        column("Hosts", _hosts),
+        column("Address", _address),
+        column("Ports", lambda obj: "80, 443" if value_at(obj, "spec.tls") else "80"),
+        AGE,
+    ),
+    storage=StoragePolicy(prefix="ingress"),
+    storage_version_hash="39NQlfNR+bo=",
+)
