@@ -8,7 +8,6 @@ from k3py.api.kind import Kind, StoragePolicy, Subresource
 from k3py.api.kinds.core.service.columns import COLUMNS
 from k3py.api.kinds.core.service.strategy import ServiceStrategy
 
-
 KIND: Final = Kind(
     version="v1",
     kind="Service",
