@@ -63,6 +63,10 @@ class ApiError(K3pyError):
         status["code"] = self.code
         return status
 
+    def has_cause(self, reason: str) -> bool:
+        """Say whether one of the causes in `details` has this reason."""
+        return any(one.get("reason") == reason for one in (self.details or {}).get("causes") or ())
+
     @classmethod
     def from_status(cls, status: JsonObject, *, http_code: int = 500) -> ApiError:
         """Rebuild the error from a Status document that a server answered."""

@@ -190,7 +190,8 @@ class _Sender:
                     break
                 if error.code < 500 and error.code != 429:
                     self.dropped += 1
-                    log.warning("event refused", extra={"reason": event["reason"], "error": error.message})
+                    level = logging.DEBUG if error.has_cause("NamespaceTerminating") else logging.WARNING
+                    log.log(level, "event refused", extra={"reason": event["reason"], "error": error.message})
                     return
                 if attempt == TRIES - 1:
                     self.dropped += 1

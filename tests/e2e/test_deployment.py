@@ -97,7 +97,7 @@ def test_a_container_that_exits_restarts_with_back_off(server, namespace):
         "metadata": {"name": "crash"},
         "spec": {"containers": [{"name": "c", "image": IMAGE, "command": ["/bin/false"]}]},
     }
-    server.kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps(manifest))
+    server.kubectl("apply", "--validate=false", "-n", namespace, "-f", "-", stdin=json.dumps(manifest))
     seen = server.until(lambda: _crash_loop(server, namespace), what="CrashLoopBackOff")
     assert seen["restartCount"] >= 1
     assert "CrashLoopBackOff" in server.kubectl("get", "pods", "-n", namespace).stdout
@@ -129,7 +129,7 @@ def test_a_pod_that_fits_nowhere_says_why(server, namespace):
         "metadata": {"name": "big"},
         "spec": {"containers": [{"name": "c", "image": IMAGE, "resources": {"requests": {"cpu": "900"}}}]},
     }
-    server.kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps(manifest))
+    server.kubectl("apply", "--validate=false", "-n", namespace, "-f", "-", stdin=json.dumps(manifest))
     server.until(
         lambda: "0/1 nodes are available: 1 Insufficient cpu." in server.kubectl("describe", "pod", "big", "-n", namespace).stdout,
         what="the reason in the events",
@@ -143,7 +143,7 @@ def test_an_invalid_manifest_is_refused_with_its_field(server, namespace):
         "metadata": {"name": "bad"},
         "spec": {"containers": [{"name": "Not_A_Name", "image": IMAGE}]},
     }
-    done = server.kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps(manifest), check=False)
+    done = server.kubectl("apply", "--validate=false", "-n", namespace, "-f", "-", stdin=json.dumps(manifest), check=False)
     assert done.returncode == 1
     assert "spec.containers[0].name" in done.stderr
 

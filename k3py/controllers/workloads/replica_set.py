@@ -277,11 +277,9 @@ class ReplicaSetController:
                 PODS, deep_copy(pod), namespace=replica_set["metadata"]["namespace"]
             )
         except ApiError as error:
-            causes = (error.details or {}).get("causes") or ()
-            if not any(one.get("reason") == "NamespaceTerminating" for one in causes):
-                self._recorder.event(
-                    replica_set, "Warning", "FailedCreate", f"Error creating: {error.message}"
-                )
+            if error.has_cause("NamespaceTerminating"):
+                return None  # everything in the namespace goes, this set too
+            self._recorder.event(replica_set, "Warning", "FailedCreate", f"Error creating: {error.message}")
             return error
         self._recorder.event(
             replica_set, "Normal", "SuccessfulCreate", f"Created pod: {made['metadata']['name']}"

@@ -126,3 +126,11 @@ def test_deletion_cost_comes_before_crowding():
     crowded = [pod("b1", node="b", ready=True), pod("b2", node="b", ready=True)]
     ranked = rank_for_deletion([*crowded, cheap], [*crowded, cheap], clock.now())
     assert ranked[0] is cheap
+
+
+async def test_a_terminating_namespace_is_neither_told_nor_retried(world):
+    details = {"causes": [{"reason": "NamespaceTerminating", "message": "m", "field": "metadata.namespace"}]}
+    world.client.fail("create", PODS, ApiError(403, "Forbidden", "is being terminated", details=details), times=9)
+    await world.client.create(REPLICA_SETS, make_set(1), namespace="default")
+    assert await replica_set.build(world.context).reconcile("default/rs") is None
+    assert world.recorder.events == []
