@@ -307,6 +307,8 @@ def _check_configuration(config: JsonObject, api_version: str) -> None:
     if version != api_version:
         text = f"Incorrect version specified in apply patch. Specified patch version: {version}, expected: {api_version}"
         raise bad_request(text)
+    if not config.get("kind"):
+        raise bad_request("Object 'Kind' is missing in the apply patch")
     if (config.get("metadata") or {}).get("managedFields") is not None:
         raise bad_request("metadata.managedFields must be nil")
 

@@ -143,6 +143,7 @@ def test_one_name_with_two_operations_is_two_managers(server):
     ("config", "code"),
     [
         ({"kind": "ConfigMap"}, 400),
+        ({"apiVersion": "v1", "metadata": {"name": "a"}}, 400),
         ({"apiVersion": "v9", "kind": "ConfigMap"}, 400),
         ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"managedFields": []}}, 400),
         ({"apiVersion": "v1", "kind": "ConfigMap", "data": {"k": 1}}, 500),
