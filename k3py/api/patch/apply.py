@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _KUBECTL: Final = "kubectl"
 _RESET_FIELDS: Final = {"": ("status",), "status": ("spec",)}
+# What a create wipes, apart from what nobody owns.
+_WIPED: Final = ("metadata.deletionTimestamp", "metadata.deletionGracePeriodSeconds")
 # Fields that nobody owns.
 _STRIPPED: Final = (
     "apiVersion",
@@ -222,7 +224,8 @@ def update_managed_fields(
     if not managed.sets and old is not None:
         return _with_managed(new, managed)
     identity = updater(manager, api_version, subresource)
-    request = _Request(kind, identity, _ignored_fields(subresource, reset_fields), now)
+    ignored = _ignored_fields(subresource, reset_fields)
+    request = _Request(kind, identity, ignored.union(_paths(_WIPED)) if old is None else ignored, now)
     request.update(_bare(live), _bare(new), managed, identity)
     return _with_managed(new, managed)
 

@@ -87,9 +87,7 @@ class Defaulters:
             for field, value, pointer in plain:
                 present = obj.get(field)
                 # A pointer's zero was said by somebody (replicas: 0), another field's zero is nobody's.
-                if present is None or (
-                    not pointer and not present and present is not False and type(present) is type(value)
-                ):
+                if present is None or (not present and not pointer):
                     obj[field] = deep_copy(value) if isinstance(value, dict | list) else value
             for field, child in children:
                 entry = obj.get(field)

@@ -8,9 +8,11 @@ from k3py.api.schema.decoder import Decoders, TypeFault
 from k3py.api.schema.defaulting import Defaulters
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from k3py.api.patch.merge_type import MergeType, MergeTypes
     from k3py.api.schema.table import Field, ObjectType, TypeTable
-    from k3py.jsontypes import JsonObject
+    from k3py.jsontypes import JsonObject, JsonValue
 
 
 class Schemas:
@@ -42,6 +44,9 @@ class Schemas:
         """
         unknown: list[str] = []
         decoded: JsonObject = self._decoders.get(type_name)(obj, unknown)
+        if len(unknown) > 1:
+            found = set(unknown)
+            unknown = [path for path in _paths(obj, "") if path in found]
         return decoded, unknown
 
     def check_types(self, type_name: str, obj: JsonObject) -> list[str]:
@@ -84,3 +89,15 @@ class Schemas:
 
             self._merge_types = MergeTypes(self)
         return self._merge_types.get(type_name)
+
+
+def _paths(value: JsonValue, path: str) -> Iterator[str]:
+    """Yield the paths of all fields in the order of the document, as Go's decoder meets them."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            inner = f"{path}.{key}" if path else str(key)
+            yield inner
+            yield from _paths(entry, inner)
+    elif isinstance(value, list):
+        for at, entry in enumerate(value):
+            yield from _paths(entry, f"{path}[{at}]")

@@ -110,6 +110,31 @@ def _sum_resources(spec: JsonObject, side: str) -> dict[str, str]:
     return {name: quantity.format_quantity(value, formats[name]) for name, value in totals.items()}
 
 
+def _default_pod_spec(obj: JsonObject) -> None:
+    """Keep the old name of the service account equal."""
+    name = obj.get("serviceAccountName") or obj.get("serviceAccount")
+    if name:
+        obj["serviceAccountName"] = obj["serviceAccount"] = name
+
+
+def _default_pod_status(obj: JsonObject) -> None:
+    """Keep podIP the first of podIPs; where they differ, podIP counts."""
+    address, addresses = obj.get("podIP"), obj.get("podIPs")
+    if address and (not addresses or addresses[0].get("ip") != address):
+        obj["podIPs"] = [{"ip": address}]
+    elif addresses and not address:
+        obj["podIP"] = addresses[0].get("ip", "")
+
+
+def _default_node_spec(obj: JsonObject) -> None:
+    """Keep podCIDR the first of podCIDRs; where they differ, podCIDR counts."""
+    block, blocks = obj.get("podCIDR"), obj.get("podCIDRs")
+    if block and (not blocks or blocks[0] != block):
+        obj["podCIDRs"] = [block]
+    elif blocks and not block:
+        obj["podCIDR"] = blocks[0]
+
+
 def _default_secret(obj: JsonObject) -> None:
     texts = obj.pop("stringData", None)
     if texts:
@@ -206,6 +231,9 @@ HOOKS: Final = {
     "ImageVolumeSource": _default_image_volume,
     "Volume": _default_volume,
     "Pod": _default_pod,
+    "PodSpec": _default_pod_spec,
+    "PodStatus": _default_pod_status,
+    "NodeSpec": _default_node_spec,
     "Secret": _default_secret,
     "Service": _default_service,
     "Namespace": _default_namespace,

@@ -65,6 +65,22 @@ def test_host_network_copies_ports(schemas):
     assert pod["spec"]["containers"][0]["ports"] == [{"hostPort": 80, "containerPort": 80, "protocol": "TCP"}]
 
 
+def test_a_zero_under_a_pointer_is_no_absence(schemas):
+    volumes = [{"name": "c", "configMap": {"name": "x", "defaultMode": 0}}]
+    pod = complete(schemas, "v1", "Pod", spec={"containers": [], "terminationGracePeriodSeconds": 0, "volumes": volumes})
+    assert pod["spec"]["terminationGracePeriodSeconds"] == 0
+    assert pod["spec"]["volumes"] == volumes
+
+
+def test_old_and_new_names_of_fields_are_kept_equal(schemas):
+    for field in ("serviceAccount", "serviceAccountName"):
+        pod = complete(schemas, "v1", "Pod", spec={"containers": [], field: "robot"}, status={"podIP": "10.0.0.1"})
+        assert (pod["spec"]["serviceAccount"], pod["spec"]["serviceAccountName"]) == ("robot", "robot")
+        assert pod["status"]["podIPs"] == [{"ip": "10.0.0.1"}]
+    node = complete(schemas, "v1", "Node", spec={"podCIDR": "10.0.0.0/24"})
+    assert node["spec"]["podCIDRs"] == ["10.0.0.0/24"]
+
+
 def test_probes_volumes_and_references(schemas):
     probe = {"httpGet": {"port": 80}}
     volumes = [{"name": "e"}, {"name": "s", "secret": {"secretName": "x"}}, {"name": "h", "hostPath": {"path": "/"}}]
