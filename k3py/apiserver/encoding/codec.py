@@ -151,6 +151,25 @@ def decode_yaml(body: bytes) -> JsonValue:
     return yaml_codec.load(body)
 
 
+def raw_json_of(body: bytes, content_type: str) -> bytes:
+    """Return a body as JSON text with its repeated keys, b"" for protobuf, which has none. Raises ApiError 400."""
+    media_type = media_type_of(content_type)
+    if media_type in ("", JSON):
+        return body
+    if media_type not in (YAML, _APPLY):
+        return b"" if media_type == PROTOBUF else body
+    if body[:1] == b"{":
+        try:
+            orjson.loads(body)
+        except orjson.JSONDecodeError:
+            pass  # YAML's flow style looks the same at first
+        else:
+            return body
+    from k3py.apiserver.encoding import yaml_codec  # noqa: PLC0415 - PyYAML is big and rarely needed
+
+    return yaml_codec.to_raw_json(body)
+
+
 def _unsupported(accepted: tuple[str, ...]) -> ApiError:
     return ApiError(
         415,

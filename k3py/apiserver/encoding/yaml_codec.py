@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 from typing import TYPE_CHECKING
 
+import orjson
 import yaml
 
 from k3py.api.status import bad_request
@@ -24,6 +25,25 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
+class _Pairs(list["tuple[JsonValue, JsonValue]"]):
+    """A mapping with all its keys, repeated ones too."""
+
+
+class _PairsLoader(_Loader):
+    """Reads mappings as `_Pairs`."""
+
+
+def _construct_pairs(loader: _PairsLoader, node: yaml.MappingNode) -> _Pairs:
+    loader.flatten_mapping(node)
+    return _Pairs(
+        (loader.construct_object(key, deep=True), loader.construct_object(value, deep=True))
+        for key, value in node.value
+    )
+
+
+_PairsLoader.add_constructor("tag:yaml.org,2002:map", _construct_pairs)
+
+
 class _Dumper(yaml.CSafeDumper):
     """Never writes anchors."""
 
@@ -40,6 +60,26 @@ def load(body: bytes) -> JsonValue:
         raise bad_request(f"error converting YAML to JSON: {error}") from error
     finally:
         loader.dispose()
+
+
+def to_raw_json(body: bytes) -> bytes:
+    """Return the first document as JSON text in which repeated keys are still repeated. Raises ApiError 400."""
+    loader = _PairsLoader(body)
+    try:
+        return _raw_json(loader.get_data()).encode()
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise bad_request(f"error converting YAML to JSON: {error}") from error
+    finally:
+        loader.dispose()
+
+
+def _raw_json(value: JsonValue) -> str:
+    if isinstance(value, _Pairs):
+        pairs = (f"{_raw_json(_to_key(key))}:{_raw_json(one)}" for key, one in value)
+        return "{" + ",".join(pairs) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(_raw_json(one) for one in value) + "]"
+    return orjson.dumps(_to_json(value)).decode()
 
 
 def dump(document: JsonValue) -> bytes:

@@ -12,7 +12,7 @@ from aiohttp import web
 from k3py.api.status import ApiError, bad_request
 from k3py.apiserver.encoding import object_view
 from k3py.apiserver.encoding.answer import answer_bytes, answer_document, answer_not_found, make_headers
-from k3py.apiserver.encoding.codec import media_type_of
+from k3py.apiserver.encoding.codec import raw_json_of
 from k3py.apiserver.encoding.negotiation import JSON
 from k3py.apiserver.encoding.request_body import read_body
 from k3py.apiserver.filters.authz import authorize_resource
@@ -154,12 +154,11 @@ async def _read_document(exchange: Exchange, request: ApiRequest, kind: Kind) ->
             kind=(shown.kind if shown else "") or kind.kind,
         )
         request.body = _as_object(document)
-        if media_type_of(content_type) in ("", JSON):
-            request.raw_body = body
+        request.raw_body = raw_json_of(body, content_type)
     elif verb == "patch":
         body = await read_body(exchange.request)
         request.body, request.patch_type = exchange.codec.decode_patch(body, content_type)
-        request.raw_body = body
+        request.raw_body = raw_json_of(body, content_type)
     elif verb in _DELETE_VERBS and exchange.request.can_read_body:
         body = await read_body(exchange.request)
         if body:

@@ -110,6 +110,16 @@ async def test_yaml_in_and_out(face):
     assert face.dispatcher.requests[-1].body["data"] == {"true": "1", "date": "2020-01-01"}
 
 
+async def test_repeated_keys_of_yaml_reach_the_dispatcher(face):
+    headers = {"Content-Type": "application/yaml"}
+    text = "metadata: {name: y}\ndata:\n  a: '1'\n  a: '2'\n"
+    async with face.session.post(MAPS, data=text, headers=headers) as answer:
+        assert answer.status == 201
+    request = face.dispatcher.requests[-1]
+    assert request.body["data"] == {"a": "2"}
+    assert request.raw_body == b'{"metadata":{"name":"y"},"data":{"a":"1","a":"2"}}'
+
+
 async def test_too_big_body_is_413(face):
     body = b'{"data":"' + b"x" * (3 * 1024 * 1024) + b'"}'
     async with face.session.post(MAPS, data=io.BytesIO(body)) as answer:
