@@ -101,6 +101,11 @@ class PodOperations:
         if CLEAN not in self._runtime and (dead := self._superfluous()):
             self._runtime.start(CLEAN, self._clean(dead), self._clean_failed)
 
+    def refresh_volumes(self) -> None:
+        """Set volumes up again now: what they show has changed, or what was missing is there."""
+        self.volumes_stale = True
+        self.volumes_retry_s = None
+
     def _context(self) -> VolumeContext:
         pod = self._worker.pod
         return VolumeContext(

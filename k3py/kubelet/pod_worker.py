@@ -113,7 +113,11 @@ class PodWorker:
     def refresh_volumes(self) -> None:
         """Bring volumes up to date: an object that they show has changed."""
         if self._operations is not None:
-            self._operations.volumes_stale = True
+            self._operations.refresh_volumes()
+        for name, waiting in self.waiting.items():
+            if waiting.reason == "CreateContainerConfigError":
+                # What it lacked may be there now.
+                self.not_before_s.pop(name, None)
         self.changed.set()
 
     def fail(self, reason: str, message: str) -> None:
@@ -273,7 +277,7 @@ class PodWorker:
                     self.changed.set()
         if (renew_s := self.node.objects.renew_at_s(self.uid)) is not None:
             if renew_s <= clock.wall_s():
-                operations.volumes_stale = True
+                operations.refresh_volumes()
                 operations.prepare()
             else:
                 self._wake_at(renew_s)

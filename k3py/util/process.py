@@ -59,7 +59,8 @@ async def run(
     try:
         child = await asyncio.create_subprocess_exec(
             *argv,
-            stdin=asyncio.subprocess.PIPE,
+            # Without a pipe there is no write to a program that has ended already, which uvloop answers with a RuntimeError.
+            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=env,
@@ -70,7 +71,7 @@ async def run(
         raise ProcessFailed(f"cannot start {program}: {error.strerror or error}") from error
     try:
         async with asyncio.timeout(timeout_s):
-            stdout, stderr = await child.communicate(stdin)
+            stdout, stderr = await child.communicate(stdin or None)
     except TimeoutError as error:
         raise ProcessFailed(f"{program} did not end within {timeout_s:g} s") from error
     finally:
