@@ -1,0 +1,45 @@
+"""History is bounded without polling."""
+
+import asyncio
+
+import pytest
+
+from k3py.datastore.drivers.memory import open_memory
+from k3py.datastore.errors import Compacted
+
+pytestmark = pytest.mark.looptime
+
+
+async def test_what_is_older_than_the_promise_is_compacted_and_younger_is_kept():
+    async with open_memory(history_s=300) as backend:
+        await asyncio.sleep(1000)
+        await backend.create(b"/a", b"1")  # 2, at 1000 s
+        await asyncio.sleep(200)
+        await backend.update(b"/a", b"2", expected=2)  # 3, at 1200 s
+        await asyncio.sleep(50)
+        assert (await backend.range(b"/a", revision=2)).kvs[0].value == b"1"
+        await asyncio.sleep(1000)
+        assert (await backend.status()).compact_revision == 3
+        with pytest.raises(Compacted):
+            await backend.range(b"/a", revision=2)
+        assert (await backend.range(b"/a", revision=3)).kvs[0].value == b"2"
+        assert len(backend._log._events) == 1
+
+
+async def test_an_idle_store_has_no_timer():
+    async with open_memory(history_s=300) as backend:
+        await backend.create(b"/a", b"1")
+        await asyncio.sleep(1000)
+        assert not asyncio.get_running_loop()._scheduled
+
+
+async def test_somebody_elses_compaction_does_no_harm():
+    async with open_memory(history_s=300) as backend:
+        for number in range(5):
+            await backend.create(b"/%d" % number, b"1")
+        await asyncio.sleep(1)
+        await backend.compact(6)
+        await asyncio.sleep(700)
+        await backend.create(b"/x", b"1")
+        await asyncio.sleep(700)
+        assert (await backend.status()).compact_revision == 7
