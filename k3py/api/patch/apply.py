@@ -41,7 +41,7 @@ from k3py.api.patch.merge_type import ANY
 from k3py.api.status import ApiError, bad_request
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from k3py.api.patch.merge_type import MergeType
     from k3py.api.schema.schemas import Schemas
@@ -95,8 +95,10 @@ class _Request:
         comparison = typed.compare(live, new, self.merge_type)
         changed = comparison.without(self.ignored)
         taken = changed.modified.union(changed.added)
+        lost = taken.union(comparison.removed)
         for other, fields in managed.sets.items():
-            managed.sets[other] = fields.difference(taken).difference(comparison.removed)
+            if fields.intersection(lost):
+                managed.sets[other] = fields.difference(lost)
         own = taken.difference(_paths(_STRIPPED))
         if own:
             mine = managed.sets.get(manager)
@@ -126,7 +128,8 @@ class _Request:
             if other != manager:
                 contested = owned.intersection(taken)
                 conflicts += [(other, path) for path in contested.paths()]
-                sets[other] = owned.difference(contested).difference(comparison.removed)
+                if contested or owned.intersection(comparison.removed):
+                    sets[other] = owned.difference(contested).difference(comparison.removed)
         if conflicts and not force:
             raise _Conflicts(conflicts)
         sets[manager] = fields.difference(_paths(_STRIPPED))
@@ -219,7 +222,7 @@ def update_managed_fields(
         reset_fields: see the module.
     """
     kind, zero = _type_of(new, api_version, schemas, merge_type)
-    live = zero if old is None else old
+    live = zero() if old is None else old
     managed = _managed_of(live, new, subresource)
     if not managed.sets and old is not None:
         return _with_managed(new, managed)
@@ -272,12 +275,12 @@ def apply_configuration(
         raise ApiError(500, "", text) from fault
     identity = applier(manager, subresource)
     request = _Request(kind, identity, _ignored_fields(subresource, reset_fields), now)
-    stored = zero if live is None else live
+    stored = zero() if live is None else live
     managed = _decode_or_nothing((stored.get("metadata") or {}).get("managedFields"))
     bare = _bare(stored)
     if not managed.sets and live is not None:
         first = updater(BEFORE_APPLY_MANAGER, api_version, subresource)
-        request.update(_bare(zero), bare, managed, first)
+        request.update(_bare(zero()), bare, managed, first)
     managed.versions[identity] = api_version
     try:
         merged = request.apply(bare, config, managed, force=force)
@@ -297,12 +300,12 @@ def apply_configuration(
 
 def _type_of(
     obj: JsonObject, api_version: str, schemas: Schemas, merge_type: MergeType | None
-) -> tuple[MergeType, JsonObject]:
-    """Return the merge type and the object in which nothing is set, as Go's `new` makes it."""
+) -> tuple[MergeType, Callable[[], JsonObject]]:
+    """Return the merge type and what makes the object in which nothing is set, as Go's `new` does."""
     name = schemas.find_type_name(api_version, obj.get("kind", ""))
     if name is None:
-        return merge_type or ANY, {}
-    return merge_type or schemas.merge_type(name), schemas.decode(name, {})[0]
+        return merge_type or ANY, dict
+    return merge_type or schemas.merge_type(name), lambda: schemas.decode(name, {})[0]
 
 
 def _check_configuration(config: JsonObject, api_version: str) -> None:
@@ -387,7 +390,8 @@ def keep_times_if_unchanged(old: JsonObject, new: JsonObject) -> bool:
 
     Call it on the object that would be stored; if it returns True there is nothing to store.
     """
-    if not equal(_bare(old), _bare(new)):
+    bare_old, bare_new = _bare(old), _bare(new)
+    if bare_old != bare_new or not equal(bare_old, bare_new):  # the first, quick one tells most
         return False
     old_entries = (old.get("metadata") or {}).get("managedFields") or []
     new_entries = (new.get("metadata") or {}).get("managedFields") or []

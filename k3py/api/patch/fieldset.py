@@ -77,7 +77,10 @@ class FieldSet:
         """Add a path; the empty path (the object itself) is no member of any set."""
         node = self
         for element in path[:-1]:
-            node = node.children.setdefault(element, FieldSet())
+            child = node.children.get(element)
+            if child is None:
+                child = node.children[element] = FieldSet()
+            node = child
         if path:
             node.members.add(path[-1])
 
@@ -111,6 +114,8 @@ class FieldSet:
         """Return the paths of either."""
         if not other.members and not other.children:
             return self
+        if not self.members and not self.children:
+            return other
         children = dict(self.children)
         for element, child in other.children.items():
             mine = children.get(element)

@@ -43,6 +43,8 @@ class Managed:
 
     sets: dict[ManagerId, FieldSet] = field(default_factory=dict)
     versions: dict[ManagerId, str] = field(default_factory=dict)
+    # Sets as they were read with their documents, so that what nobody touched is not written anew.
+    documents: dict[ManagerId, tuple[FieldSet, JsonObject]] = field(default_factory=dict)
     times: dict[ManagerId, str | None] = field(default_factory=dict)
 
     def drop_empty(self) -> None:
@@ -72,7 +74,9 @@ def decode(entries: JsonValue) -> Managed:
             entry.get("subresource", ""),
         )
         managed.versions[manager] = version
-        fields = FieldSet.from_fields_v1(entry.get("fieldsV1") or {})
+        document = entry.get("fieldsV1") or {}
+        fields = FieldSet.from_fields_v1(document)
+        managed.documents[manager] = (fields, document)
         managed.sets[manager] = managed.sets[manager].union(fields) if manager in managed.sets else fields
         managed.times[manager] = entry.get("time")
     return managed
@@ -90,7 +94,8 @@ def encode(managed: Managed) -> list[JsonObject]:
         if (time := managed.times.get(manager)) is not None:
             entry["time"] = time
         entry["fieldsType"] = "FieldsV1"
-        entry["fieldsV1"] = fields.to_fields_v1()
+        known, document = managed.documents.get(manager, (None, {}))
+        entry["fieldsV1"] = document if known is fields else fields.to_fields_v1()
         if manager.subresource:
             entry["subresource"] = manager.subresource
         entries.append(entry)

@@ -75,6 +75,8 @@ _SCALAR_KIND: Final = {
     "double": "number",
 }
 _SCALAR_TYPES: Final = {name: MergeType("scalar", scalar) for name, scalar in _SCALAR_KIND.items()}
+# Its name is optional in Go, and declared to default to "".
+_LOCAL_REFERENCE: Final = "io.k8s.api.core.v1.LocalObjectReference"
 _STRING: Final = _SCALAR_TYPES["string"]
 _UNTYPED: Final = MergeType("scalar")
 
@@ -147,6 +149,8 @@ class MergeTypes:
                 defaults[name] = field.default
             elif not field.omit_empty and not field.pointer and not field.card and field.type in SCALARS:
                 defaults[name] = {"string": "", "bytes": "", "bool": False}.get(field.type, 0)
+            elif one.type == _LOCAL_REFERENCE:
+                defaults[name] = ""
         return defaults
 
 

@@ -197,7 +197,7 @@ def compare(old: JsonValue, new: JsonValue, kind: MergeType) -> Comparison:
 
 
 def _compare(old: JsonValue, new: JsonValue, kind: MergeType, path: Path, result: Comparison) -> None:
-    if old is new or (old is not ABSENT and new is not ABSENT and equal(old, new)):
+    if old is new or old == new:  # C's comparison; that true equals 1 can only matter in untyped documents
         return
     leaf = False
     old_kind, new_kind = _deduce(kind, old), _deduce(kind, new)

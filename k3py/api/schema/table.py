@@ -9,6 +9,7 @@ import pkgutil
 import struct
 import zlib
 from dataclasses import dataclass, field
+from sys import intern
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -169,9 +170,9 @@ def _field(
 ) -> Field:
     extras = extras or {}
     return Field(
-        json,
+        intern(json),  # the same few thousand names, in records, codecs and objects
         number,
-        kind,
+        intern(kind),
         card,
         "p" in flags,
         "o" in flags,

@@ -16,8 +16,8 @@ def _default_network_policy(obj: JsonObject) -> None:
 
 def _default_ingress_class(obj: JsonObject) -> None:
     parameters = obj["spec"].get("parameters")
-    if parameters is not None:
-        parameters.setdefault("scope", "Cluster")
+    if parameters is not None:  # scope is a mandatory pointer: null when absent
+        parameters["scope"] = parameters.get("scope") or "Cluster"
 
 
 HOOKS: Final = {"NetworkPolicy": _default_network_policy, "IngressClass": _default_ingress_class}
