@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
     from k3py.storage.interface import ObjectView
 
-SUCCESS: Final = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+SUCCESS: Final = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
 async def create_binding(call: Call) -> ObjectResult:

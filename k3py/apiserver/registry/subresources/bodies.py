@@ -28,6 +28,6 @@ TOKEN_REQUEST: Final = _body("authentication.k8s.io", "v1", "TokenRequest", "aut
 
 
 def check_body_name(own: str, name: str, what: str) -> None:
-    """Check that a body without or with a name belongs to the URL's object. Raises ApiError 400."""
-    if own and own != name:
+    """Check that a body belongs to the URL's object. Raises ApiError 400."""
+    if own != name:
         raise bad_request(f"name in URL does not match name in {what} object")

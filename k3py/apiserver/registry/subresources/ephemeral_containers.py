@@ -26,7 +26,12 @@ async def handle_ephemeral_containers(call: Call) -> ObjectResult:
     """Answer get, update or patch. Raises ApiError, StorageError."""
     if call.request.verb == "get":
         return await get(call)
-    part = Part(prepare=_prepare, validate=_validate)
+    strategy = call.kind.strategy
+
+    def validate(new: JsonObject, old: JsonObject) -> list[FieldError]:
+        return strategy.validate(new) + _validate(new, old)
+
+    part = Part(prepare=_prepare, validate=validate)
     return await (update_part(call, part) if call.request.verb == "update" else patch_part(call, part))
 
 

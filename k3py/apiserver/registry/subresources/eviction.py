@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
     from k3py.storage.interface import ObjectView, Store
 
-_SUCCESS: Final = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+_SUCCESS: Final = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+_OLD_VERSION: Final = "policy/v1beta1"
 _MOST_DISRUPTED: Final = 2000
 _RETRY_S: Final = 10
 
@@ -31,6 +32,8 @@ _RETRY_S: Final = 10
 async def handle_eviction(call: Call) -> ObjectResult:
     """Evict the pod that the URL names. Raises ApiError, StorageError."""
     create_options = write_options(call.request, "CreateOptions")
+    if isinstance(call.request.body, dict) and call.request.body.get("apiVersion") == _OLD_VERSION:
+        call.request.body["apiVersion"] = EVICTION.api_version  # the same fields
     eviction = decode_object(call, EVICTION, field_validation=create_options.field_validation)
     settle_namespace(call.kind, eviction, call.namespace)
     name = call.request.name
@@ -46,8 +49,34 @@ async def handle_eviction(call: Call) -> ObjectResult:
     view = await call.store.get(call.namespace, name)
     if not _is_free(view.parsed):
         await _ask_budgets(call, view.parsed, dry_run=options.dry_run)
+    if not options.dry_run:
+        await call.store.update(call.namespace, name, _Mark(call.now()).change)
     await delete_object(call, name, options)
     return ObjectResult(kind=None, document=dict(_SUCCESS), status_code=201)
+
+
+class _Mark:
+    """Says in a pod's conditions why it goes."""
+
+    def __init__(self, now: str) -> None:
+        self._now = now
+
+    async def change(self, view: ObjectView) -> JsonObject:
+        pod: JsonObject = deep_copy(view.parsed)
+        status = pod.setdefault("status", {})
+        conditions = [one for one in status.get("conditions") or () if one.get("type") != "DisruptionTarget"]
+        condition: JsonObject = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "lastProbeTime": None,
+            "lastTransitionTime": self._now,
+            "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting",
+        }
+        if pod["metadata"].get("generation"):
+            condition["observedGeneration"] = pod["metadata"]["generation"]
+        status["conditions"] = [*conditions, condition]
+        return pod
 
 
 def _delete_options(call: Call, eviction: JsonObject) -> DeleteOptions:
