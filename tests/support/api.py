@@ -103,7 +103,11 @@ class Api:
 async def run_api(**more: object) -> AsyncIterator[Api]:
     """Run an API server in which the namespace default exists; `more` goes to build_dispatcher."""
     kinds = KindRegistry(ALL)
-    async with open_backend("memory://") as backend, open_storage(backend) as storage, TaskScope() as scope:
+    async with (
+        open_backend("memory://") as backend,
+        open_storage(backend, detect_mutations=True) as storage,
+        TaskScope() as scope,
+    ):
         assembly = await build_dispatcher(
             storage=storage,
             kinds=kinds,

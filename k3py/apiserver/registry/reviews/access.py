@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.api.fielderror import FieldError, forbidden_field, invalid_value, required
 from k3py.api.names import find_qualified_name_faults
+from k3py.api.selectors import SelectorError, parse_field_selector, parse_label_selector
 from k3py.api.status import bad_request, invalid
 from k3py.api.user import MASTERS, User
 from k3py.apiserver.interface import Attributes, ObjectResult
@@ -16,6 +17,8 @@ from k3py.apiserver.registry.decoding import decode_object, settle_namespace
 from k3py.apiserver.registry.options import write_options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from k3py.apiserver.authz.policy import Policy
     from k3py.apiserver.authz.rule import Rule
     from k3py.apiserver.interface import Authorizer
@@ -24,6 +27,11 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
 
+_OPERATORS: Final = ("In", "NotIn", "Exists", "DoesNotExist")
+_PARSERS: Final[Mapping[str, Callable[[str], object]]] = {
+    "fieldSelector": parse_field_selector,
+    "labelSelector": parse_label_selector,
+}
 _OWN_METADATA: Final = ("managedFields", "namespace")
 
 
@@ -89,6 +97,8 @@ class AccessReviews:
             status["denied"] = True
         if decision.reason:
             status["reason"] = decision.reason
+        if faults := _find_ignored_selectors(review.get("spec") or {}):
+            status["evaluationError"] = faults
         review["status"] = status
         return ObjectResult(kind=call.kind, document=review, status_code=201)
 
@@ -213,6 +223,26 @@ def _field_selector_of(selector: JsonObject) -> str:
     return ",".join(parts)
 
 
+def _find_ignored_selectors(spec: JsonObject) -> str:
+    """Name the selectors that no authorizer sees, since they cannot be understood."""
+    attributes = spec.get("resourceAttributes") or {}
+    return ", ".join(
+        f"spec.resourceAttributes.{field} ignored due to parse error"
+        for field, parse in _PARSERS.items()
+        if not _is_understood(attributes.get(field) or {}, parse)
+    )
+
+
+def _is_understood(selector: JsonObject, parse: Callable[[str], object]) -> bool:
+    if any(one.get("operator") not in _OPERATORS for one in selector.get("requirements") or ()):
+        return False
+    try:
+        parse(selector.get("rawSelector") or "")
+    except SelectorError:
+        return False
+    return True
+
+
 class RulesReviews:
     """SelfSubjectRulesReview: all that the requester may do in a namespace, as far as rules tell it."""
 
@@ -234,7 +264,7 @@ class RulesReviews:
             paths.append({"verbs": ["*"], "nonResourceURLs": ["*"]})
         for rule in self._policy.rules_for(user, namespace):
             _add(rule, resources, paths)
-        review["spec"] = {}
+        review["metadata"], review["spec"] = {}, {}
         review["status"] = {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
         return ObjectResult(kind=call.kind, document=review, status_code=201)
 

@@ -56,13 +56,25 @@ class TokenHandler:
             fault = invalid_value("metadata.name", own, f"must match the service account name: {name}")
             raise invalid(TOKEN_REQUEST.group, TOKEN_REQUEST.kind, name, [fault])
         request["metadata"]["name"] = name
+        request["spec"] = request.get("spec") or {}
+        if request["spec"].get("expirationSeconds") is None:
+            request["spec"]["expirationSeconds"] = _DEFAULT_S
+        call.services.patches.track(
+            TOKEN_REQUEST,
+            None,
+            request,
+            manager=options.field_manager,
+            subresource=call.request.subresource,
+            now=call.now(),
+        )
         admission = call.admission_request(
             "CREATE", name=name, obj=request, old=None, dry_run=options.dry_run
         )
         await call.services.admission.admit(admission)
         account = (await call.store.get(call.namespace, name)).parsed
-        spec = request.setdefault("spec", {}) or {}
-        _complete(spec, self._audiences)
+        spec = request["spec"]
+        if not spec.get("audiences"):
+            spec["audiences"] = list(self._audiences)
         _validate(spec)
         bound = await _bind(call, spec.get("boundObjectRef"), name)
         await call.services.admission.validate(admission)
@@ -95,6 +107,8 @@ class TokenHandler:
         }
         metadata = {key: account["metadata"][key] for key in ("name", "namespace", "uid")}
         metadata["creationTimestamp"] = format_time(now)
+        if "managedFields" in request["metadata"]:
+            metadata["managedFields"] = request["metadata"]["managedFields"]
         status = {
             "token": self._signer.sign(claims),
             "expirationTimestamp": format_time(now + timedelta(seconds=seconds)),
@@ -107,13 +121,6 @@ class TokenHandler:
             "status": status,
         }
         return ObjectResult(kind=TOKEN_REQUEST, document=document, status_code=201)
-
-
-def _complete(spec: JsonObject, audiences: Sequence[str]) -> None:
-    if not spec.get("audiences"):
-        spec["audiences"] = list(audiences)
-    if spec.get("expirationSeconds") is None:
-        spec["expirationSeconds"] = _DEFAULT_S
 
 
 def _validate(spec: JsonObject) -> None:
