@@ -167,6 +167,6 @@ def test_a_service_leads_to_its_pods(server, namespace):
     address = server.get("service", "s", "-n", namespace)["spec"]["clusterIP"]
     assert address.startswith("10.43.")
     server.until(
-        lambda: server.node.run(["busybox", "wget", "-q", "-O", "-", "-T", "2", f"http://{address}/"]).stdout == "hi\n",
+        lambda: server.node.run(["timeout", "2", "busybox", "wget", "-q", "-O", "-", f"http://{address}/"]).stdout == "hi\n",
         what="an answer from the service",
     )
