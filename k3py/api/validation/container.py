@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from k3py.api.fielderror import duplicate, forbidden_field, invalid_value, not_supported, required
 from k3py.api.names import find_label_faults, find_qualified_name_faults
 from k3py.api.quantity import parse_quantity
+from k3py.api.validation.port import find_port_name_faults
 from k3py.api.validation.probe import validate_handler, validate_probe
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ _ENV: Final = re.compile(r"[ -<>-~]+\Z")
 _ENV_TEXT: Final = (
     "a valid environment variable name must consist only of printable ASCII characters other than '='"
 )
-_PORT_NAME: Final = re.compile(r"[-a-z0-9]+\Z")
 
 
 def validate_container(
@@ -100,22 +100,6 @@ def _validate_ports(container: JsonObject, path: str) -> list[FieldError]:
                 errors.append(duplicate(f"{where}.name", name))
             names.add(name)
     return errors
-
-
-def find_port_name_faults(name: str) -> list[str]:
-    """Check an IANA service name."""
-    faults = []
-    if len(name) > 15:
-        faults.append("must be no more than 15 characters")
-    if not _PORT_NAME.match(name):
-        faults.append("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
-    if not any(char.isalpha() for char in name):
-        faults.append("must contain at least one letter (a-z)")
-    if "--" in name:
-        faults.append("must not contain consecutive hyphens")
-    if name.startswith("-") or name.endswith("-"):
-        faults.append("must not begin or end with a hyphen")
-    return faults
 
 
 def _validate_environment(container: JsonObject, path: str) -> list[FieldError]:

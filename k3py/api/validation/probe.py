@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.fielderror import forbidden_field, invalid_value, required
+from k3py.api.validation.port import find_port_name_faults
 
 if TYPE_CHECKING:
     from k3py.api.fielderror import FieldError
@@ -72,6 +73,4 @@ def _validate_port(port: JsonValue, path: str) -> list[FieldError]:
         if not 0 < port < 65536:
             return [invalid_value(path, port, "must be between 1 and 65535, inclusive")]
         return []
-    from k3py.api.validation.container import find_port_name_faults  # noqa: PLC0415 - the two files need each other
-
     return [invalid_value(path, port, fault) for fault in find_port_name_faults(str(port or ""))]
