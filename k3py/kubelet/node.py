@@ -87,6 +87,7 @@ class NodeManager:
         self._runtime_version = ""
         self._reported_s = 0.0
         self._renewed_s = 0.0
+        self._asked_s = 0.0
         self._image_list: Sequence[JsonObject] = ()
         self._images_stale = True
         self._sent: JsonObject = {}
@@ -191,9 +192,11 @@ class NodeManager:
         """Configure the pod network when the range is known; return when to look again, None = on the next event."""
         node = self.node
         cidr = "" if node is None else str((node.get("spec") or {}).get("podCIDR") or "")
-        if cidr == self._configured and self._context.network_ready and not self._runtime_error:
-            # The stream of events tells when the runtime goes away.
+        now_s = clock.monotonic_s()
+        fine = self._context.network_ready and not self._runtime_error
+        if fine and cidr == self._configured and now_s < self._asked_s + RENEW_S - 1:
             return None
+        self._asked_s = now_s
         try:
             if cidr and cidr != self._configured:
                 await self._network.configure(pod_cidr=cidr, cni_conf_dir=self._config.cni_conf_dir)
