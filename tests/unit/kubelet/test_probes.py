@@ -86,8 +86,8 @@ async def test_liveness_condemns_after_its_threshold():
 async def test_startup_holds_the_others_back():
     async with probing(startupProbe=True, livenessProbe=True, readinessProbe=True) as (
         prober,
-        runtime,
-        events,
+        _,
+        _,
         until,
         watch,
     ):
