@@ -72,6 +72,8 @@ class CachedStorage:
             opening = asyncio.get_running_loop().create_future()
             self._stores[prefix] = opening
             _ = self._scope.spawn(self._open_into(opening, _stored_kind(kind)), name=f"open-store-{prefix}")
+        if opening.done():
+            return opening.result()
         return await asyncio.shield(opening)
 
     def drop(self, kind: Kind) -> None:
