@@ -5,14 +5,14 @@ Source: k8s.io/apimachinery/pkg/apis/meta/v1/validation/validation.go and pkg/ap
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.fielderror import FieldError, forbidden_field, invalid_value, not_supported, required, too_long
 from k3py.api.status import bad_request, invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from k3py.apiserver.interface import ApiRequest
     from k3py.jsontypes import JsonObject
@@ -46,7 +46,6 @@ class DeleteOptions:
     orphan_dependents: bool | None = None
     uid: str | None = None
     resource_version: str | None = None
-    raw: Mapping[str, object] = field(default_factory=dict)
 
 
 def parse_flag(text: str) -> bool:
@@ -136,7 +135,6 @@ def delete_options(request: ApiRequest) -> DeleteOptions:
         orphan_dependents=orphan,
         uid=preconditions.get("uid"),
         resource_version=preconditions.get("resourceVersion"),
-        raw=document,
     )
 
 

@@ -84,6 +84,8 @@ class Update:
         self._tracked = tracked
         self._admission_kind = admission_kind
         self._document: JsonObject | None = None
+        self._is_gone = False
+        self._first_warning = len(call.request.warnings)
         self._reservation: Reservation | None = None
 
     async def run(self, name: str) -> ObjectResult:
@@ -98,6 +100,8 @@ class Update:
             await self._roll_back()
         elif self._reservation is not None:
             await self._reservation.commit()
+        if self._is_gone and call.hook is not None:
+            await call.hook.after_delete(view.parsed)
         if self._document is not None:
             return ObjectResult(kind=call.kind, document=self._document)
         return ObjectResult(kind=call.kind, view=serve_view(call.kind, call.store, view))
@@ -105,6 +109,7 @@ class Update:
     async def _change(self, view: ObjectView) -> JsonObject | Deleted | None:
         await self._roll_back()
         call, part = self._call, self._part
+        del call.request.warnings[self._first_warning :]  # those of a try that was too slow
         old = to_served(call.kind, call.store, view.parsed)
         self._check_uid(old)
         new = await self._transform(old)
@@ -187,6 +192,7 @@ class Update:
             self._document = new
         if self._options.dry_run:
             return None
+        self._is_gone = deletes
         if deletes:
             return Deleted()
         keep_times_if_unchanged(old, new)  # a write that changes nothing else is none

@@ -319,3 +319,22 @@ async def test_a_role_gives_what_it_says_and_no_one_grants_more_than_they_have(a
     error = await refused(api.send("create", "roles", body=more), 403)
     assert "attempting to grant RBAC permissions not currently held" in error.message
     await refused(api.send("create", "selfsubjectaccessreviews", body=review), 403)
+
+
+async def test_a_service_gives_its_address_back_when_its_last_finalizer_goes(api):
+    spec = {"clusterIP": "10.43.0.77", "ports": [{"port": 80}]}
+    held = {"metadata": {"name": "s", "finalizers": ["example.com/a"]}, "spec": spec}
+    await api.send("create", "services", body=held)
+    await api.send("delete", "services", "s")
+    await refused(api.send("create", "services", body={"metadata": {"name": "t"}, "spec": spec}), 422)
+    await api.send("patch", "services", "s", {"metadata": {"finalizers": None}}, patch_type=MERGE)
+    made = await api.send("create", "services", body={"metadata": {"name": "t"}, "spec": spec})
+    assert made["spec"]["clusterIP"] == "10.43.0.77"
+
+
+async def test_an_address_is_free_again_after_a_refused_or_dry_create(api):
+    spec = {"clusterIP": "10.43.0.77", "ports": [{"port": 80}]}
+    await api.send("create", "services", body={"metadata": {"name": "s"}, "spec": spec}, dryRun="All")
+    await refused(api.send("create", "services", body={"metadata": {"name": "BAD"}, "spec": spec}), 422)
+    made = await api.send("create", "services", body={"metadata": {"name": "s"}, "spec": spec})
+    assert made["spec"]["clusterIP"] == "10.43.0.77"
