@@ -91,7 +91,7 @@ class NodeManager:
         self._image_list: Sequence[JsonObject] = ()
         self._images_stale = True
         self._sent: JsonObject = {}
-        self._ready: bool | None = None
+        self._told: dict[str, str] = {}
         self.port = 0
 
     @property
@@ -316,13 +316,19 @@ class NodeManager:
         )
         self._reported_s = now_s
         self._sent = answer.get("status") or new
-        self._tell_events(ready=not facts.not_ready)
+        self._tell_changes(new["conditions"])
 
-    def _tell_events(self, *, ready: bool) -> None:
-        if ready is self._ready:
-            return
-        if ready or self._ready is not None:
-            reason = "NodeReady" if ready else "NodeNotReady"
+    def _tell_changes(self, conditions: Sequence[JsonObject]) -> None:
+        """Record an Event for every condition that changed."""
+        for condition in conditions:
+            kind, status = condition["type"], condition["status"]
+            before = self._told.get(kind)
+            self._told[kind] = status
+            if status == before or (kind == "Ready" and before is None and status == "False"):
+                continue
+            if kind == "Ready":
+                reason = "NodeReady" if status == "True" else "NodeNotReady"
+            else:
+                reason = condition["reason"].replace("Kubelet", "Node", 1)
             message = f"Node {self._config.node_name} status is now: {reason}"
             self._context.recorder.event(self._reference, NORMAL, reason, message)
-        self._ready = ready

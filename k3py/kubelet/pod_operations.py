@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.resource import PODS
 from k3py.api.status import ApiError
 from k3py.kubelet.container_kill import kill_container
 from k3py.kubelet.container_start import ContainerStarter, StartFailed
@@ -19,10 +17,11 @@ from k3py.kubelet.handlers import HandlerFailed, Target
 from k3py.kubelet.images import ImageError
 from k3py.kubelet.operations import CLEAN, FINISH, STATUS, VOLUMES, Operations
 from k3py.kubelet.pod import containers, find_container, init_containers, is_host_network
+from k3py.kubelet.pod_removal import PodRemoval
 from k3py.kubelet.sandbox_config import log_directory, sandbox_config
 from k3py.kubelet.sync_plan import SANDBOX, CreateSandbox, KillContainer, StartContainer, Waiting
 from k3py.kubelet.volumes.interface import VolumeContext
-from k3py.kubelet.volumes.manager import remove_pod_dir, set_up_volumes
+from k3py.kubelet.volumes.manager import set_up_volumes
 from k3py.runtime.errors import RuntimeFailure
 from k3py.util import clock
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
     from k3py.jsontypes import JsonObject
     from k3py.kubelet.pod_worker import PodWorker
-    from k3py.kubelet.runtime_state import ContainerRecord
     from k3py.util.supervise import TaskScope
 
 log = logging.getLogger(__name__)
@@ -67,6 +65,7 @@ class PodOperations:
         self._volumes: dict[str, Path] | None = None
         self._images: dict[str, asyncio.Task[JsonObject | ImageError | RuntimeFailure]] = {}
         self._sandbox_config: JsonObject = {}
+        self._removal = PodRemoval(worker)
         self._starts: set[str] = set()
         self._kills: set[str] = set()
         self._stopping: set[str] = set()
@@ -98,8 +97,8 @@ class PodOperations:
             first = init_containers(self._worker.pod)[:1] or containers(self._worker.pod)
             for container in first:
                 self._prefetch(container)
-        if CLEAN not in self._runtime and (dead := self._superfluous()):
-            self._runtime.start(CLEAN, self._clean(dead), self._clean_failed)
+        if CLEAN not in self._runtime and (dead := self._removal.superfluous(self._runtime.keys)):
+            self._runtime.start(CLEAN, self._removal.clean(dead), self._clean_failed)
 
     def refresh_volumes(self) -> None:
         """Set volumes up again now: what they show has changed, or what was missing is there."""
@@ -359,89 +358,17 @@ class PodOperations:
 
     # --- cleaning up --------------------------------------------------------------------------------------------------
 
-    def _superfluous(self) -> list[ContainerRecord]:
-        """Return dead containers beside the newest dead one of each name."""
-        seen: set[str] = set()
-        found = []
-        for record in self._worker.record.containers:
-            if record.state != "exited" or record.name in self._runtime:
-                continue
-            if record.name in seen:
-                found.append(record)
-            seen.add(record.name)
-        return found
-
-    async def _clean(self, dead: Sequence[ContainerRecord]) -> None:
-        for record in dead:
-            await self._remove_container(record)
-        used = {one.sandbox_id for one in self._worker.record.containers} - {one.sandbox_id for one in dead}
-        for sandbox in self._worker.record.sandboxes[1:]:
-            if not sandbox.ready and sandbox.id not in used:
-                await self._node.runtime.remove_pod_sandbox(sandbox.id)
-                self._node.owners.pop(sandbox.id, None)
-
-    async def _remove_container(self, record: ContainerRecord) -> None:
-        await self._node.runtime.remove_container(record.id)
-        self._node.owners.pop(record.id, None)
-        await asyncio.to_thread(self._remove_log, record)
-
-    def _remove_log(self, record: ContainerRecord) -> None:
-        config, metadata = self._node.config, self._worker.pod["metadata"]
-        directory = log_directory(config.pod_logs_dir, self._worker.pod) / record.name
-        for path in directory.glob(f"{record.attempt}.log*"):
-            path.unlink(missing_ok=True)
-        if config.container_logs_dir is not None:
-            link = f"{metadata['name']}_{metadata['namespace']}_{record.name}-{record.id}.log"
-            (config.container_logs_dir / link).unlink(missing_ok=True)
-
     def _clean_failed(self, error: Exception) -> None:
         log.warning("dead containers cannot be removed", extra={"pod": self._worker.uid, "error": str(error)})
 
     def finish(self, *, gone: bool) -> None:
-        """Take down volumes and cgroup and send the last status; if the pod is deleted, remove it everywhere."""
+        """Take down what the pod does not need any more; if it is deleted, remove it everywhere."""
         self._other.start(FINISH, self._finish(gone=gone), self._finish_failed)
 
     async def _finish(self, *, gone: bool) -> None:
-        worker, node = self._worker, self._node
-        pod_dir = node.config.pod_dir(worker.uid)
-        volumes = [pod_dir / "volumes", pod_dir / "volume-subpaths"]
-        for path in volumes:
-            await asyncio.to_thread(remove_pod_dir, path, node.mounter)
-        if node.cgroups is not None:
-            await asyncio.to_thread(node.cgroups.remove_pod, worker.pod)
-        node.objects.release(worker.uid)
-        if not worker.removed:
-            await worker.send_status()
-        if not gone:
-            worker.note_finished()
-            return
-        if not worker.removed:
-            await self._delete()
-        for record in worker.record.containers:
-            await self._remove_container(record)
-        for sandbox in worker.record.sandboxes:
-            await node.runtime.remove_pod_sandbox(sandbox.id)
-            node.owners.pop(sandbox.id, None)
-        await asyncio.to_thread(self._remove_files)
-        self.gone = True
-
-    async def _delete(self) -> None:
-        metadata = self._worker.pod["metadata"]
-        try:
-            await self._node.client.delete(
-                PODS,
-                metadata["name"],
-                namespace=metadata["namespace"],
-                grace_period_s=0,
-                uid=self._worker.uid,
-            )
-        except ApiError as error:
-            if error.code not in (404, 409):
-                raise
-
-    def _remove_files(self) -> None:
-        remove_pod_dir(self._node.config.pod_dir(self._worker.uid), self._node.mounter)
-        shutil.rmtree(log_directory(self._node.config.pod_logs_dir, self._worker.pod), ignore_errors=True)
+        self.gone = await self._removal.finish(gone=gone)
+        if not self.gone:
+            self._worker.note_finished()
 
     def _finish_failed(self, error: Exception) -> None:
         self.finish_retry_s = clock.wall_s() + _FINISH_RETRY_S

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from k3py.kubelet.pod import (
     containers,
@@ -17,6 +17,7 @@ from k3py.kubelet.pod import (
     is_sidecar,
     restart_policy,
 )
+from k3py.kubelet.pod_conditions import OWNED_CONDITIONS, pod_conditions
 from k3py.kubelet.qos import qos_class
 from k3py.kubelet.sync_plan import Waiting
 
@@ -25,14 +26,6 @@ if TYPE_CHECKING:
 
     from k3py.jsontypes import JsonObject
     from k3py.kubelet.runtime_state import ContainerRecord, PodRecord
-
-OWNED_CONDITIONS: Final = (
-    "PodReadyToStartContainers",
-    "Initialized",
-    "Ready",
-    "ContainersReady",
-    "PodScheduled",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +95,12 @@ def pod_status(pod: JsonObject, seen: Observation) -> JsonObject:
     status["containerStatuses"] = regular
     if ephemeral:
         status["ephemeralContainerStatuses"] = ephemeral
-    status["conditions"] = _conditions(pod, old, status, seen, initialized=initialized)
+    network = seen.record.sandbox is not None and seen.record.sandbox.ready
+    if not is_host_network(pod):
+        network = network and seen.record.sandbox is not None and bool(seen.record.sandbox.ips)
+    status["conditions"] = pod_conditions(
+        pod, status, initialized=initialized, network_ready=network, now=timestamp(seen.now_s)
+    )
     return status
 
 
@@ -298,92 +296,6 @@ def _init_phase(
         elif not started_any:
             return "Pending"
     return ""
-
-
-def _conditions(
-    pod: JsonObject, old: JsonObject, status: JsonObject, seen: Observation, *, initialized: bool
-) -> list[JsonObject]:
-    kept = {one["type"]: one for one in old.get("conditions") or ()}
-    sandbox = seen.record.sandbox
-    network_ready = sandbox is not None and sandbox.ready and (is_host_network(pod) or bool(sandbox.ips))
-    containers_ready = _ready_condition(pod, status)
-    made: list[tuple[str, str, str, str]] = [
-        ("PodReadyToStartContainers", "True" if network_ready else "False", "", ""),
-        _initialized_condition(pod, status, initialized=initialized),
-        ("Ready", *_with_gates(pod, kept, containers_ready)),
-        ("ContainersReady", *containers_ready),
-        ("PodScheduled", "True", "", ""),
-    ]
-    now = timestamp(seen.now_s)
-    result = []
-    for kind, value, reason, message in made:
-        before = kept.pop(kind, None)
-        changed = before is None or before["status"] != value
-        condition: JsonObject = {"type": kind, "status": value}
-        if generation := pod["metadata"].get("generation"):
-            condition["observedGeneration"] = generation
-        condition["lastProbeTime"] = None
-        condition["lastTransitionTime"] = (
-            now if changed or before is None else before.get("lastTransitionTime")
-        )
-        if reason:
-            condition["reason"] = reason
-        if message:
-            condition["message"] = message
-        result.append(condition)
-    return [*result, *kept.values()]
-
-
-def _initialized_condition(
-    pod: JsonObject, status: JsonObject, *, initialized: bool
-) -> tuple[str, str, str, str]:
-    if initialized:
-        reason = "PodCompleted" if status["phase"] == "Succeeded" else ""
-        return "Initialized", "True", reason, ""
-    names = [
-        one["name"]
-        for container, one in zip(
-            init_containers(pod), status.get("initContainerStatuses") or (), strict=True
-        )
-        if not (one["started"] if is_sidecar(container) else one["ready"])
-    ]
-    message = f"containers with incomplete status: [{' '.join(names)}]"
-    return "Initialized", "False", "ContainersNotInitialized", message
-
-
-def _ready_condition(pod: JsonObject, status: JsonObject) -> tuple[str, str, str]:
-    if status["phase"] == "Succeeded":
-        return "False", "PodCompleted", ""
-    if status["phase"] == "Failed":
-        return "False", "PodFailed", ""
-    counted = [one for one in status["containerStatuses"] if not one["ready"]]
-    for container, one in zip(init_containers(pod), status.get("initContainerStatuses") or (), strict=True):
-        if is_sidecar(container) and not one["ready"]:
-            counted.append(one)
-    if counted:
-        names = " ".join(one["name"] for one in counted)
-        return "False", "ContainersNotReady", f"containers with unready status: [{names}]"
-    return "True", "", ""
-
-
-def _with_gates(
-    pod: JsonObject, kept: Mapping[str, JsonObject], containers_ready: tuple[str, str, str]
-) -> tuple[str, str, str]:
-    if containers_ready[0] != "True":
-        return containers_ready
-    for gate in pod["spec"].get("readinessGates") or ():
-        kind = gate["conditionType"]
-        found = kept.get(kind)
-        if found is None:
-            return (
-                "False",
-                "ReadinessGatesNotReady",
-                f'corresponding condition of pod readiness gate "{kind}" does not exist.',
-            )
-        if found["status"] != "True":
-            message = f'the status of pod readiness gate "{kind}" is not "True", but {found["status"]}'
-            return "False", "ReadinessGatesNotReady", message
-    return "True", "", ""
 
 
 def status_patch(old: JsonObject, new: JsonObject) -> JsonObject:

@@ -72,6 +72,7 @@ class Kubelet:
         self._mounter = mounter
         self._reload: Callable[[], None] | None = None
         self.pods: PodManager | None = None
+        self.node: NodeManager | None = None
 
     @property
     def name(self) -> str:
@@ -127,6 +128,7 @@ class Kubelet:
                     manager.housekeep()
 
             node = NodeManager(context, self._images, self._network, node_informer, wake_all, housekeep)
+            self.node = node
             manager = self.pods = PodManager(context, pod_informer, scope, lambda: node.node)
             manager.runtime_lost = node.runtime_lost
             images.changed = node.images_changed

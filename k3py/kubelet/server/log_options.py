@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
+from k3py.api.timestamps import parse_time
 from k3py.kubelet.server.errors import RequestError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def parse_options(query: Mapping[str, str], now_s: float) -> LogOptions:
         if query.get("sinceSeconds"):
             since_s = now_s - int(query["sinceSeconds"])
         elif query.get("sinceTime"):
-            since_s = datetime.fromisoformat(query["sinceTime"]).timestamp()
+            since_s = parse_time(query["sinceTime"]).timestamp()
         tail = query.get("tailLines") or query.get("tail") or ""
         wanted = query.get("stream") or "All"
         return LogOptions(
@@ -94,16 +94,7 @@ class LineFilter:
 
 def _stamp_s(stamp: bytes) -> float:
     try:
-        return datetime.fromisoformat(stamp.decode("ascii")).timestamp()
+        return parse_time(stamp.decode("ascii")).timestamp()
     except ValueError:
-        pass
-    # Nine digits are more than fromisoformat of Python 3.11 takes before a zone other than Z.
-    text = stamp.decode("ascii", "replace")
-    head, _, rest = text.partition(".")
-    digits = len(rest) - len(rest.lstrip("0123456789"))
-    try:
-        return datetime.fromisoformat(head + (rest[digits:] or "Z")).timestamp() + float(
-            f"0.{rest[:digits] or 0}"
-        )
-    except ValueError:
+        # Not a time: shown rather than hidden.
         return float("inf")
