@@ -67,6 +67,7 @@ class ApiOptions:
     service_cidrs: one range an IP family, primary first. node_ports: first and last.
     audiences: what service-account tokens are for when nobody says otherwise, and what the API accepts.
     static_tokens: users by bearer token.
+    extension_authentication: data of the ConfigMap kube-system/extension-apiserver-authentication (client-ca-file, requestheader-…).
     """
 
     advertise_address: str = "127.0.0.1"
@@ -75,6 +76,7 @@ class ApiOptions:
     node_ports: tuple[int, int] = (30000, 32767)
     audiences: tuple[str, ...] = ("https://kubernetes.default.svc.cluster.local", "k3s")
     static_tokens: Mapping[str, User] = field(default_factory=dict)
+    extension_authentication: Mapping[str, str] = field(default_factory=dict)
 
 
 class ApiAssembly:
@@ -191,7 +193,9 @@ async def build_dispatcher(
         authenticator=authenticator,
         rbac=rbac,
         followers=_followers(kinds, storage, rbac, graph),
-        bootstrap=Bootstrap(dispatcher, kinds, address),
+        bootstrap=Bootstrap(
+            dispatcher, kinds, address, extension_authentication=options.extension_authentication
+        ),
     )
 
 

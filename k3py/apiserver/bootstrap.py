@@ -23,7 +23,7 @@ from k3py.apiserver.interface import ApiRequest, ListResult
 from k3py.util.supervise import TaskScope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from k3py.api.kind import Kind
     from k3py.api.registry import KindRegistry
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _USER: Final = User(name="system:apiserver", groups=(MASTERS, AUTHENTICATED))
 _AUTOUPDATE: Final = "rbac.authorization.kubernetes.io/autoupdate"
-_FIELD_SELECTOR: Final = "metadata.name=kubernetes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +50,19 @@ class ServiceAddress:
 class Bootstrap:
     """Makes what is missing, through the front door."""
 
-    def __init__(self, dispatcher: Dispatcher, kinds: KindRegistry, address: ServiceAddress) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        kinds: KindRegistry,
+        address: ServiceAddress,
+        *,
+        extension_authentication: Mapping[str, str],
+    ) -> None:
+        """Take what to make; `extension_authentication` is the data of the ConfigMap of that name, {} = none."""
         self._dispatcher = dispatcher
         self._kinds = kinds
         self._address = address
+        self._extension_authentication = extension_authentication
 
     async def run(self) -> None:
         """Make or complete everything. Raises ApiError."""
@@ -68,7 +76,7 @@ class Bootstrap:
         async with TaskScope() as scope:
             for (api_version, kind), ones in by_kind.items():
                 _ = scope.spawn(self._ensure_all(api_version, kind, ones), name=f"bootstrap-{kind}")
-            for one in self._service_objects():
+            for one in (*self._service_objects(), *self._authentication_objects()):
                 _ = scope.spawn(
                     self._ensure_all(one["apiVersion"], one["kind"], [one]), name=f"bootstrap-{one['kind']}"
                 )
@@ -99,7 +107,8 @@ class Bootstrap:
             await self._send("update", kind, completed)
 
     async def _list(self, kind: Kind) -> dict[tuple[str, str], JsonObject]:
-        options = {"fieldSelector": _FIELD_SELECTOR} if kind.plural in _SERVICE_PLURALS else {}
+        selected = _SELECTED.get(kind.plural)
+        options = {"fieldSelector": f"metadata.name={selected}"} if selected else {}
         result = await self._dispatcher.dispatch(
             ApiRequest(verb="list", resource=kind.resource, user=_USER, options=options, user_agent="k3py")
         )
@@ -120,6 +129,13 @@ class Bootstrap:
                 user_agent="k3py",
             )
         )
+
+    def _authentication_objects(self) -> list[JsonObject]:
+        """Return how extension API servers know whom to trust: what aggregated servers and webhooks read at their start."""
+        data = self._extension_authentication
+        metadata = {"name": "extension-apiserver-authentication", "namespace": "kube-system"}
+        document = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata, "data": dict(data)}
+        return [document] if data else []
 
     def _service_objects(self) -> list[JsonObject]:
         address = self._address
@@ -173,7 +189,13 @@ class Bootstrap:
         return [service, endpoints, endpoint_slice]
 
 
-_SERVICE_PLURALS: Final = frozenset(("services", "endpoints", "endpointslices"))
+# Of these kinds there may be many, and one is ours.
+_SELECTED: Final = {
+    "services": "kubernetes",
+    "endpoints": "kubernetes",
+    "endpointslices": "kubernetes",
+    "configmaps": "extension-apiserver-authentication",
+}
 
 
 def read_objects() -> list[JsonObject]:
@@ -206,6 +228,8 @@ def complete(kind: Kind, present: JsonObject, wanted: JsonObject) -> JsonObject 
             return _complete_role(present, wanted)
         case "ClusterRoleBinding" | "RoleBinding":
             return _complete_binding(present, wanted)
+        case "ConfigMap":
+            return _complete_fields(present, wanted, (("data",),))
         case "Service":
             return _complete_fields(present, wanted, (("spec", "ports"),))
         case "Endpoints":

@@ -31,6 +31,7 @@ _UNSUPPORTED: Final = frozenset((("", "events"), ("events.k8s.io", "events"), ("
 async def delete(call: Call) -> ObjectResult:
     """Delete an object, or mark it for deletion. Raises ApiError, StorageError."""
     options = delete_options(call.request)
+    warn_of_orphans(call, options)
     return await delete_object(call, call.request.name, options)
 
 
@@ -44,6 +45,17 @@ async def delete_object(
     if not options.dry_run and deletion.is_gone and call.hook is not None:
         await call.hook.after_delete(view.parsed)
     return deletion.answer(view)
+
+
+def warn_of_orphans(call: Call, options: DeleteOptions) -> None:
+    """Warn when the pods of deleted Jobs stay because nobody said otherwise. Source: pkg/registry/batch/job/storage v1.35."""
+    if (call.kind.group, call.kind.plural) != ("batch", "jobs"):
+        return
+    if not options.propagation and options.orphan_dependents is None:
+        call.request.warnings.append(
+            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove "
+            "them or set propagationPolicy=Orphan to suppress this warning"
+        )
 
 
 class Deletion:

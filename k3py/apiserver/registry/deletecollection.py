@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from k3py.apiserver.interface import ListResult
 from k3py.apiserver.registry.conversion import serve_page
-from k3py.apiserver.registry.delete import delete_object
+from k3py.apiserver.registry.delete import delete_object, warn_of_orphans
 from k3py.apiserver.registry.options import delete_options
 from k3py.apiserver.registry.selection import list_query
 from k3py.storage.errors import ObjectNotFound
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 async def delete_collection(call: Call) -> ListResult:
     """Delete what matches and return it as it was. Raises ApiError, StorageError."""
     options = delete_options(call.request)
+    warn_of_orphans(call, options)
     page = await call.store.list(list_query(call))
     for view in page.items:
         try:

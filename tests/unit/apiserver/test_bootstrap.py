@@ -1,7 +1,9 @@
 import pytest
 
+from k3py.api.kinds import ALL
 from k3py.api.status import ApiError
-from k3py.apiserver.bootstrap import read_objects
+from k3py.apiserver.assembly import ApiOptions
+from k3py.apiserver.bootstrap import complete, read_objects
 from tests.support.api import run_api
 
 
@@ -73,3 +75,21 @@ def test_admin_edit_and_view_hold_the_rules_that_they_aggregate():
     assert view
     assert all(rule in roles["edit"]["rules"] for rule in view)
     assert all(rule in roles["admin"]["rules"] for rule in roles["edit"]["rules"])
+
+
+async def test_extension_servers_find_whom_to_trust_and_a_changed_authority_is_written():
+    for data in ({"client-ca-file": "one"}, {"client-ca-file": "two"}):
+        async with run_api(options=ApiOptions(extension_authentication=data)) as api:
+            await api.assembly.bootstrap()
+            found = await api.send(
+                "get", "configmaps", "extension-apiserver-authentication", namespace="kube-system"
+            )
+            assert found["data"] == data
+
+
+def test_a_present_object_is_completed_only_where_it_differs():
+    kind = next(one for one in ALL if one.kind == "ConfigMap")
+    present = {"metadata": {"name": "a", "uid": "u"}, "data": {"k": "old"}}
+    assert complete(kind, present, {"metadata": {"name": "a"}, "data": {"k": "old"}}) is None
+    changed = complete(kind, present, {"metadata": {"name": "a"}, "data": {"k": "new"}})
+    assert changed == {"metadata": {"name": "a", "uid": "u"}, "data": {"k": "new"}}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.api.object import deep_copy
 from k3py.api.selectors import SelectorError, selector_from_object
-from k3py.api.status import ApiError, internal_error
+from k3py.api.status import ApiError
 from k3py.apiserver.interface import ObjectResult
 from k3py.apiserver.registry.decoding import decode_object, settle_namespace
 from k3py.apiserver.registry.delete import delete_object
@@ -99,9 +99,10 @@ async def _ask_budgets(call: Call, pod: JsonObject, *, dry_run: bool) -> None:
     page = await store.list(ListQuery(namespace=call.namespace))
     budgets = [view for view in page.items if _matches(view.parsed, pod)]
     if len(budgets) > 1:
-        raise internal_error(
+        text = (
             "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
         )
+        raise ApiError(500, "", text)
     if not budgets:
         return
     budget = budgets[0].parsed
