@@ -1,212 +1,258 @@
-"""One container. Source: kubernetes/pkg/apis/core/validation/validation.go v1.35 (api-machinery.md §3.2)."""
+"""Containers, init containers and ephemeral containers.
+
+Source: kubernetes/pkg/apis/core/validation/validation.go v1.35 (api-machinery.md §3.2).
+"""
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.fielderror import duplicate, forbidden_field, invalid_value, not_supported, required
-from k3py.api.names import find_label_faults, find_qualified_name_faults
-from k3py.api.quantity import parse_quantity
-from k3py.api.validation.port import find_port_name_faults
-from k3py.api.validation.probe import validate_handler, validate_probe
+from k3py.api.names import find_label_faults
+from k3py.api.validation.environment import validate_environment
+from k3py.api.validation.mount import validate_mounts
+from k3py.api.validation.probe import validate_lifecycle, validate_probe
+from k3py.api.validation.resources import validate_resources
+from k3py.api.validation.scalar import (
+    PROTOCOLS,
+    check_choice,
+    check_known,
+    check_port,
+    check_text,
+    find_port_name_faults,
+    not_found,
+    too_many,
+)
+from k3py.api.validation.security import validate_security_context
 
 if TYPE_CHECKING:
-    from k3py.api.fielderror import FieldError
-    from k3py.jsontypes import JsonObject
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
-_PULL: Final = ("Always", "Never", "IfNotPresent")
-_TERMINATION: Final = ("File", "FallbackToLogsOnError")
-_PROTOCOLS: Final = ("TCP", "UDP", "SCTP")
-_ENV: Final = re.compile(r"[ -<>-~]+\Z")
-_ENV_TEXT: Final = (
-    "a valid environment variable name must consist only of printable ASCII characters other than '='"
+    from k3py.api.fielderror import FieldError
+    from k3py.jsontypes import JsonObject, JsonValue
+
+_PULL: Final = ("Always", "IfNotPresent", "Never")
+_TERMINATION: Final = ("FallbackToLogsOnError", "File")
+_RESTART: Final = ("Always", "Never", "OnFailure")
+_RESIZE: Final = ("NotRequired", "RestartContainer")
+_PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
+_MOST_RULES: Final = 20
+_MOST_EXIT_CODES: Final = 255
+_NOT_EPHEMERAL: Final = (
+    "ports",
+    "lifecycle",
+    *_PROBES,
+    "resizePolicy",
+    "restartPolicy",
+    "restartPolicyRules",
 )
 
 
-def validate_container(
-    container: JsonObject, path: str, volumes: set[str], *, init: bool
-) -> list[FieldError]:
-    """Check a container; `volumes`: names of the pod's volumes."""
-    errors: list[FieldError] = []
-    name = container.get("name", "")
-    if not name:
-        errors.append(required(f"{path}.name"))
-    else:
-        errors += [invalid_value(f"{path}.name", name, fault) for fault in find_label_faults(name)]
-    image = container.get("image", "")
-    if not image:
-        errors.append(required(f"{path}.image"))
-    elif image != image.strip():
-        errors.append(invalid_value(f"{path}.image", image, "must not have leading or trailing whitespace"))
-    sidecar = init and container.get("restartPolicy") == "Always"
-    for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
-        if container.get(probe) is not None:
-            if init and not sidecar:
-                errors.append(
-                    forbidden_field(
-                        f"{path}.{probe}", "may not be set for init containers without restartPolicy=Always"
-                    )
-                )
-            else:
-                errors += validate_probe(container[probe], f"{path}.{probe}", kind=probe)
-    if container.get("lifecycle") is not None:
-        if init and not sidecar:
-            errors.append(
-                forbidden_field(
-                    f"{path}.lifecycle", "may not be set for init containers without restartPolicy=Always"
-                )
-            )
-        else:
-            for hook in ("postStart", "preStop"):
-                if (container["lifecycle"] or {}).get(hook) is not None:
-                    errors += validate_handler(container["lifecycle"][hook], f"{path}.lifecycle.{hook}")
-    if container.get("imagePullPolicy", "Always") not in _PULL:
-        errors.append(not_supported(f"{path}.imagePullPolicy", container["imagePullPolicy"], _PULL))
-    if container.get("terminationMessagePolicy", "File") not in _TERMINATION:
-        errors.append(
-            not_supported(
-                f"{path}.terminationMessagePolicy", container["terminationMessagePolicy"], _TERMINATION
-            )
-        )
-    errors += _validate_ports(container, path)
-    errors += _validate_environment(container, path)
-    errors += _validate_mounts(container, path, volumes)
-    errors += validate_resources(container.get("resources") or {}, f"{path}.resources")
-    return errors
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodFacts:
+    """What the checks of a container need to know of its pod; volumes by name, claims by the names the pod gives them."""
+
+    volumes: Mapping[str, JsonObject]
+    claims: AbstractSet[str]
+    grace_s: int
+    restart_policy: str
+    host_users: bool
+    host_network: bool
 
 
-def _validate_ports(container: JsonObject, path: str) -> list[FieldError]:
+def validate_containers(containers: JsonValue, path: str, pod: PodFacts) -> list[FieldError]:
+    """Check the regular containers."""
+    if not containers:
+        return [required(path)]
     errors: list[FieldError] = []
     names: set[str] = set()
-    for index, port in enumerate(container.get("ports") or ()):
-        where = f"{path}.ports[{index}]"
-        number = port.get("containerPort", 0)
-        if not number:
-            errors.append(required(f"{where}.containerPort"))
-        elif not 0 < number < 65536:
-            errors.append(
-                invalid_value(f"{where}.containerPort", number, "must be between 1 and 65535, inclusive")
-            )
-        host = port.get("hostPort", 0)
-        if host and not 0 < host < 65536:
-            errors.append(invalid_value(f"{where}.hostPort", host, "must be between 1 and 65535, inclusive"))
-        if port.get("protocol", "TCP") not in _PROTOCOLS:
-            errors.append(not_supported(f"{where}.protocol", port["protocol"], _PROTOCOLS))
+    host_ports: set[str] = set()
+    for index, one in enumerate(containers):
+        where = f"{path}[{index}]"
+        errors += _validate_shared(one, where, pod)
+        errors += _check_name(one, where, names)
+        errors += _validate_life(one, where, pod)
+        errors += _validate_restarts(one, where)
+        errors += _check_host_ports(one, where, host_ports)
+    return errors
+
+
+def validate_init_containers(
+    containers: JsonValue, path: str, pod: PodFacts, regular: JsonValue
+) -> list[FieldError]:
+    """Check the init containers; their names must differ from those of the `regular` ones, too."""
+    errors: list[FieldError] = []
+    names = {one.get("name", "") for one in regular} - {""}
+    for index, one in enumerate(containers):
+        where = f"{path}[{index}]"
+        errors += _validate_shared(one, where, pod)
+        errors += _check_name(one, where, names)
+        errors += _check_host_ports(one, where, set())
+        if one.get("restartPolicy") == "Always":
+            errors += _validate_life(one, where, pod)
+        else:
+            detail = "may not be set for init containers without restartPolicy=Always"
+            errors += [
+                forbidden_field(f"{where}.{field}", detail)
+                for field in ("lifecycle", *_PROBES)
+                if one.get(field) is not None
+            ]
+            if one.get("resizePolicy"):
+                at = f"{where}.resizePolicy"
+                errors.append(invalid_value(at, one["resizePolicy"], "must not be set for init containers"))
+        errors += _validate_restarts(one, where)
+    return errors
+
+
+def validate_ephemeral_containers(
+    containers: JsonValue, path: str, pod: PodFacts, others: JsonValue
+) -> list[FieldError]:
+    """Check the ephemeral containers; `others`: all other containers of the pod."""
+    errors: list[FieldError] = []
+    other_names = {one.get("name", "") for one in others} - {""}
+    names = set(other_names)
+    detail = "cannot be set for an Ephemeral Container"
+    for index, one in enumerate(containers):
+        where = f"{path}[{index}]"
+        errors += _validate_shared(one, where, pod)
+        errors += _check_name(one, where, names)
+        target = one.get("targetContainerName")
+        if target and target not in other_names:
+            errors.append(not_found(f"{where}.targetContainerName", target))
+        errors += [forbidden_field(f"{where}.{field}", detail) for field in _NOT_EPHEMERAL if one.get(field)]
+        if any((one.get("resources") or {}).values()):
+            errors.append(forbidden_field(f"{where}.resources", detail))
+        for number, mount in enumerate(one.get("volumeMounts") or ()):
+            errors += [
+                forbidden_field(f"{where}.volumeMounts[{number}].{field}", detail)
+                for field in ("subPath", "subPathExpr")
+                if mount.get(field)
+            ]
+    return errors
+
+
+def _check_name(container: JsonObject, path: str, names: set[str]) -> list[FieldError]:
+    name = container.get("name", "")
+    if name in names:
+        return [duplicate(f"{path}.name", name)]
+    if name:
+        names.add(name)
+    return []
+
+
+def _validate_shared(container: JsonObject, path: str, pod: PodFacts) -> list[FieldError]:
+    """What holds for every container of whatever sort."""
+    name = container.get("name", "")
+    errors = check_text(name, f"{path}.name", find_label_faults) if name else [required(f"{path}.name")]
+    if not container.get("image"):
+        errors.append(required(f"{path}.image"))
+    errors += check_choice(
+        container.get("terminationMessagePolicy", "File"), f"{path}.terminationMessagePolicy", _TERMINATION
+    )
+    errors += validate_mounts(container, path, pod.volumes)
+    errors += _validate_ports(container.get("ports") or (), f"{path}.ports", host_network=pod.host_network)
+    errors += validate_environment(container, path, pod.volumes)
+    errors += check_choice(container.get("imagePullPolicy", "Always"), f"{path}.imagePullPolicy", _PULL)
+    errors += validate_resources(container.get("resources") or {}, f"{path}.resources", pod.claims)
+    errors += _validate_resize_policy(container, f"{path}.resizePolicy", pod)
+    if container.get("securityContext") is not None:
+        errors += validate_security_context(
+            container["securityContext"], f"{path}.securityContext", host_users=pod.host_users
+        )
+    return errors
+
+
+def _validate_life(container: JsonObject, path: str, pod: PodFacts) -> list[FieldError]:
+    errors: list[FieldError] = []
+    if container.get("lifecycle") is not None:
+        errors += validate_lifecycle(container["lifecycle"], f"{path}.lifecycle", grace_s=pod.grace_s)
+    for probe in _PROBES:
+        if container.get(probe) is not None:
+            errors += validate_probe(container[probe], f"{path}.{probe}", kind=probe, grace_s=pod.grace_s)
+    return errors
+
+
+def _validate_ports(ports: JsonValue, path: str, *, host_network: bool) -> list[FieldError]:
+    errors: list[FieldError] = []
+    names: set[str] = set()
+    for index, port in enumerate(ports):
+        where = f"{path}[{index}]"
         name = port.get("name", "")
         if name:
-            errors += [invalid_value(f"{where}.name", name, fault) for fault in find_port_name_faults(name)]
-            if name in names:
-                errors.append(duplicate(f"{where}.name", name))
+            faults = check_text(name, f"{where}.name", find_port_name_faults)
+            if not faults and name in names:
+                faults.append(duplicate(f"{where}.name", name))
             names.add(name)
+            errors += faults
+        number, host = port.get("containerPort") or 0, port.get("hostPort") or 0
+        at = f"{where}.containerPort"
+        errors += check_port(number, at) if number else [required(at)]
+        if host:
+            errors += check_port(host, f"{where}.hostPort")
+        if host_network and host != number:
+            detail = "must match `containerPort` when `hostNetwork` is true"
+            errors.append(invalid_value(f"{where}.hostPort", host, detail))
+        errors += check_choice(port.get("protocol", "TCP"), f"{where}.protocol", PROTOCOLS)
     return errors
 
 
-def _validate_environment(container: JsonObject, path: str) -> list[FieldError]:
+def _check_host_ports(container: JsonObject, path: str, taken: set[str]) -> list[FieldError]:
     errors: list[FieldError] = []
-    for index, one in enumerate(container.get("env") or ()):
-        where = f"{path}.env[{index}]"
-        name = one.get("name", "")
-        if not name:
-            errors.append(required(f"{where}.name"))
-        elif not _ENV.match(name):
-            errors.append(invalid_value(f"{where}.name", name, _ENV_TEXT))
-        source = one.get("valueFrom")
-        if source is not None:
-            if not source:
-                errors.append(
-                    invalid_value(
-                        f"{where}.valueFrom",
-                        "",
-                        "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`",
-                    )
-                )
-            elif one.get("value"):
-                errors.append(
-                    invalid_value(f"{where}.valueFrom", "", "may not be specified when `value` is not empty")
-                )
-            elif len(source) > 1:
-                errors.append(
-                    invalid_value(
-                        f"{where}.valueFrom", "", "may not have more than one field specified at a time"
-                    )
-                )
-    for index, one in enumerate(container.get("envFrom") or ()):
-        where = f"{path}.envFrom[{index}]"
-        sources = [field for field in ("configMapRef", "secretRef") if one.get(field) is not None]
-        if not sources:
-            errors.append(invalid_value(where, "", "must specify one of: `configMapRef` or `secretRef`"))
-        elif len(sources) > 1:
-            errors.append(invalid_value(where, "", "may not have more than one field specified at a time"))
-        errors += [required(f"{where}.{field}.name") for field in sources if not one[field].get("name")]
+    for index, port in enumerate(container.get("ports") or ()):
+        if not port.get("hostPort"):
+            continue
+        key = f"{port.get('protocol', 'TCP')}/{port.get('hostIP', '')}/{port['hostPort']}"
+        if key in taken:
+            errors.append(duplicate(f"{path}.ports[{index}].hostPort", key))
+        taken.add(key)
     return errors
 
 
-def _validate_mounts(container: JsonObject, path: str, volumes: set[str]) -> list[FieldError]:
+def _validate_resize_policy(container: JsonObject, path: str, pod: PodFacts) -> list[FieldError]:
     errors: list[FieldError] = []
     seen: set[str] = set()
-    for index, mount in enumerate(container.get("volumeMounts") or ()):
-        where = f"{path}.volumeMounts[{index}]"
-        name, target = mount.get("name", ""), mount.get("mountPath", "")
-        if not name:
-            errors.append(required(f"{where}.name"))
-        elif name not in volumes:
-            errors.append(_not_found(f"{where}.name", name))
-        if not target:
-            errors.append(required(f"{where}.mountPath"))
-        elif target in seen:
-            errors.append(invalid_value(f"{where}.mountPath", target, "must be unique"))
-        seen.add(target)
-        for field in ("subPath", "subPathExpr"):
-            value = mount.get(field, "")
-            if value.startswith("/"):
-                errors.append(invalid_value(f"{path}.volumeMounts.{field}", value, "must be a relative path"))
-            if ".." in value.split("/"):
-                errors.append(invalid_value(f"{path}.volumeMounts.{field}", value, "must not contain '..'"))
-        if mount.get("subPath") and mount.get("subPathExpr"):
-            errors.append(
-                invalid_value(
-                    f"{path}.volumeMounts.subPathExpr",
-                    mount["subPathExpr"],
-                    "subPathExpr and subPath are mutually exclusive",
-                )
-            )
+    for index, one in enumerate(container.get("resizePolicy") or ()):
+        name, policy = one.get("resourceName", ""), one.get("restartPolicy", "")
+        if name in seen:
+            errors.append(duplicate(f"{path}[{index}]", name))
+        seen.add(name)
+        errors += check_choice(name, path, ("cpu", "memory"))
+        errors += check_choice(policy, path, _RESIZE)
+        if pod.restart_policy == "Never" and policy != "NotRequired":
+            detail = "must be 'NotRequired' when `restartPolicy` is 'Never'"
+            errors.append(invalid_value(path, policy, detail))
     return errors
 
 
-def _not_found(path: str, name: str) -> FieldError:
-    from k3py.api.fielderror import FieldError  # noqa: PLC0415 - only here as a value
-
-    return FieldError(path, "FieldValueNotFound", "", name)
-
-
-def validate_resources(resources: JsonObject, path: str) -> list[FieldError]:
-    """Check quantities, and that requests do not exceed limits."""
+def _validate_restarts(container: JsonObject, path: str) -> list[FieldError]:
+    """The restart policy of a single container and its rules by exit code."""
     errors: list[FieldError] = []
-    limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
-    for field, quantities in (("limits", limits), ("requests", requests)):
-        for name, text in quantities.items():
-            where = f"{path}.{field}[{name}]"
-            errors += [
-                invalid_value(f"{path}.{field}", name, fault) for fault in find_qualified_name_faults(name)
-            ]
-            if (
-                "/" not in name
-                and name not in ("cpu", "memory", "ephemeral-storage")
-                and not name.startswith("hugepages-")
-            ):
-                errors.append(
-                    invalid_value(where, name, "must be a standard resource type or fully qualified")
-                )
-            if parse_quantity(str(text)) < 0:
-                errors.append(invalid_value(where, text, "must be greater than or equal to 0"))
-    for name, text in requests.items():
-        if name in limits and parse_quantity(str(text)) > parse_quantity(str(limits[name])):
+    policy, rules = container.get("restartPolicy"), container.get("restartPolicyRules") or ()
+    if policy is not None:
+        errors += check_known(policy, f"{path}.restartPolicy", _RESTART)
+    if rules and policy is None:
+        errors.append(
+            required(f"{path}.restartPolicy", "must specify restartPolicy when restart rules are used")
+        )
+    where = f"{path}.restartPolicyRules"
+    if len(rules) > _MOST_RULES:
+        errors.append(too_many(where, _MOST_RULES, len(rules)))
+    for index, rule in enumerate(rules):
+        at = f"{where}[{index}]"
+        errors += check_choice(rule.get("action", ""), f"{at}.action", ("Restart",))
+        codes = rule.get("exitCodes")
+        if codes is None:
+            errors.append(required(f"{at}.exitCodes", "must be specified"))
+            continue
+        if codes.get("operator") not in ("In", "NotIn"):
             errors.append(
-                invalid_value(
-                    f"{path}.requests", text, f"must be less than or equal to {name} limit of {limits[name]}"
-                )
+                not_supported(f"{at}.exitCodes.operator", codes.get("operator", ""), ("In", "NotIn"))
             )
-        elif "/" in name and name not in limits:
-            errors.append(required(f"{path}.limits", "Limit must be set for non overcommitable resources"))
+        values = codes.get("values") or ()
+        if not values:
+            errors.append(required(f"{at}.exitCodes.values", "must have at least one value"))
+        elif len(values) > _MOST_EXIT_CODES:
+            errors.append(too_many(f"{at}.exitCodes.values", _MOST_EXIT_CODES, len(values)))
     return errors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.fielderror import forbidden_field, invalid_value, required
+from k3py.api.fielderror import forbidden_field, invalid_value, required, too_long
 from k3py.api.names import find_label_value_faults, find_qualified_name_faults
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from k3py.api.fielderror import FieldError
     from k3py.jsontypes import JsonObject
 
+_MOST_ANNOTATION_BYTES: Final = 256 * 1024
 _OPERATORS: Final = ("In", "NotIn", "Exists", "DoesNotExist")
 
 
@@ -22,6 +23,19 @@ def validate_labels(labels: Mapping[str, str] | None, path: str) -> list[FieldEr
     for key, value in (labels or {}).items():
         errors += [invalid_value(path, key, fault) for fault in find_qualified_name_faults(key)]
         errors += [invalid_value(path, value, fault) for fault in find_label_value_faults(value)]
+    return errors
+
+
+def validate_annotations(annotations: Mapping[str, str] | None, path: str) -> list[FieldError]:
+    """Check keys and the size of annotations."""
+    errors = [
+        invalid_value(path, key, fault)
+        for key in annotations or ()
+        for fault in find_qualified_name_faults(key.lower())
+    ]
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in (annotations or {}).items())
+    if size > _MOST_ANNOTATION_BYTES:
+        errors.append(too_long(path, _MOST_ANNOTATION_BYTES))
     return errors
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.api.fielderror import invalid_value, not_supported, required
 from k3py.api.selectors import SelectorError, selector_from_object
-from k3py.api.validation.pod_spec import validate_pod_spec
-from k3py.api.validation.selector import validate_labels, validate_selector
+from k3py.api.validation.pod_spec import validate_pod_template
+from k3py.api.validation.selector import validate_selector
 
 if TYPE_CHECKING:
     from k3py.api.fielderror import FieldError
@@ -44,9 +44,8 @@ def validate_workload(obj: JsonObject) -> list[FieldError]:
                     "spec.template.metadata.labels", labels, "`selector` does not match template `labels`"
                 )
             )
-    errors += validate_labels(labels, "spec.template.labels")
     pod = template.get("spec") or {}
-    errors += validate_pod_spec(pod, "spec.template.spec")
+    errors += validate_pod_template(template, "spec.template")
     if pod.get("restartPolicy", "Always") != "Always":
         errors.append(not_supported("spec.template.spec.restartPolicy", pod["restartPolicy"], ("Always",)))
     if pod.get("activeDeadlineSeconds") is not None:

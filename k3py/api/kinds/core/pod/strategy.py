@@ -8,7 +8,7 @@ from k3py.api.fielderror import forbidden_field, invalid_value
 from k3py.api.kind import BaseStrategy
 from k3py.api.kinds.core.pod.qos import qos_class
 from k3py.api.object import deep_copy
-from k3py.api.validation.pod_spec import validate_pod_spec
+from k3py.api.validation.pod_spec import validate_new_pod, validate_pod
 
 if TYPE_CHECKING:
     from k3py.api.fielderror import FieldError
@@ -48,11 +48,11 @@ class PodStrategy(BaseStrategy):
 
     def validate(self, obj: JsonObject) -> list[FieldError]:
         """Check the spec."""
-        return validate_pod_spec(obj.get("spec") or {}, "spec")
+        return validate_new_pod(obj)
 
     def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
         """Only a few fields of a pod may change."""
-        errors = self.validate(new)
+        errors = validate_pod(new)
         if errors:
             return errors
         before, after = deep_copy(old.get("spec") or {}), deep_copy(new.get("spec") or {})

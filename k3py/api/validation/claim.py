@@ -1,0 +1,62 @@
+"""What a volume claim asks for. Source: kubernetes/pkg/apis/core/validation/validation.go ValidatePersistentVolumeClaimSpec v1.35."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from k3py.api.fielderror import forbidden_field, invalid_value, not_supported, required
+from k3py.api.names import find_subdomain_faults
+from k3py.api.validation.resources import amount_of, check_resource_name
+from k3py.api.validation.scalar import NOT_POSITIVE, check_text
+from k3py.api.validation.selector import validate_selector
+
+if TYPE_CHECKING:
+    from k3py.api.fielderror import FieldError
+    from k3py.jsontypes import JsonObject, JsonValue
+
+MODES: Final = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
+VOLUME_MODES: Final = ("Block", "Filesystem")
+_SNAPSHOT_GROUP: Final = "snapshot.storage.k8s.io"
+
+
+def check_access_modes(modes: JsonValue, path: str) -> list[FieldError]:
+    """At least one known mode; ReadWriteOncePod only alone."""
+    if not modes:
+        return [required(path, "at least 1 access mode is required")]
+    errors = [not_supported(path, mode, MODES) for mode in modes if mode not in MODES]
+    if "ReadWriteOncePod" in modes and len(modes) > 1:
+        errors.append(forbidden_field(path, "may not use ReadWriteOncePod with other access modes"))
+    return errors
+
+
+def validate_claim_spec(spec: JsonObject, path: str) -> list[FieldError]:
+    """Check a PersistentVolumeClaimSpec."""
+    errors = check_access_modes(spec.get("accessModes"), f"{path}.accessModes")
+    if spec.get("selector") is not None:
+        errors += validate_selector(spec["selector"], f"{path}.selector")
+    requests = (spec.get("resources") or {}).get("requests") or {}
+    where = f"{path}.resources[storage]"
+    if "storage" not in requests:
+        errors.append(required(where))
+    else:
+        errors += check_resource_name("storage", where)
+        if amount_of(requests["storage"]) <= 0:
+            errors.append(invalid_value(where, requests["storage"], NOT_POSITIVE))
+    for field in ("storageClassName", "volumeAttributesClassName"):
+        if spec.get(field):
+            errors += check_text(spec[field], f"{path}.{field}", find_subdomain_faults)
+    mode = spec.get("volumeMode")
+    if mode is not None and mode not in VOLUME_MODES:
+        errors.append(not_supported(f"{path}.volumeMode", mode, VOLUME_MODES))
+    for field in ("dataSource", "dataSourceRef"):
+        if spec.get(field) is not None:
+            errors += _validate_data_source(spec[field], f"{path}.{field}")
+    return errors
+
+
+def _validate_data_source(source: JsonObject, path: str) -> list[FieldError]:
+    errors = [required(f"{path}.{field}") for field in ("name", "kind") if not source.get(field)]
+    if not source.get("apiGroup") and source.get("kind") != "PersistentVolumeClaim":
+        detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup"
+        errors.append(invalid_value(path, source.get("kind", ""), detail))
+    return errors
