@@ -62,10 +62,10 @@ def _split(text: str) -> tuple[Decimal, QuantityFormat, bool]:
     else:
         raise QuantityError
     kept = not fraction and (suffix == "" or form == "DecimalExponent") and len(whole) <= 18
+    if abs(value) > _MAX:
+        return _MAX.copy_sign(value), form, False
     if value != value.quantize(_NANO, ROUND_UP, _exact()):
         value, kept = value.quantize(_NANO, ROUND_UP, _exact()), False
-    if abs(value) > _MAX:
-        value, kept = _MAX.copy_sign(value), False
     return value, form, kept
 
 

@@ -308,7 +308,7 @@ class Decoders:
                             entry = decode_field(entry, unknown)
                             if len(unknown) != before:
                                 _prefix(unknown, before, name)
-                            if entry or not drop_empty:
+                            if entry or (entry is not None and not drop_empty):
                                 result[name] = entry
                                 continue
                     if absent is not _MISSING:

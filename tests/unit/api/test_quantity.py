@@ -36,6 +36,10 @@ def test_values_round_up_and_are_capped():
     assert (quantity.value_of("1500m"), quantity.millis("1n"), quantity.millis("2"), quantity.value_of("1Gi")) == (2, 1, 2000, 1 << 30)
     assert quantity.parse_quantity("100E") == (1 << 63) - 1
     assert quantity.parse_quantity("0.0000000001") == Decimal("1e-9")
+    for huge in ("1e111", "-1e99999", "9" * 200, "9" * 200 + "Ei", "0." + "1" * 300):
+        assert abs(quantity.parse_quantity(huge)) <= (1 << 63) - 1
+        assert quantity.canonical(quantity.canonical(huge)) == quantity.canonical(huge)
+    assert quantity.parse_quantity("1e-99999") == Decimal("1e-9")
 
 
 numbers = st.decimals(min_value=-(10**12), max_value=10**12, allow_nan=False, places=6)
