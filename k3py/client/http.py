@@ -233,7 +233,7 @@ class HttpClient:
 
     @asynccontextmanager
     async def stream(
-        self, path: str, *, query: Mapping[str, str] | None = None
+        self, path: str, *, query: Mapping[str, str] | None = None, accept: str = "*/*"
     ) -> AsyncIterator[aiohttp.StreamReader]:
         """Open a GET whose answer is read as it comes (pod logs); no time limit.
 
@@ -244,7 +244,7 @@ class HttpClient:
             async with self._open_session().get(
                 self._server + path,
                 params=query,
-                headers=self._headers() | {"Accept": "*/*"},
+                headers=self._headers() | {"Accept": accept},
                 ssl=self._tls or True,
                 server_hostname=self._server_hostname,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),

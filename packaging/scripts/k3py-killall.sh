@@ -2,12 +2,12 @@
 # Stops k3py and every pod, and takes back mounts, interfaces and rules. Data stays (I-40).
 set -u
 [ "$(id -u)" -eq 0 ] || exec sudo "$0" "$@"
-data_dir=${K3PY_DATA_DIR:-/var/lib/k3py}
+data_dir=${K3PY_DATA_DIR:-@DATA_DIR@}
 
 # The service first, so that nothing is started again.
 if [ -d /run/systemd/system ]; then
-    for unit in /etc/systemd/system/k3py*.service; do
-        [ -e "$unit" ] && systemctl stop "$(basename "$unit")"
+    for unit in @SYSTEMD_DIR@/k3py*.service; do
+        [ ! -e "$unit" ] || systemctl stop "$(basename "$unit")"
     done
 elif [ -x /sbin/rc-service ] && [ -e /etc/init.d/k3py ]; then
     rc-service k3py stop
@@ -15,47 +15,85 @@ elif [ -x /usr/local/lib/k3py/k3py-supervise.sh ]; then
     /usr/local/lib/k3py/k3py-supervise.sh stop
 fi
 
-# Shims of our containerd with all that runs below them: they name our socket on their command line.
-children() {
-    for child in $(ps -o pid= --ppid "$1" 2>/dev/null); do
-        children "$child"
-        echo "$child"
-    done
-}
-shims() {
-    for process in /proc/[0-9]*; do
-        tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -q "containerd-shim.*/run/k3py/containerd" && echo "${process#/proc/}"
-    done
-}
-for shim in $(shims); do
-    # shellcheck disable=SC2046 # a list of numbers
-    kill -KILL $(children "$shim") "$shim" 2>/dev/null
-done
-pkill -KILL -f "containerd .*$data_dir/agent/etc/containerd" 2>/dev/null
+command_line() { { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null; }
 
-unmount_below() {
-    for mount in $(awk -v top="$1" 'index($2, top) == 1 {print $2}' /proc/self/mounts | sort -r); do
-        umount -l "$mount"
+# Shims of our containerd name our socket on their command line, containerd itself its configuration.
+ours() {
+    for process in /proc/[0-9]*; do
+        pid=${process#/proc/}
+        case "$(command_line "$pid")" in
+        *containerd-shim*" /run/k3py/containerd/"* | *"containerd --config $data_dir/agent/"*) echo "$pid" ;;
+        esac
     done
 }
-for top in /run/k3py "$data_dir/agent/containerd" "$data_dir/agent/kubelet" "$data_dir/kubelet" /var/lib/kubelet/pods /run/netns/cni-; do
-    unmount_below "$top"
+
+family() { # PID: it, its children, theirs
+    echo "$1"
+    for child in $(ps -o pid= --ppid "$1" 2>/dev/null); do
+        family "$child"
+    done
+}
+
+wait_gone() { # PID...: until they are gone or have no command line any more; 10 s at most
+    limit=$(($(date +%s) + 10))
+    for pid in "$@"; do
+        while [ -n "$(command_line "$pid")" ] && [ "$(date +%s)" -lt "$limit" ]; do
+            sleep 0.05
+        done
+    done
+}
+
+doomed=$(for pid in $(ours); do family "$pid"; done)
+if [ -n "$doomed" ]; then
+    # shellcheck disable=SC2086 # a list of numbers
+    kill -KILL $doomed 2>/dev/null
+    # shellcheck disable=SC2086
+    wait_gone $doomed
+fi
+
+mounts_below() { # PREFIX: mount points, the deepest first; spaces in them are \040, which printf turns back
+    awk -v top="$1" 'index($2, top) == 1 {print $2}' /proc/self/mounts | sort -r | while read -r mount; do
+        printf '%b\n' "$mount"
+    done
+}
+for top in /run/k3py "$data_dir/agent/containerd" /var/lib/kubelet/pods /var/lib/kubelet/plugins; do
+    mounts_below "$top" | while IFS= read -r mount; do umount -l "$mount"; done
 done
 for netns in /run/netns/cni-*; do
-    [ -e "$netns" ] && ip netns delete "$(basename "$netns")"
+    if [ -e "$netns" ]; then
+        umount -l "$netns" 2>/dev/null
+        rm -f "$netns"
+    fi
 done
 ip -o link show master cni0 2>/dev/null | awk -F': ' '{sub(/@.*/, "", $2); print $2}' | while read -r link; do
     ip link delete "$link"
 done
 ip link delete cni0 2>/dev/null
-nft delete table inet k3py 2>/dev/null
-nft delete table ip k3py 2>/dev/null
-nft delete table ip6 k3py 2>/dev/null
-# Rules of the CNI plugins (portmap, masquerade).
-if command -v iptables-save >/dev/null 2>&1; then
-    iptables-save 2>/dev/null | grep -v 'CNI-' | iptables-restore 2>/dev/null
-fi
-rm -rf /var/lib/cni/networks/k3py /var/lib/cni/results /run/k3py
+
+nft list tables 2>/dev/null | while read -r _ family table; do
+    case "$table" in k3py | k3py-*) nft delete table "$family" "$table" ;; esac
+done
+# Rules of the CNI plugins (masquerade, portmap), in either flavour of iptables; everything else stays.
+for save in iptables-save ip6tables-save iptables-legacy-save ip6tables-legacy-save; do
+    command -v "$save" >/dev/null || continue
+    rules=$("$save" 2>/dev/null)
+    case "$rules" in
+    *CNI-*) echo "$rules" | grep -v 'CNI-' | "${save%-save}-restore" ;;
+    esac
+done
+# iptables leaves its tables behind when they have become empty; without a rule, a chain or a policy they say nothing.
+for family in ip ip6; do
+    for table in nat filter; do
+        text=$(nft list table "$family" "$table" 2>/dev/null) || continue
+        echo "$text" | grep -vqE '^#|^table |^[[:space:]]*(chain [A-Z]+ \{|type .* policy accept;|\})?$' ||
+            nft delete table "$family" "$table"
+    done
+done
+
 # Control groups of pods, leaves first.
-find /sys/fs/cgroup -depth -type d -path '*/kubepods*' -exec rmdir {} + 2>/dev/null
+find /sys/fs/cgroup -depth -type d -path '*/kubepods*' -exec rmdir {} \; 2>/dev/null
+rm -rf /var/lib/cni/networks/k3py /run/k3py
+if [ -d /var/lib/cni/results ]; then
+    find /var/lib/cni/results -name 'k3py-*' -delete
+fi
 exit 0

@@ -6,49 +6,87 @@ pidfile=$state/supervise.pid
 log=/var/log/k3py.log
 
 running() {
-    [ -r "$pidfile" ] && kill -0 "$(cat "$pidfile")" 2>/dev/null
+    [ -r "$pidfile" ] || return 1
+    pid=$(cat "$pidfile")
+    # The number may belong to something else by now.
+    { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -q "k3py-supervise.sh loop"
+}
+
+start() {
+    running && exit 0
+    mkdir -p "$state"
+    touch "$log" && chmod 600 "$log"
+    setsid "$0" loop "$@" >>"$log" 2>&1 </dev/null &
+    until running; do sleep 0.1; done
+}
+
+stop() {
+    running || return 0
+    kill -TERM "$pid"
+    # k3py gives its parts 30 s to stop.
+    limit=$(($(date +%s) + 45))
+    while kill -0 "$pid" 2>/dev/null; do
+        if [ "$(date +%s)" -ge "$limit" ]; then
+            echo "k3py does not stop, killing it" >&2
+            pkill -KILL -P "$pid"
+            kill -KILL "$pid"
+            rm -f "$pidfile"
+            return 0
+        fi
+        sleep 0.1
+    done
+}
+
+# NAME=VALUE lines, as they are: not for a shell to interpret.
+load_environment() {
+    [ -r /etc/k3py/k3py.env ] || return 0
+    while IFS= read -r line; do
+        export "${line?}"
+    done </etc/k3py/k3py.env
+}
+
+loop() {
+    echo $$ >"$pidfile"
+    load_environment
+    child=
+    trap 'trap "" TERM INT; [ -z "$child" ] || { kill -TERM "$child" 2>/dev/null; wait "$child"; }; rm -f "$pidfile"; exit 0' TERM INT
+    while :; do
+        "$@" &
+        child=$!
+        wait "$child"
+        echo "k3py ended with code $?; starting it again in 5 s"
+        sleep 5 &
+        child=$!
+        wait "$child"
+        child=
+    done
 }
 
 case "${1:-}" in
 start)
     shift
-    running && exit 0
-    mkdir -p "$state"
-    touch "$log" && chmod 600 "$log"
-    setsid "$0" loop "$@" >>"$log" 2>&1 </dev/null &
-    exit 0
+    start "$@"
     ;;
-stop)
-    running || exit 0
-    pid=$(cat "$pidfile")
-    kill -TERM "$pid"
-    # k3py gives its parts 30 s to stop.
-    waited=0
-    while kill -0 "$pid" 2>/dev/null && [ "$waited" -lt 45 ]; do
-        sleep 1
-        waited=$((waited + 1))
-    done
-    ! kill -0 "$pid" 2>/dev/null
+restart)
+    shift
+    stop
+    start "$@"
     ;;
+stop) stop ;;
 status)
-    running && echo "running, process $(cat "$pidfile")" || { echo "not running"; exit 3; }
+    if running; then
+        echo "running, process $pid"
+    else
+        echo "not running"
+        exit 3
+    fi
     ;;
 loop)
     shift
-    echo $$ >"$pidfile"
-    child=
-    trap 'trap - TERM INT; [ -n "$child" ] && kill -TERM "$child" 2>/dev/null && wait "$child"; rm -f "$pidfile"; exit 0' TERM INT
-    while :; do
-        "$@" &
-        child=$!
-        wait "$child"
-        child=
-        sleep 5 &
-        wait $!
-    done
+    loop "$@"
     ;;
 *)
-    echo "usage: $0 start COMMAND [ARGUMENT ...] | stop | status" >&2
+    echo "usage: $0 start|restart COMMAND [ARGUMENT ...] | stop | status" >&2
     exit 2
     ;;
 esac

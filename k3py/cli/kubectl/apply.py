@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from k3py.cli.kubectl.manifest import read_manifests
+from k3py.cli.kubectl.output import qualified_kind
 from k3py.client.interface import PatchType
 
 if TYPE_CHECKING:
@@ -40,5 +41,5 @@ async def run(session: Session, options: argparse.Namespace) -> int:
             field_manager=_MANAGER,
             force=options.force_conflicts,
         )
-        print(f"{obj['kind'].lower()}/{metadata['name']} serverside-applied")
+        print(f"{qualified_kind(resource)}/{metadata['name']} serverside-applied")
     return 0

@@ -1,22 +1,28 @@
 """The built-in kubectl's command line: get, describe, apply, delete, logs, exec, wait, version.
 
-For machines without kubectl; it does what first steps and repairs need, with kubectl's words and flags.
+For machines without kubectl; it does what first steps and repairs need, with kubectl's words, flags, messages and exit codes (but 2 for
+a command line that cannot be read).
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Never
 
 from k3py.api.status import ApiError
 from k3py.cli.kubectl import apply, containers, delete, describe, get, version, wait
 from k3py.cli.kubectl.session import Session
+from k3py.client.errors import KubeconfigError, Unreachable
 from k3py.client.kubeconfig import load_kubeconfig
 from k3py.errors import ConfigError, K3pyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+
+    from k3py.client.kubeconfig import Kubeconfig
 
 
 class _Parser(argparse.ArgumentParser):
@@ -25,37 +31,87 @@ class _Parser(argparse.ArgumentParser):
 
 
 COMMANDS = (get, describe, apply, delete, containers, wait, version)
+_BROKEN_PIPE = 141  # what a shell shows of a program that SIGPIPE ended
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser; each command adds itself and sets `run`."""
+    """Return the parser; each command adds itself and sets `run`. Flags for all commands may stand before and behind the command."""
     parser = _Parser(prog="k3py kubectl", description="A small built-in kubectl.", allow_abbrev=False)
+    _add_common(parser, default="")
     common = _Parser(add_help=False, allow_abbrev=False)
-    common.add_argument("-n", "--namespace", default="", help="namespace of the objects")
+    _add_common(common, default=argparse.SUPPRESS)
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
     for module in COMMANDS:
         module.add_to(commands, common)
     return parser
 
 
-async def run_builtin(arguments: Sequence[str], kubeconfig: Path) -> int:
-    """Run one command and return its exit code.
+def _add_common(parser: argparse.ArgumentParser, *, default: str) -> None:
+    parser.add_argument("-n", "--namespace", default=default, help="namespace of the objects")
+    parser.add_argument("--kubeconfig", default=default, metavar="FILE", help="instead of $KUBECONFIG")
 
-    Raises:
-        ConfigError: the command line is wrong, or needs a full kubectl.
-        K3pyError: the server refused; its message.
-    """
+
+async def run_builtin(arguments: Sequence[str], kubeconfig: Path) -> int:
+    """Run one command and return its exit code; failures are told on standard error in kubectl's words."""
     before, after = list(arguments), []
     if "--" in before:
         at = before.index("--")
         before, after = before[:at], before[at + 1 :]
-    options = build_parser().parse_args(before)
-    options.after = after
-    config = load_kubeconfig(kubeconfig)
-    async with config.make_client(user_agent="k3py-kubectl") as client:
-        session = Session(client, config, options.namespace or config.namespace)
-        try:
-            return int(await options.run(session, options))
-        except ApiError as error:
-            reason = f" ({error.reason})" if error.reason else ""
-            raise K3pyError(f"Error from server{reason}: {error.message}") from error
+    try:
+        options = build_parser().parse_args(before)
+        options.after = after
+        config = _load(Path(options.kubeconfig) if options.kubeconfig else kubeconfig)
+        async with config.make_client(user_agent="k3py-kubectl") as client:
+            session = Session(client, config, options.namespace or config.namespace)
+            try:
+                code = int(await options.run(session, options))
+                sys.stdout.flush()
+            except ApiError as error:
+                print(_tell(error, config), file=sys.stderr)
+                return 1
+            else:
+                return code
+    except BrokenPipeError:
+        # Nobody reads any more; Python must not try to flush at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except K3pyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _load(path: Path) -> Kubeconfig:
+    try:
+        return load_kubeconfig(path)
+    except KubeconfigError as error:
+        match error.__cause__:
+            case FileNotFoundError():
+                advice = "start k3py server, which writes it, or name another one with KUBECONFIG"
+            case PermissionError():
+                advice = "run as root, or start k3py server with --write-kubeconfig-mode"
+            case _:
+                advice = "name another one with KUBECONFIG"
+        raise K3pyError(f"{error}; {advice}") from error
+
+
+def _tell(error: ApiError, config: Kubeconfig) -> str:
+    """Return what kubectl says about a failed request (Source: kubectl v0.35 cmdutil.checkErr)."""
+    if isinstance(error, Unreachable):
+        host = config.server.partition("://")[2]
+        text = str(error.__cause__ or error)
+        match error.__cause__:
+            case OSError() if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
+                why = text.partition("certificate verify failed:")[2].partition("(_ssl")[0].strip(" ]")
+                return f"Unable to connect to the server: tls: failed to verify certificate of {host}: {why or text}"
+            case OSError() if isinstance(
+                error.__cause__.__cause__ or error.__cause__, ConnectionRefusedError
+            ):
+                return f"The connection to the server {host} was refused - did you specify the right host or port?"
+            case _:
+                return f"Unable to connect to the server {host}: {text or type(error.__cause__).__name__}"
+    reason = f" ({error.reason})" if error.reason else ""
+    if error.code == 401:
+        return "error: You must be logged in to the server (Unauthorized)"
+    if error.reason == "Invalid":
+        return error.message[:1].upper() + error.message[1:] if error.message else "Invalid"
+    return f"Error from server{reason}: {error.message}"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 
 from k3py.api.resource import PODS
+from k3py.cli.kubectl.output import write
 from k3py.errors import ConfigError, K3pyError
 from k3py.util.supervise import TaskScope
 
@@ -59,19 +60,36 @@ def _pod_name(word: str) -> str:
     return name
 
 
+async def _default_container(session: Session, name: str) -> str:
+    """Return the container that is meant when none is named; says so on standard error when there are several.
+
+    Source: kubectl v0.35 pkg/cmd/util/podcmd.
+    """
+    pod = await session.client.get(PODS, name, namespace=session.namespace)
+    names: list[str] = [one["name"] for one in pod["spec"]["containers"]]
+    chosen: str = (pod["metadata"].get("annotations") or {}).get(
+        "kubectl.kubernetes.io/default-container", ""
+    )
+    if chosen not in names:
+        chosen = names[0]
+        if len(names) > 1:
+            print(f'Defaulted container "{chosen}" out of: {", ".join(names)}', file=sys.stderr)
+    return chosen
+
+
 async def run_logs(session: Session, options: argparse.Namespace) -> int:
     """Print a log."""
-    query = {"container": options.container} if options.container else {}
+    name = _pod_name(options.pod)
+    query = {"container": options.container or await _default_container(session, name)}
     for flag in ("follow", "previous", "timestamps"):
         if getattr(options, flag):
             query[flag] = "true"
     if options.tail >= 0:
         query["tailLines"] = str(options.tail)
-    path = PODS.path(session.namespace, _pod_name(options.pod), "log")
+    path = PODS.path(session.namespace, name, "log")
     async with session.client.stream(path, query=query) as content:
         async for chunk in content.iter_any():
-            sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
+            write(chunk)
     return 0
 
 
@@ -82,9 +100,9 @@ async def run_exec(session: Session, options: argparse.Namespace) -> int:
     query = [("command", one) for one in options.after] + [("stdout", "true")]
     query += [("stderr", "false" if options.tty else "true")]
     query += [(name, "true") for name in ("stdin", "tty") if getattr(options, name)]
-    if options.container:
-        query.append(("container", options.container))
-    path = PODS.path(session.namespace, _pod_name(options.pod), "exec")
+    name = _pod_name(options.pod)
+    query.append(("container", options.container or await _default_container(session, name)))
+    path = PODS.path(session.namespace, name, "exec")
     async with session.client.web_socket(path, query=query, protocols=(_PROTOCOL,)) as socket:
         with _raw_terminal(enabled=options.tty and options.stdin and sys.stdin.isatty()):
             async with TaskScope() as scope:
@@ -114,16 +132,14 @@ async def _send_input(socket: aiohttp.ClientWebSocketResponse) -> None:
 
 
 async def _receive(socket: aiohttp.ClientWebSocketResponse) -> int:
-    outputs = {_STDOUT: sys.stdout.buffer, _STDERR: sys.stderr.buffer}
     async for message in socket:
         if message.type is not aiohttp.WSMsgType.BINARY or not message.data:
             continue
         channel, data = message.data[0], message.data[1:]
         if channel == _OUTCOME:
             return _read_outcome(data)
-        if channel in outputs:
-            outputs[channel].write(data)
-            outputs[channel].flush()
+        if channel in (_STDOUT, _STDERR):
+            write(data, to_stderr=channel == _STDERR)
     raise K3pyError("the connection ended before the command did")
 
 

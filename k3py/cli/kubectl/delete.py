@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from k3py.api.status import ApiError
 from k3py.cli.kubectl.manifest import read_manifests
-from k3py.cli.kubectl.wait import wait_gone
+from k3py.cli.kubectl.output import qualified_kind
+from k3py.cli.kubectl.wait import read_duration, wait_gone
 from k3py.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,10 +23,12 @@ def add_to(commands: argparse._SubParsersAction[Any], common: argparse.ArgumentP
     parser = commands.add_parser("delete", parents=[common], help="delete objects", allow_abbrev=False)
     parser.add_argument("targets", nargs="*")
     parser.add_argument("-f", "--filename", action="append", default=[])
+    parser.add_argument("-l", "--selector", default="")
+    parser.add_argument("--all", action="store_true", help="all objects of the type in the namespace")
     parser.add_argument("--grace-period", type=int, default=None, metavar="SECONDS")
     parser.add_argument("--ignore-not-found", action="store_true")
     parser.add_argument("--wait", default="true", choices=("true", "false"))
-    parser.add_argument("--timeout", type=int, default=300, metavar="SECONDS")
+    parser.add_argument("--timeout", default="5m", metavar="DURATION", help="such as 30s or 5m")
     parser.set_defaults(run=run)
 
 
@@ -38,9 +42,18 @@ async def run(session: Session, options: argparse.Namespace) -> int:
             found.append((resource, namespace if resource.namespaced else "", obj["metadata"]["name"]))
     else:
         for resource, name in await session.targets(options.targets):
-            if not name:
+            namespace = session.namespace_for(resource)
+            if name:
+                found.append((resource, namespace, name))
+            elif options.all or options.selector:
+                listed = await session.client.list(
+                    resource, namespace=namespace, label_selector=options.selector
+                )
+                found += [(resource, namespace, one["metadata"]["name"]) for one in listed.items]
+            else:
                 raise ConfigError("resource(s) were provided, but no name was specified")
-            found.append((resource, session.namespace_for(resource), name))
+        if not found:
+            print("No resources found")
     for resource, namespace, name in found:
         await _delete(session, options, resource, namespace, name)
     return 0
@@ -62,6 +75,10 @@ async def _delete(
         if error.code == 404 and options.ignore_not_found:
             return
         raise
-    print(f'{resource.kind.lower()} "{name}" deleted')
+    where = f" from {namespace} namespace" if namespace else ""
+    print(f'{qualified_kind(resource)} "{name}" deleted{where}')
     if options.wait == "true":
-        await wait_gone(session.client, resource, namespace, name, live["metadata"]["uid"], options.timeout)
+        sys.stdout.flush()
+        await wait_gone(
+            session.client, resource, namespace, name, live["metadata"]["uid"], read_duration(options.timeout)
+        )

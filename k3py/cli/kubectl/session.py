@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from k3py.api.resource import Resource
-from k3py.errors import ConfigError
+from k3py.errors import ConfigError, K3pyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,21 +40,21 @@ class Session:
         """Return the resource that `word` (plural, singular, short name or kind, with `.group` if need be) names.
 
         Raises:
-            ConfigError: the server has none.
+            K3pyError: the server has none.
         """
         name, _, group = word.lower().partition(".")
         for resource, words in await self.resources():
             if name in words and (not group or resource.group == group):
                 return resource
-        raise ConfigError(f'the server doesn\'t have a resource type "{word}"')
+        raise K3pyError(f'the server doesn\'t have a resource type "{word}"')
 
     async def find_kind(self, obj: JsonObject) -> Resource:
-        """Return the resource of an object by its apiVersion and kind. Raises ConfigError."""
+        """Return the resource of an object by its apiVersion and kind. Raises K3pyError."""
         wanted = (obj.get("apiVersion", ""), obj.get("kind", ""))
         for resource, _ in await self.resources():
             if (resource.api_version, resource.kind) == wanted:
                 return resource
-        raise ConfigError(f'no matches for kind "{wanted[1]}" in version "{wanted[0]}"')
+        raise K3pyError(f'no matches for kind "{wanted[1]}" in version "{wanted[0]}"')
 
     def namespace_for(self, resource: Resource) -> str:
         """Return the namespace to use, "" for cluster-scoped resources."""
@@ -72,6 +72,8 @@ class Session:
             found = []
             for word in words:
                 kind, _, name = word.partition("/")
+                if not name:
+                    raise ConfigError(f"{word!r}: must be TYPE/NAME, as the first one is")
                 found.append((await self.find_resource(kind), name))
             return found
         resources = [await self.find_resource(one) for one in words[0].split(",")]

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from k3py.api.status import ApiError
+from k3py.cli.kubectl.output import qualified_kind
 from k3py.errors import ConfigError, K3pyError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def add_to(commands: argparse._SubParsersAction[Any], common: argparse.ArgumentP
 
 async def run(session: Session, options: argparse.Namespace) -> int:
     """Wait for every named object."""
-    limit_s = _read_duration(options.timeout)
+    limit_s = read_duration(options.timeout)
     for resource, name in await session.targets(options.targets):
         namespace = session.namespace_for(resource)
         names = [name]
@@ -47,11 +48,12 @@ async def run(session: Session, options: argparse.Namespace) -> int:
                 await wait_gone(session.client, resource, namespace, one, "", limit_s)
             else:
                 await _wait_for(session.client, resource, namespace, one, _read_goal(options.goal), limit_s)
-            print(f"{resource.kind.lower()}/{one} condition met")
+            print(f"{qualified_kind(resource)}/{one} condition met")
     return 0
 
 
-def _read_duration(text: str) -> float:
+def read_duration(text: str) -> float:
+    """Read a flag such as 30s, 5m, 1h or 90 (seconds). Raises ConfigError."""
     match = re.fullmatch(r"(\d+)(s|m|h)?", text)
     if match is None:
         raise ConfigError(f"--timeout: {text!r}: must be a duration such as 30s or 5m")

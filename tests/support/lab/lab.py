@@ -78,8 +78,8 @@ class Lab:
         """A folder that has the same path in all nodes and outside."""
         return self.folder / "shared"
 
-    def add_node(self, name: str) -> Node:
-        """Boot a node with an address on the bridge, and return it."""
+    def add_node(self, name: str, *, lower: str = "/") -> Node:
+        """Boot a node with an address on the bridge, and return it; `lower`: what its root lies on (this machine's, or another's)."""
         node = Node(
             name=name,
             address=f"{_NETWORK}.{10 + len(self.nodes)}",
@@ -87,6 +87,7 @@ class Lab:
             shared=self.shared,
             pause=self._pause,
             group=f"{self._group}/{name}",
+            lower=lower,
         )
         self.nodes[name] = node
         self._stack.callback(node.kill)

@@ -57,7 +57,9 @@ class Node:
         pid: Its first process, seen from outside.
     """
 
-    def __init__(self, *, name: str, address: str, disk: Path, shared: Path, pause: Path, group: str) -> None:
+    def __init__(
+        self, *, name: str, address: str, disk: Path, shared: Path, pause: Path, group: str, lower: str = "/"
+    ) -> None:
         self.name = name
         self.address = address
         self.disk = disk
@@ -65,6 +67,7 @@ class Node:
         self.pid = 0
         self._pause = pause
         self._group = group
+        self._lower = lower
         self._groups: list[Path] = []
         self._holder: subprocess.Popen[bytes] | None = None
 
@@ -76,7 +79,7 @@ class Node:
         command = ["setpriv", "--pdeathsig", "KILL"]
         command += ["unshare", "--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child", "--"]
         command += ["/bin/bash", str(_INIT), self.name, str(self.disk), str(self.shared), str(PROJECT)]
-        command += [str(self._pause), self._group]
+        command += [str(self._pause), self._group, self._lower]
         try:
             with (self.disk / "init.log").open("wb") as log:
                 self._holder = subprocess.Popen(

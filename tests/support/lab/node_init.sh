@@ -1,7 +1,7 @@
 #!/bin/bash
 # First process of a lab node: builds the node's root and becomes its init.
 #
-#   node_init.sh NAME DISK SHARED PROJECT PAUSE CGROUP
+#   node_init.sh NAME DISK SHARED PROJECT PAUSE CGROUP LOWER
 #
 # NAME     host name
 # DISK     folder on a real disk: var-lib-… binds, survives a restart of the node
@@ -9,10 +9,11 @@
 # PROJECT  the source tree, at the same path inside
 # PAUSE    a program that waits and reaps: it becomes the first process
 # CGROUP   this node's group below each hierarchy
+# LOWER    what the root's overlay lies on: "/", or folders with ":" between
 #
 # File descriptor 3 gets "ready" at the end.
 set -euo pipefail
-name=$1 disk=$2 shared=$3 project=$4 pause=$5 group=$6
+name=$1 disk=$2 shared=$3 project=$4 pause=$5 group=$6 lower=$7
 
 # Own control groups: enter them, then a namespace whose root they are.
 if [ -z "${K3PY_LAB_STAGE:-}" ]; then
@@ -24,7 +25,7 @@ mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs "$disk/mnt"
 mkdir "$disk/mnt/upper" "$disk/mnt/work" "$disk/mnt/root"
 root=$disk/mnt/root
-mount -t overlay overlay -o "lowerdir=/,upperdir=$disk/mnt/upper,workdir=$disk/mnt/work" "$root"
+mount -t overlay overlay -o "lowerdir=$lower,upperdir=$disk/mnt/upper,workdir=$disk/mnt/work" "$root"
 
 mount -t proc proc "$root/proc"
 mount -t sysfs sysfs "$root/sys"

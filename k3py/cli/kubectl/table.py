@@ -1,0 +1,51 @@
+"""Prints the Tables that the server makes of objects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from k3py.jsontypes import JsonObject
+
+
+def print_table(
+    table: JsonObject,
+    *,
+    wide: bool,
+    with_namespace: bool,
+    headers: bool = True,
+    widths: Sequence[int] = (),
+) -> list[int]:
+    """Print a server's Table in aligned columns, nothing for one without rows; return the columns' widths.
+
+    widths: at least these, so that lines of a watch stand below each other.
+    """
+    columns = [
+        (index, column["name"].upper())
+        for index, column in enumerate(table["columnDefinitions"])
+        if wide or not column.get("priority")
+    ]
+    found = table.get("rows") or ()
+    if not found:
+        return list(widths)
+    rows = [[_cell(row["cells"][index]) for index, _ in columns] for row in found]
+    titles = [title for _, title in columns]
+    if with_namespace:
+        titles.insert(0, "NAMESPACE")
+        rows = [
+            [row["object"]["metadata"].get("namespace", ""), *cells]
+            for row, cells in zip(found, rows, strict=True)
+        ]
+    if headers:
+        rows.insert(0, titles)
+    own = [max(len(row[at]) for row in rows) for at in range(len(titles))]
+    result = [max(pair) for pair in zip(own, widths, strict=True)] if widths else own
+    for row in rows:
+        print("   ".join(cell.ljust(width) for cell, width in zip(row, result, strict=True)).rstrip())
+    return result
+
+
+def _cell(value: object) -> str:
+    return "<none>" if value in (None, "") else str(value)
