@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from k3py.api.fielderror import FieldError, forbidden_field, invalid_value
 from k3py.api.kinds.core.pod.qos import qos_class
 from k3py.api.object import deep_copy
+from k3py.api.validation.pod_spec import validate_pod
 from k3py.apiserver.registry.get import get
 from k3py.apiserver.registry.patch import patch_part
 from k3py.apiserver.registry.update import update_part
@@ -25,10 +26,9 @@ async def handle_resize(call: Call) -> ObjectResult:
     """Answer get, update or patch. Raises ApiError, StorageError."""
     if call.request.verb == "get":
         return await get(call)
-    strategy = call.kind.strategy
 
     def validate(new: JsonObject, old: JsonObject) -> list[FieldError]:
-        return strategy.validate(new) + _validate(new, old)
+        return validate_pod(new) + _validate(new, old)
 
     part = Part(prepare=_prepare, validate=validate)
     return await (update_part(call, part) if call.request.verb == "update" else patch_part(call, part))

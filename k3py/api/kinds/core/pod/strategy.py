@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from k3py.api.fielderror import forbidden_field, invalid_value
 from k3py.api.kind import BaseStrategy
-from k3py.api.kinds.core.pod.qos import qos_class
-from k3py.api.object import deep_copy
+from k3py.api.kinds.core.pod.creation import adopt_apparmor_annotations, first_status, merge_label_keys
+from k3py.api.kinds.core.pod.mutation import validate_mutation
+from k3py.api.kinds.core.pod.status_rules import validate_status
+from k3py.api.kinds.core.pod.warnings import find_warnings
+from k3py.api.pod_template import drop_gated_fields
 from k3py.api.validation.pod_spec import validate_new_pod, validate_pod
 
 if TYPE_CHECKING:
     from k3py.api.fielderror import FieldError
     from k3py.api.kind import WriteContext
     from k3py.jsontypes import JsonObject
-
-_IMMUTABLE: Final = (
-    "pod updates may not change fields other than `spec.containers[*].image`, `spec.initContainers[*].image`, "
-    "`spec.activeDeadlineSeconds`, `spec.tolerations` (only additions to existing tolerations), "
-    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
-)
 
 
 class PodStrategy(BaseStrategy):
@@ -31,79 +27,53 @@ class PodStrategy(BaseStrategy):
 
     def prepare_create(self, obj: JsonObject, context: WriteContext) -> None:
         """A new pod is Pending, with its class of service."""
+        status = first_status(obj, context.now)
         super().prepare_create(obj, context)
-        obj["status"] = {"phase": "Pending", "qosClass": qos_class(obj.get("spec") or {})}
-        if (obj.get("spec") or {}).get("schedulingGates"):
-            obj["status"]["conditions"] = [
-                {
-                    "type": "PodScheduled",
-                    "status": "False",
-                    "reason": "SchedulingGated",
-                    "message": "Scheduling is blocked due to non-empty scheduling gates",
-                    "lastProbeTime": None,
-                    "lastTransitionTime": None,
-                    "observedGeneration": 1,
-                }
-            ]
+        spec = obj.setdefault("spec", {})
+        if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
+            spec["terminationGracePeriodSeconds"] = 1
+        drop_gated_fields(spec)
+        merge_label_keys(obj)
+        adopt_apparmor_annotations(obj)
+        obj["status"] = status
+
+    def prepare_update(self, new: JsonObject, old: JsonObject, context: WriteContext) -> None:
+        """Fields of features that are off are dropped."""
+        drop_gated_fields(new.setdefault("spec", {}))
+        super().prepare_update(new, old, context)
+
+    def prepare_status_update(self, new: JsonObject, old: JsonObject, context: WriteContext) -> None:
+        """Metadata may change, but for owners; the class of service is kept when the writer leaves it out."""
+        metadata = dict(new["metadata"])
+        super().prepare_status_update(new, old, context)
+        new["metadata"] = metadata
+        owners = old["metadata"].get("ownerReferences")
+        if owners:
+            metadata["ownerReferences"] = owners
+        else:
+            metadata.pop("ownerReferences", None)
+        if new.get("status") is None:
+            new["status"] = {}
+        known = (old.get("status") or {}).get("qosClass")
+        if known:
+            new["status"].setdefault("qosClass", known)
 
     def validate(self, obj: JsonObject) -> list[FieldError]:
-        """Check the spec."""
+        """Check a new pod."""
         return validate_new_pod(obj)
 
     def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
         """Only a few fields of a pod may change."""
         errors = validate_pod(new)
-        if errors:
-            return errors
-        before, after = deep_copy(old.get("spec") or {}), deep_copy(new.get("spec") or {})
-        errors += _check_deadline(before, after)
-        for spec in (before, after):
-            spec.pop("activeDeadlineSeconds", None)
-            for container in [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]:
-                container.pop("image", None)
-        if all(one in (after.get("tolerations") or ()) for one in before.get("tolerations") or ()):
-            before.pop("tolerations", None)
-            after.pop("tolerations", None)
-        else:
-            errors.append(
-                forbidden_field(
-                    "spec.tolerations", "existing toleration can not be modified except its tolerationSeconds"
-                )
-            )
-        if (
-            before.get("terminationGracePeriodSeconds", 0) < 0
-            and after.get("terminationGracePeriodSeconds") == 1
-        ):
-            before["terminationGracePeriodSeconds"] = 1
-        gates = before.pop("schedulingGates", None) or []
-        left = after.pop("schedulingGates", None) or []
-        if any(gate not in gates for gate in left):
-            errors.append(
-                forbidden_field(
-                    "spec.schedulingGates", "only deletion is allowed, but found new scheduling gate"
-                )
-            )
-        if gates:
-            for spec in (before, after):
-                spec.pop("nodeSelector", None)
-                spec.pop("affinity", None)
-        if before != after:
-            errors.append(forbidden_field("spec", _IMMUTABLE))
-        return errors
+        return errors + validate_mutation(new.get("spec") or {}, old.get("spec") or {})
 
     def validate_status_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
-        """The class of service stays."""
-        after, before = (new.get("status") or {}).get("qosClass"), (old.get("status") or {}).get("qosClass")
-        if after and before and after != before:
-            return [invalid_value("status.qosClass", after, "field is immutable")]
-        return []
+        """Check names and addresses, and that what must stay stays."""
+        return validate_status(new, old)
 
-    def prepare_status_update(self, new: JsonObject, old: JsonObject, context: WriteContext) -> None:
-        """The class of service is kept when the writer leaves it out."""
-        super().prepare_status_update(new, old, context)
-        known = (old.get("status") or {}).get("qosClass")
-        if known and isinstance(new.get("status"), dict):
-            new["status"].setdefault("qosClass", known)
+    def warnings(self, new: JsonObject, old: JsonObject | None) -> list[str]:
+        """Name what is accepted, but hardly meant."""
+        return find_warnings(new, "", old)
 
     def graceful_delete_s(self, obj: JsonObject, requested_s: int | None) -> int | None:
         """A pod that no node has, or that has ended, goes at once; others get the time they ask for."""
@@ -112,20 +82,3 @@ class PodStrategy(BaseStrategy):
         if not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
             grace_s = 0
         return 1 if grace_s < 0 else int(grace_s)
-
-
-def _check_deadline(before: JsonObject, after: JsonObject) -> list[FieldError]:
-    old, new = before.get("activeDeadlineSeconds"), after.get("activeDeadlineSeconds")
-    if old is None or new == old:
-        return []
-    if new is None:
-        return [
-            invalid_value(
-                "spec.activeDeadlineSeconds", new, "must not update from a positive integer to nil value"
-            )
-        ]
-    if new > old:
-        return [
-            invalid_value("spec.activeDeadlineSeconds", new, "must be less than or equal to previous value")
-        ]
-    return []
