@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
+from k3py.api.names import find_label_faults, find_subdomain_faults
 from k3py.api.status import ApiError, bad_request
 from k3py.api.user import AUTHENTICATED, UNAUTHENTICATED, User
 from k3py.apiserver.interface import Attributes
@@ -88,7 +89,9 @@ def _split_service_account(name: str) -> tuple[str, str] | None:
     if not name.startswith(_SERVICE_ACCOUNT):
         return None
     namespace, _, account = name.removeprefix(_SERVICE_ACCOUNT).partition(":")
-    return (namespace, account) if namespace and account and ":" not in account else None
+    if find_label_faults(namespace) or find_subdomain_faults(account):
+        return None
+    return namespace, account
 
 
 async def _check(

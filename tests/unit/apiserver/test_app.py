@@ -236,6 +236,9 @@ async def test_impersonation(face):
     assert user.name == "system:serviceaccount:ns:sa"
     assert user.groups == ("system:serviceaccounts", "system:serviceaccounts:ns", "system:authenticated")
     assert user.extra == {"a/b": ("c",)}
+    async with face.session.get(MAPS, headers={"Impersonate-User": "system:serviceaccount:UP:sa"}) as answer:
+        assert answer.status == 200
+    assert face.dispatcher.requests[-1].user.groups == ("system:authenticated",)
     async with face.session.get(MAPS, headers={"Impersonate-Group": "g"}) as answer:
         assert answer.status == 400
     headers = {"Impersonate-User": "alice", "Authorization": "Bearer plain"}
