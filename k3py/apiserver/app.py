@@ -89,7 +89,7 @@ class ApiServer:
         self._authentication = Authentication(authenticator, anonymous=anonymous_auth)
         self._authorizer = authorizer
         self._limit = InFlightLimit(most_reading=most_reading, most_mutating=most_mutating)
-        self._metrics = RequestMetrics(metrics)
+        self._metrics = RequestMetrics(metrics, self._limit)
         self._negotiator = Negotiator()
         self._codec = Codec(load_protobuf)
         self._watches = WatchStreams()

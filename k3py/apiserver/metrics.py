@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.util.metrics import Counter, Gauge, Histogram
+from k3py.util.metrics import Computed, Counter, Gauge, Histogram
 
 if TYPE_CHECKING:
+    from k3py.apiserver.filters.in_flight import InFlightLimit
     from k3py.apiserver.filters.request_info import RequestInfo
     from k3py.util.metrics import Registry
 
@@ -27,9 +28,9 @@ _UPPER: Final = {
 
 
 class RequestMetrics:
-    """Counts requests and their durations, and those that are running."""
+    """Counts requests and their durations, and those that are running (`limit` knows the short ones)."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, limit: InFlightLimit) -> None:
         self._total = Counter("apiserver_request_total", "Requests by address and code.", ("code", *_ADDRESS))
         self._seconds = Histogram(
             "apiserver_request_duration_seconds",
@@ -37,15 +38,18 @@ class RequestMetrics:
             _ADDRESS,
             buckets=_SECONDS,
         )
-        self.in_flight = Gauge(
-            "apiserver_current_inflight_requests", "Requests in flight.", ("request_kind",)
+        in_flight = Computed(
+            "apiserver_current_inflight_requests",
+            "Requests in flight.",
+            ("request_kind",),
+            lambda: ((("readOnly",), limit.reading), (("mutating",), limit.mutating)),
         )
         self.long_running = Gauge(
             "apiserver_longrunning_requests",
             "Long-running requests by address.",
             ("component", "group", "resource", "scope", "subresource", "verb", "version"),
         )
-        registry.add(self._total, self._seconds, self.in_flight, self.long_running)
+        registry.add(self._total, self._seconds, in_flight, self.long_running)
 
     def observe(self, info: RequestInfo, code: int, seconds: float, *, dry_run: str) -> None:
         """Count one request; of unknown resources only known words become labels."""

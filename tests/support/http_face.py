@@ -21,9 +21,10 @@ from k3py.util.metrics import Registry
 from tests.support.fake_dispatcher import FakeDispatcher
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from k3py.apiserver.interface import Attributes, Credentials, KubeletConnector
+    from k3py.jsontypes import JsonObject
 
 ADMIN = User(name="admin", groups=(MASTERS, AUTHENTICATED))
 
@@ -100,6 +101,18 @@ class FakeAuthorizer:
         return Decision((attributes.verb, attributes.path or attributes.resource) in self.allowed)
 
 
+class FakeOpenApi:
+    """Documents that name their kinds and no more."""
+
+    def build_v2(self, kinds: Iterable[Kind]) -> JsonObject:
+        """Return the document of all kinds."""
+        return {"kinds": [kind.kind for kind in kinds]}
+
+    def build_v3(self, kinds: Iterable[Kind], group: str, version: str) -> JsonObject:
+        """Return the document of a group's version."""
+        return {"kinds": [kind.kind for kind in kinds], "group": group, "version": version}
+
+
 @dataclass
 class HttpFace:
     """A running server and a client session with the admin's token."""
@@ -131,6 +144,7 @@ async def run_http_face(
         metrics=Registry(),
         server_address="127.0.0.1:6443",
         kubelet_connector=kubelet_connector,
+        openapi_builder=FakeOpenApi(),
         jwks={"keys": []},
         openid_configuration={"issuer": "https://kubernetes.default.svc"},
         most_mutating=most_mutating,

@@ -408,3 +408,35 @@ async def test_timeout_of_the_client_is_a_deadline(face, timeout, status):
     face.dispatcher.dispatch = dispatch
     async with face.session.get(MAPS, params={"timeout": timeout}) as answer:
         assert answer.status == status
+
+
+async def test_openapi_is_served_with_tags_and_follows_the_kinds(face):
+    async with face.session.get("/openapi/v3") as answer:
+        paths = (await answer.json(content_type=None))["paths"]
+    assert paths.keys() == {"api/v1", "apis/example.com/v1"}
+    url = paths["apis/example.com/v1"]["serverRelativeURL"]
+    async with face.session.get(url) as answer:
+        assert answer.headers["Cache-Control"] == "public, immutable"
+        tag = answer.headers["ETag"]
+        assert (await answer.json())["kinds"] == ["Thing"]
+    async with face.session.get("/openapi/v3/apis/example.com/v1", headers={"If-None-Match": tag}) as answer:
+        assert answer.status == 304
+    stale = "/openapi/v3/apis/example.com/v1?hash=stale"
+    async with face.session.get(stale, allow_redirects=False) as answer:
+        assert answer.status == 301
+        assert answer.headers["Location"] == url
+    face.kinds.remove(next(kind for kind in face.kinds if kind.kind == "Thing"))
+    async with face.session.get(url) as answer:
+        assert answer.status == 404
+    async with face.session.get("/openapi/v2") as answer:
+        assert (await answer.json())["kinds"] == ["ConfigMap", "Pod", "Namespace"]
+
+
+async def test_metrics_say_what_is_running(face):
+    async with face.session.get(MAPS, params={"watch": "1"}), face.session.get("/metrics") as answer:
+        text = await answer.text()
+    assert 'apiserver_current_inflight_requests{request_kind="readOnly"} 1' in text
+    assert (
+        'apiserver_longrunning_requests{component="apiserver",group="",resource="configmaps",scope="namespace",'
+        'subresource="",verb="WATCH",version="v1"} 1' in text
+    )
