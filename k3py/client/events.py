@@ -50,7 +50,7 @@ class EventRecorder:
     @property
     def name(self) -> str:
         """Component's name."""
-        return "event-recorder"
+        return f"events-of-{self._component}"
 
     @property
     def policy(self) -> Policy:

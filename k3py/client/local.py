@@ -48,6 +48,11 @@ class LocalClient:
         """On whose behalf this client acts."""
         return self._user
 
+    @property
+    def user_agent(self) -> str:
+        """The component's name."""
+        return self._user_agent
+
     def acting_as(self, user: User, user_agent: str = "") -> LocalClient:
         """Return a client for somebody else on the same API server."""
         return LocalClient(self._dispatcher, user, user_agent or self._user_agent)

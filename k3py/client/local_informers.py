@@ -38,7 +38,7 @@ class LocalInformerFactory(FeederSet):
     """Shared informers over a LocalClient; a Component."""
 
     def __init__(self, client: LocalClient) -> None:
-        super().__init__("local-informers", self._make_feeder)
+        super().__init__(f"informers-of-{client.user_agent}", self._make_feeder)
         self._client = client
 
     @property

@@ -82,6 +82,7 @@ async def build_control_plane(
             service_cidrs=(config.service_cidr,),
             node_ports=config.service_node_port_range,
             audiences=(keys.issuer, "k3py"),
+            extension_authentication=_describe_authentication(identity),
         ),
     )
     health = HealthChecks()
@@ -99,6 +100,22 @@ async def build_control_plane(
     ]
     plane.components += _build_loops(config, identity, plane)
     return plane
+
+
+def _describe_authentication(identity: ServerIdentity) -> dict[str, str]:
+    """Return what extension API servers need to trust our front proxy and our clients.
+
+    Source: k8s.io/apiserver/pkg/server/dynamiccertificates and pkg/controlplane/controller/clusterauthenticationtrust v0.35.
+    """
+    return {
+        "client-ca-file": identity.paths.authority("client-ca").read_text(),
+        "requestheader-client-ca-file": identity.paths.authority("request-header-ca").read_text(),
+        "requestheader-allowed-names": '["system:auth-proxy"]',
+        "requestheader-username-headers": '["X-Remote-User"]',
+        "requestheader-uid-headers": '["X-Remote-Uid"]',
+        "requestheader-group-headers": '["X-Remote-Group"]',
+        "requestheader-extra-headers-prefix": '["X-Remote-Extra-"]',
+    }
 
 
 def _build_listener(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k3py.api.resource import NODES
 from k3py.client.events import EventRecorder
 from k3py.client.local_informers import LocalInformerFactory
 from k3py.errors import ConfigError
@@ -68,7 +70,7 @@ def build_node(config: ServerConfig, identity: ServerIdentity, plane: ControlPla
         runtime,
         BridgeNetwork(),
     )
-    components += [recorder, informers, kubelet]
+    components += [recorder, informers, kubelet, Step("node-role", partial(_set_role, config, plane))]
     if not config.disable_kube_proxy:
         components += _build_proxy(config, plane)
     return components
@@ -80,6 +82,14 @@ async def _set_up_network(config: ServerConfig) -> None:
         await ensure_service_route(
             ip=_find_program("ip", "iproute2"), service_cidr=config.service_cidr, node_ip=config.node_ip
         )
+
+
+async def _set_role(config: ServerConfig, plane: ControlPlane) -> None:
+    """Label the node as part of the control plane; a kubelet may not do that itself (NodeRestriction)."""
+    supervisor = plane.client("system:k3py-supervisor", "system:masters", user_agent="k3py-supervisor")
+    node = await supervisor.get(NODES, config.node_name)
+    if (node["metadata"].get("labels") or {}).get(_ROLE) != "true":
+        await supervisor.patch(NODES, config.node_name, {"metadata": {"labels": {_ROLE: "true"}}})
 
 
 def _build_proxy(config: ServerConfig, plane: ControlPlane) -> list[Component]:
@@ -95,6 +105,7 @@ def _build_proxy(config: ServerConfig, plane: ControlPlane) -> list[Component]:
     return [informers, ServiceProxyController(informers, proxy, node_name=config.node_name)]
 
 
+_ROLE = "node-role.kubernetes.io/control-plane"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
