@@ -62,6 +62,7 @@ class BaseStrategy:
         unconditional_update: PUT without resourceVersion is allowed.
         status_on_delete: DELETE answers with the object rather than a Status.
         default_propagation: "Background", or "Orphan" for legacy kinds.
+        status_keeps: fields of metadata that a write to the status subresource cannot change.
     """
 
     has_status = False
@@ -70,6 +71,7 @@ class BaseStrategy:
     unconditional_update = True
     object_on_delete = False
     default_propagation = "Background"
+    status_keeps: tuple[str, ...] = ()
 
     def default(self, obj: JsonObject) -> None:
         """Fill defaults that the schema's table does not know; called for every decoded object."""
@@ -103,12 +105,11 @@ class BaseStrategy:
         new.update({k: v for k, v in old.items() if k not in ("apiVersion", "kind", "metadata", "status")})
         if status is not None:
             new["status"] = status
-        for key in ("labels", "annotations", "finalizers", "ownerReferences"):
-            if key in ("labels", "ownerReferences", "finalizers"):
-                if key in old["metadata"]:
-                    metadata[key] = old["metadata"][key]
-                else:
-                    metadata.pop(key, None)
+        for key in self.status_keeps:
+            if key in old["metadata"]:
+                metadata[key] = old["metadata"][key]
+            else:
+                metadata.pop(key, None)
 
     def validate(self, obj: JsonObject) -> list[FieldError]:
         """Check an object that is to be created, apart from metadata (checked for all kinds alike)."""

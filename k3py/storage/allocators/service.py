@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from k3py.api.fielderror import invalid_value
+from k3py.api.kinds.core.service.cluster_ips import normalize_cluster_ips, validate_cluster_ip_fields
 from k3py.api.status import internal_error, invalid
 from k3py.storage.allocators.ip import AllocationError, IpAllocator
 from k3py.storage.allocators.port import PortAllocator
@@ -96,12 +97,14 @@ class ServiceAllocator:
 
     async def begin_create(self, obj: JsonObject, *, dry_run: bool) -> ServiceReservation:
         """Complete a new Service and reserve what it gets. Raises ApiError 422, 500 when a range is full."""
+        normalize_cluster_ips(obj, None)
         reservation = ServiceReservation(self)
         await self._reserve(obj, None, reservation)
         return reservation
 
     async def begin_update(self, new: JsonObject, old: JsonObject, *, dry_run: bool) -> ServiceReservation:
         """Complete a changed Service and reserve what it gets beyond `old`. Raises ApiError 422, 500."""
+        normalize_cluster_ips(new, old)
         carry_over(new, old)
         reservation = ServiceReservation(self)
         await self._reserve(new, old, reservation)
@@ -138,9 +141,15 @@ class ServiceAllocator:
 
     def _reserve_ips(self, new: JsonObject, old: JsonObject | None, reservation: ServiceReservation) -> None:
         spec = new["spec"]
+        if errors := validate_cluster_ip_fields(spec):
+            raise invalid("", "Service", new["metadata"].get("name", ""), errors)
         addresses: list[str] = list(spec.get("clusterIPs") or ())
-        if not addresses and spec.get("clusterIP"):
-            addresses = [spec["clusterIP"]]
+        had_address = old is not None and needs_cluster_ip(old)
+        if had_address and old is not None and addresses[:1] != (old["spec"].get("clusterIPs") or [])[:1]:
+            return  # The first address may not change: validation says so.
+        if addresses[:1] == ["None"] and not spec.get("selector"):
+            self._settle_free_families(spec)
+            return
         families = self._settle_families(new, addresses)
         if addresses[:1] == ["None"]:
             spec["clusterIP"], spec["clusterIPs"] = "None", ["None"]
@@ -164,13 +173,25 @@ class ServiceAllocator:
         spec["clusterIPs"] = addresses[: max(len(families), 1)]
         spec["clusterIP"] = spec["clusterIPs"][0]
 
+    def _settle_free_families(self, spec: JsonObject) -> None:
+        """Fill in the families of a headless Service whose endpoints others write: both, unless it says otherwise."""
+        families: list[str] = list(spec.get("ipFamilies") or ()) or [self._primary]
+        policy = spec.get("ipFamilyPolicy")
+        if not spec.get("ipFamilies") and policy != "SingleStack":
+            families.append("IPv6" if families[0] == "IPv4" else "IPv4")
+        spec["ipFamilies"] = families
+        spec["ipFamilyPolicy"] = policy or ("RequireDualStack" if len(families) > 1 else "SingleStack")
+
     def _settle_families(self, new: JsonObject, addresses: list[str]) -> list[str]:
         """Fill spec.ipFamilies and ipFamilyPolicy and return the families."""
         spec = new["spec"]
         families: list[str] = list(spec.get("ipFamilies") or ())
         if not families:
             families = [family_of(one) for one in addresses if one != "None"] or [self._primary]
-        policy = spec.get("ipFamilyPolicy") or ("RequireDualStack" if len(families) > 1 else "SingleStack")
+        policy = spec.get("ipFamilyPolicy") or "SingleStack"
+        if policy == "SingleStack" and (len(families) > 1 or len(addresses) > 1):
+            fault = "must be RequireDualStack or PreferDualStack when multiple ipFamilies or clusterIPs are specified"
+            raise _invalid(new, "spec.ipFamilyPolicy", policy, fault)
         for index, family in enumerate(families):
             if family not in self._ips:
                 fault = "not configured on this cluster"

@@ -5,111 +5,133 @@ Source: kubernetes/pkg/registry/core/service/strategy.go and pkg/apis/core/valid
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from k3py.api.fielderror import duplicate, invalid_value, not_supported, required
-from k3py.api.kind import BaseStrategy
-from k3py.api.names import find_dns1035_faults, find_label_faults, find_subdomain_faults
+from k3py.api.fielderror import forbidden_field, invalid_value, required
+from k3py.api.kinds.core.service.cluster_ips import (
+    is_headless,
+    validate_cluster_ip_change,
+    validate_cluster_ip_fields,
+)
+from k3py.api.kinds.core.service.exposure import (
+    is_external,
+    needs_health_check,
+    validate_exposure,
+    validate_load_balancer_status,
+)
+from k3py.api.kinds.core.service.ports import validate_ports
+from k3py.api.names import find_dns1035_faults, find_subdomain_faults
+from k3py.api.strategy import StatusStrategy
+from k3py.api.validation.scalar import check_choice, check_text
 from k3py.api.validation.selector import validate_labels
 
 if TYPE_CHECKING:
     from k3py.api.fielderror import FieldError
+    from k3py.api.kind import WriteContext
     from k3py.jsontypes import JsonObject
 
-_TYPES: Final = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
-_PROTOCOLS: Final = ("TCP", "UDP", "SCTP")
+_TYPES: Final = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 _AFFINITIES: Final = ("ClientIP", "None")
 _LONGEST_AFFINITY_S: Final = 86400
 
 
-class ServiceStrategy(BaseStrategy):
+class ServiceStrategy(StatusStrategy):
     """See the module."""
 
-    has_status = True
     create_on_update = True
     object_on_delete = True
+    empty_status: ClassVar[JsonObject] = {"loadBalancer": {}}
 
     def validate_name(self, name: str) -> list[str]:
         """A DNS-1035 label."""
         return find_dns1035_faults(name)
 
+    def prepare_update(self, new: JsonObject, old: JsonObject, context: WriteContext) -> None:
+        """What only the old type used and the client merely echoed goes, a load balancer's status with it."""
+        super().prepare_update(new, old, context)
+        spec, before = new.setdefault("spec", {}), old["spec"]
+        for field, was_used, is_used in (
+            ("externalTrafficPolicy", is_external(before), is_external(spec)),
+            ("allocateLoadBalancerNodePorts", _is_balanced(before), _is_balanced(spec)),
+            ("loadBalancerClass", _is_balanced(before), _is_balanced(spec)),
+        ):
+            if was_used and not is_used and spec.get(field) == before.get(field):
+                spec.pop(field, None)
+        if not _is_balanced(spec) and (old.get("status") or {}).get("loadBalancer"):
+            new["status"] = {**old["status"], "loadBalancer": {}}
+
     def validate(self, obj: JsonObject) -> list[FieldError]:
-        """Check type, ports and affinity."""
+        """Check everything; addresses and ports have been allocated."""
         spec = obj.get("spec") or {}
-        errors: list[FieldError] = []
         kind = spec.get("type", "ClusterIP")
-        if kind not in _TYPES:
-            errors.append(not_supported("spec.type", kind, _TYPES))
-        headless = spec.get("clusterIP") == "None"
+        errors: list[FieldError] = []
+        if not spec.get("ports") and not is_headless(spec) and kind != "ExternalName":
+            errors.append(required("spec.ports"))
         if kind == "ExternalName":
             errors += _validate_external_name(spec)
-        elif not spec.get("ports") and not headless:
-            errors.append(required("spec.ports"))
-        if headless and kind in ("NodePort", "LoadBalancer"):
-            errors.append(
-                invalid_value("spec.clusterIPs[0]", "None", f"may not be set to 'None' for {kind} services")
-            )
-        errors += _validate_ports(spec)
+        elif kind in ("NodePort", "LoadBalancer") and is_headless(spec):
+            detail = f"may not be set to 'None' for {kind} services"
+            errors.append(invalid_value("spec.clusterIPs[0]", "None", detail))
+        errors += validate_ports(spec)
         errors += validate_labels(spec.get("selector"), "spec.selector")
-        if spec.get("sessionAffinity", "None") not in _AFFINITIES:
-            errors.append(not_supported("spec.sessionAffinity", spec["sessionAffinity"], _AFFINITIES))
-        seconds = ((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get("timeoutSeconds")
-        if seconds is not None and not 0 < seconds <= _LONGEST_AFFINITY_S:
-            errors.append(
-                invalid_value(
-                    "spec.sessionAffinityConfig.clientIP.timeoutSeconds",
-                    seconds,
-                    f"must be greater than 0 and less than {_LONGEST_AFFINITY_S}",
-                )
-            )
-        return errors
+        errors += _validate_affinity(spec)
+        errors += validate_cluster_ip_fields(spec)
+        errors += check_choice(kind, "spec.type", _TYPES)
+        return errors + validate_exposure(obj)
 
     def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
-        """A cluster IP, once given, stays unless the type goes to or comes from ExternalName."""
-        errors = self.validate(new)
+        """What was handed out stays, unless the type goes to or comes from ExternalName."""
+        errors: list[FieldError] = []
         before, after = old.get("spec") or {}, new.get("spec") or {}
-        if "ExternalName" in (before.get("type"), after.get("type")):
-            return errors
-        if before.get("clusterIP") and after.get("clusterIP") != before["clusterIP"]:
-            errors.append(
-                invalid_value("spec.clusterIPs[0]", after.get("clusterIPs"), "may not change once set")
-            )
-        return errors
+        if "ExternalName" not in (before.get("type"), after.get("type")):
+            errors += validate_cluster_ip_change(after, before)
+        if _is_balanced(before) and _is_balanced(after):
+            name = after.get("loadBalancerClass")
+            if name != before.get("loadBalancerClass"):
+                errors.append(invalid_value("spec.loadBalancerClass", name, "may not change once set"))
+        if needs_health_check(before) and needs_health_check(after):
+            port = after.get("healthCheckNodePort")
+            if port != before.get("healthCheckNodePort"):
+                errors.append(invalid_value("spec.healthCheckNodePort", port, "field is immutable"))
+        return errors + self.validate(new)
+
+    def validate_status_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
+        """Check what load balancers report."""
+        return validate_load_balancer_status(new)
+
+
+def _is_balanced(spec: JsonObject) -> bool:
+    return bool(spec.get("type") == "LoadBalancer")
 
 
 def _validate_external_name(spec: JsonObject) -> list[FieldError]:
-    name = str(spec.get("externalName", "")).removesuffix(".")
+    detail = "may not be set for ExternalName services"
+    errors = [
+        forbidden_field(f"spec.{field}", detail)
+        for field in ("clusterIPs", "ipFamilies", "ipFamilyPolicy")
+        if spec.get(field)
+    ]
+    name = str(spec.get("externalName") or "").removesuffix(".")
     if not name:
-        return [required("spec.externalName")]
-    return [invalid_value("spec.externalName", name, fault) for fault in find_subdomain_faults(name)]
+        return [*errors, required("spec.externalName")]
+    return errors + check_text(name, "spec.externalName", find_subdomain_faults)
 
 
-def _validate_ports(spec: JsonObject) -> list[FieldError]:
-    errors: list[FieldError] = []
-    ports = spec.get("ports") or ()
-    names: set[str] = set()
-    taken: set[tuple[str, int]] = set()
-    for index, port in enumerate(ports):
-        path = f"spec.ports[{index}]"
-        name = port.get("name", "")
-        if not name and len(ports) > 1:
-            errors.append(required(f"{path}.name"))
-        elif name:
-            errors += [invalid_value(f"{path}.name", name, fault) for fault in find_label_faults(name)]
-            if name in names:
-                errors.append(duplicate(f"{path}.name", name))
-            names.add(name)
-        number, protocol = port.get("port", 0), port.get("protocol", "TCP")
-        if not 0 < number < 65536:
-            errors.append(invalid_value(f"{path}.port", number, "must be between 1 and 65535, inclusive"))
-        if protocol not in _PROTOCOLS:
-            errors.append(not_supported(f"{path}.protocol", protocol, _PROTOCOLS))
-        target = port.get("targetPort")
-        if isinstance(target, int) and not 0 < target < 65536:
-            errors.append(
-                invalid_value(f"{path}.targetPort", target, "must be between 1 and 65535, inclusive")
-            )
-        if (protocol, number) in taken:
-            errors.append(duplicate(path, {"protocol": protocol, "port": number}))
-        taken.add((protocol, number))
+def _validate_affinity(spec: JsonObject) -> list[FieldError]:
+    affinity = spec.get("sessionAffinity", "None")
+    errors = check_choice(affinity, "spec.sessionAffinity", _AFFINITIES)
+    config, path = spec.get("sessionAffinityConfig"), "spec.sessionAffinityConfig"
+    if affinity == "None":
+        if config is not None:
+            detail = "must not be set when session affinity is None"
+            errors.append(forbidden_field(path, detail))
+    elif affinity == "ClientIP":
+        client = (config or {}).get("clientIP")
+        if client is None or client.get("timeoutSeconds") is None:
+            detail = "when session affinity type is ClientIP"
+            return [*errors, required(path if not config else f"{path}.clientIP.timeoutSeconds", detail)]
+        seconds = client["timeoutSeconds"]
+        if not 0 < seconds <= _LONGEST_AFFINITY_S:
+            detail = f"must be greater than 0 and less than {_LONGEST_AFFINITY_S}"
+            errors.append(invalid_value(f"{path}.clientIP.timeoutSeconds", seconds, detail))
     return errors
