@@ -70,9 +70,9 @@ def _peer_certificate(request: web.BaseRequest) -> bytes:
 
 
 def _find_bearer(authorization: str) -> str:
-    """Return the token; other schemes and an empty token count as no credentials, as upstream."""
-    scheme, _, token = authorization.strip().partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+    """Return the token; another scheme, an empty token and a second space count as no credentials, as upstream."""
+    parts = authorization.strip().split(" ", 2)
+    return parts[1] if len(parts) > 1 and parts[0].lower() == "bearer" else ""
 
 
 def _find_websocket_bearer(protocols: str) -> str:

@@ -18,11 +18,12 @@ from k3py.apiserver.encoding.answer import (
 from k3py.apiserver.encoding.negotiation import JSON, not_acceptable
 from k3py.apiserver.filters.authz import authorize_path
 from k3py.apiserver.handlers.resource import method_not_allowed
-from k3py.util.metrics import CONTENT_TYPE
+from k3py.apiserver.health import ENDPOINTS
+from k3py.util.metrics import CONTENT_TYPE, Computed, Registry
 from k3py.version import GIT_VERSION, KUBERNETES_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from aiohttp import web
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from k3py.apiserver.interface import Authorizer
     from k3py.apiserver.openapi import OpenApi
     from k3py.jsontypes import JsonObject
-    from k3py.util.metrics import Registry
 
 _JWKS_TYPE: Final = "application/jwk-set+json"
 _DISCOVERY_ROOTS: Final = ("/api", "/apis")
@@ -68,6 +68,7 @@ class PathHandler:
             "": self._answer_root,
             "/version": self._answer_version,
             "/metrics": self._answer_metrics,
+            "/metrics/slis": self._answer_health_metrics,
             "/openid/v1/jwks": self._answer_jwks,
             "/.well-known/openid-configuration": self._answer_openid_configuration,
         }
@@ -77,7 +78,7 @@ class PathHandler:
         await authorize_path(self._authorizer, exchange.info, exchange.user)
         path = exchange.info.path.rstrip("/")
         head, _, _ = path[1:].partition("/")
-        if head in ("healthz", "livez", "readyz"):
+        if head in ENDPOINTS:
             return self._answer_health(exchange, path)
         exact = self._exact.get(path)
         if exact is not None:
@@ -150,10 +151,10 @@ class PathHandler:
         for group, version in self._discovery.group_versions:
             if group:
                 paths += [f"/apis/{group}", f"/apis/{group}/{version}"]
-        for endpoint in ("healthz", "livez", "readyz"):
+        for endpoint in ENDPOINTS:
             paths.append(f"/{endpoint}")
             paths += [f"/{endpoint}/{name}" for name in self._health.run(endpoint)]
-        paths += ["/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/version"]
+        paths += ["/metrics", "/metrics/slis", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/version"]
         form = self._negotiator.negotiate_status("")
         return answer_document(exchange, {"paths": sorted(set(paths))}, form)
 
@@ -163,6 +164,20 @@ class PathHandler:
 
     async def _answer_metrics(self, exchange: Exchange) -> web.Response:
         return answer_bytes(exchange, self._metrics.to_text().encode(), CONTENT_TYPE)
+
+    async def _answer_health_metrics(self, exchange: Exchange) -> web.Response:
+        registry = Registry()
+        registry.add(
+            Computed(
+                "kubernetes_healthcheck", "Result of a health check.", ("name", "type"), self._iter_health
+            )
+        )
+        return answer_bytes(exchange, registry.to_text().encode(), CONTENT_TYPE)
+
+    def _iter_health(self) -> Iterator[tuple[tuple[str, str], float]]:
+        for endpoint in ENDPOINTS:
+            for name, fault in self._health.run(endpoint).items():
+                yield (name, endpoint), 0 if fault else 1
 
     async def _answer_jwks(self, exchange: Exchange) -> web.Response:
         if self._jwks is None:

@@ -219,6 +219,8 @@ def check_path(kind: Kind, info: RequestInfo) -> None:
     if kind.namespaced != bool(info.namespace):
         if info.namespace and not _is_namespace(kind):
             raise unknown_path()
+        if kind.namespaced and "list" not in kind.verbs:
+            raise unknown_path()  # what cannot be listed has no path over all namespaces
         if kind.namespaced and (method != "GET" or info.verb not in kind.verbs):
             raise method_not_allowed()
     if method not in _COLLECTION_METHODS or info.verb not in kind.verbs:

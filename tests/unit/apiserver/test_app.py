@@ -214,6 +214,8 @@ async def test_anonymous_may_see_what_is_allowed_and_bad_tokens_are_401(face):
     for headers, path, status in (
         ({"Authorization": ""}, "/version", 200),
         ({"Authorization": "Basic x"}, "/version", 200),
+        ({"Authorization": "Bearer  bad"}, "/version", 200),
+        ({"Authorization": "bearer good"}, "/metrics/slis", 200),
         ({"Authorization": ""}, "/metrics", 403),
         ({"Authorization": ""}, "/healthz", 200),
         ({"Authorization": "Bearer bad"}, "/healthz", 401),
