@@ -22,6 +22,11 @@ from k3py.runtime.pause import ARCHITECTURES
 _PASSWD = b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
 _GROUP = b"root:x:0:\nnogroup:x:65534:\n"
 _HELLO = b"Hello from k3py.\n"
+# A first process is not ended by a signal that it does not handle: a shell handles it for the HTTP server.
+_SERVE = """trap 'kill $!; exit 0' TERM INT
+echo "Hello from $HOSTNAME, listening on port 8080"
+httpd -f -v -p 8080 -h /www &
+wait"""
 
 
 def busybox_files(busybox: Path) -> tuple[ImageFile, ...]:
@@ -42,9 +47,9 @@ def busybox_files(busybox: Path) -> tuple[ImageFile, ...]:
 
 
 def busybox_archive(busybox: Path) -> bytes:
-    """Return the archive with both images; their layer is shared as far as they are equal."""
+    """Return the archive with both images; both have the same layer, which is there once."""
     architecture = ARCHITECTURES[platform.machine()]
-    files = busybox_files(busybox)
+    files = (*busybox_files(busybox), ImageFile("www/index.html", _HELLO))
     environment = {"PATH": "/bin:/usr/bin"}
     shell = ImageRecipe(
         names=("docker.io/library/busybox:local",),
@@ -56,8 +61,8 @@ def busybox_archive(busybox: Path) -> bytes:
     hello = ImageRecipe(
         names=("k3py.io/hello:1",),
         architecture=architecture,
-        files=(*files, ImageFile("www/index.html", _HELLO)),
-        entrypoint=("/bin/httpd", "-f", "-v", "-p", "8080", "-h", "/www"),
+        files=files,
+        entrypoint=("/bin/sh", "-c", _SERVE),
         environment=environment,
         exposed_ports=("8080/tcp",),
     )

@@ -24,7 +24,13 @@ def main() -> None:
         for one in objects
         if one["by"] == "apiserver" and one["kind"] in KINDS
     ]
-    kept.sort(key=lambda one: (KINDS.index(one["kind"]), one["metadata"].get("namespace", ""), one["metadata"]["name"]))
+    kept.sort(
+        key=lambda one: (
+            KINDS.index(one["kind"]),
+            one["metadata"].get("namespace", ""),
+            one["metadata"]["name"],
+        )
+    )
     lines = ",\n".join(json.dumps(one, separators=(",", ":"), sort_keys=True) for one in kept)
     OUT.write_text(f"[\n{lines}\n]\n")
     print(f"{OUT}: {len(kept)} objects, {OUT.stat().st_size} bytes")

@@ -41,7 +41,9 @@ PLAIN_CONDITION = re.compile(r"^(nil|empty|0|zero)(; .*|.*also.*| \(Endpoints.*)
 
 def openapi_name(name: str) -> str:
     """Turn a protobuf message name into the OpenAPI one: k8s.io.api.core.v1.Pod → io.k8s.api.core.v1.Pod."""
-    name = name.replace("kube_aggregator", "kube-aggregator").replace("apiextensions_apiserver", "apiextensions-apiserver")
+    name = name.replace("kube_aggregator", "kube-aggregator").replace(
+        "apiextensions_apiserver", "apiextensions-apiserver"
+    )
     return name.replace("k8s.io.", "io.k8s.", 1) if name.startswith("k8s.io.") else name
 
 
@@ -106,23 +108,45 @@ def merge_types(definitions: dict, messages: dict) -> dict[str, dict]:
         fields = []
         for number, json_name, kind, card, flags, *_ in record["fields"]:
             letters = "".join(FLAG[flag] for flag in flags.split())
-            fields.append([json_name, number, convert_type(kind), card, letters + ("r" if json_name in required else "")])
+            fields.append(
+                [
+                    json_name,
+                    number,
+                    convert_type(kind),
+                    card,
+                    letters + ("r" if json_name in required else ""),
+                ]
+            )
         extras = {}
         gvks = schema.get("x-kubernetes-group-version-kind")
         if gvks and len(gvks) > 1:
             extras["gvks"] = sorted(f"{one['group']}/{one['version']}" for one in gvks)
         if "x-kubernetes-unions" in schema:
             extras["unions"] = schema["x-kubernetes-unions"]
-        types[name] = {"special": record.get("special", ""), "kinds": record.get("kinds", []), "fields": fields, "extras": extras}
+        types[name] = {
+            "special": record.get("special", ""),
+            "kinds": record.get("kinds", []),
+            "fields": fields,
+            "extras": extras,
+        }
     for name, schema in definitions.items():
         if name not in types:
-            fields = [[f, 0, one.get("type", "string"), "", "o"] for f, one in schema.get("properties", {}).items()]
+            fields = [
+                [f, 0, one.get("type", "string"), "", "o"] for f, one in schema.get("properties", {}).items()
+            ]
             fields = [[f[0], 0, f[2] if isinstance(f[2], str) else f[2][0], "", "o"] for f in fields]
-            types[name] = {"special": "" if fields else "rawjson", "kinds": [], "fields": fields, "extras": {}}
+            types[name] = {
+                "special": "" if fields else "rawjson",
+                "kinds": [],
+                "fields": fields,
+                "extras": {},
+            }
     return types
 
 
-def add_extensions(types: dict[str, dict], rows: list[dict[str, str]], defaults: dict[tuple[str, str], object]) -> None:
+def add_extensions(
+    types: dict[str, dict], rows: list[dict[str, str]], defaults: dict[tuple[str, str], object]
+) -> None:
     extras: dict[tuple[str, str], dict] = {}
     for row in rows:
         known = {key: row[key] for key in EXTENSION if row[key]}
@@ -167,7 +191,10 @@ def write_blocks(target: Path, lines: dict[str, list], index_extra: dict) -> Non
         packages.setdefault(name.rpartition(".")[0], []).append(name)
     blocks, index, at = [], {}, 0
     for package, names in sorted(packages.items()):
-        text = "".join("\n" + json.dumps([name.rpartition(".")[2], *lines[name]], separators=(",", ":")) for name in names)
+        text = "".join(
+            "\n" + json.dumps([name.rpartition(".")[2], *lines[name]], separators=(",", ":"))
+            for name in names
+        )
         data = zlib.compress(text.encode(), 9)
         blocks.append(data)
         index[package] = [at, len(data), [name.rpartition(".")[2] for name in names]]
@@ -178,7 +205,9 @@ def write_blocks(target: Path, lines: dict[str, list], index_extra: dict) -> Non
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for name in ("definitions", "protobuf", "merge-keys", "defaults"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     arguments = parser.parse_args()
@@ -193,10 +222,18 @@ def main() -> None:
     write_blocks(folder / "types.bin", records, {"kinds": kinds})
     texts = {}
     for name, schema in definitions.items():
-        own = {field: one["description"] for field, one in schema.get("properties", {}).items() if "description" in one}
+        own = {
+            field: one["description"]
+            for field, one in schema.get("properties", {}).items()
+            if "description" in one
+        }
         texts[name] = [schema.get("description", ""), own]
     write_blocks(folder / "descriptions.bin", texts, {})
-    print(len(defaults), "plain defaults:", *sorted(f"{n.rpartition('.')[2]}.{f}={v!r}" for (n, f), v in defaults.items()))
+    print(
+        len(defaults),
+        "plain defaults:",
+        *sorted(f"{n.rpartition('.')[2]}.{f}={v!r}" for (n, f), v in defaults.items()),
+    )
 
 
 if __name__ == "__main__":

@@ -142,6 +142,8 @@ def render_config(config: ContainerdConfig, facts: MachineFacts) -> str:
     put(
         f"{runc}.options",
         BinaryName=_text(facts.runc),
+        # Below our own folder, for k3py-killall.sh to remove; the default is /run/containerd/runc.
+        Root=_text(config.state / "runc"),
         SystemdCgroup=_bool(config.cgroup_driver == "systemd"),
     )
     lines = ["# Made by k3py at each start; changes here are lost."]

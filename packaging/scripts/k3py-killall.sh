@@ -51,6 +51,15 @@ if [ -n "$doomed" ]; then
     wait_gone $doomed
 fi
 
+# Shims' sockets lie outside of our folder; who owned them says where.
+for file in /run/k3py/containerd/io.containerd.runtime.v2.task/*/*/address; do
+    if [ -e "$file" ]; then
+        socket=$(cat "$file")
+        rm -f "${socket#unix://}"
+    fi
+done
+rmdir /run/containerd/s /run/containerd 2>/dev/null
+
 mounts_below() { # PREFIX: mount points, the deepest first; spaces in them are \040, which printf turns back
     awk -v top="$1" 'index($2, top) == 1 {print $2}' /proc/self/mounts | sort -r | while read -r mount; do
         printf '%b\n' "$mount"
@@ -93,7 +102,10 @@ done
 # Control groups of pods, leaves first.
 find /sys/fs/cgroup -depth -type d -path '*/kubepods*' -exec rmdir {} \; 2>/dev/null
 rm -rf /var/lib/cni/networks/k3py /run/k3py
-if [ -d /var/lib/cni/results ]; then
-    find /var/lib/cni/results -name 'k3py-*' -delete
-fi
+# What libcni keeps of each pod: for its interface, and for the loopback that containerd adds.
+for file in /var/lib/cni/results/k3py-*; do
+    sandbox=${file##*/k3py-}
+    sandbox=${sandbox%%-*}
+    [ ! -e "$file" ] || rm -f "$file" "/var/lib/cni/results/cni-loopback-$sandbox-lo"
+done
 exit 0

@@ -81,8 +81,9 @@ class BareMachine:
         lower: what `Lab.add_node` takes to boot it, with all that was installed.
     """
 
-    def __init__(self, base: Path, folder: Path) -> None:
+    def __init__(self, base: str, folder: Path) -> None:
         self._base = base
+        self._folder = folder
         self._upper, self._work, self._root = (folder / name for name in ("upper", "work", "root"))
         for path in (self._upper, self._work, self._root):
             path.mkdir()
@@ -99,7 +100,7 @@ class BareMachine:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command with this machine's network (to reach registries) and processes of its own; nothing of it stays running."""
         enter = ["unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--"]
-        enter += ["/bin/bash", "-c", _ENTER, "enter", str(self._base), str(self._upper), str(self._work)]
+        enter += ["/bin/bash", "-c", _ENTER, "enter", self._base, str(self._upper), str(self._work)]
         enter += [str(self._root), str(PROJECT)]
         return subprocess.run(
             [*enter, *command],
@@ -110,6 +111,12 @@ class BareMachine:
             timeout=timeout_s,
             env=self._environment | (env or {}),
         )
+
+    @contextmanager
+    def layer(self) -> Iterator[BareMachine]:
+        """Yield a machine on top of this one, whose changes do not reach it."""
+        folder = Path(tempfile.mkdtemp(prefix="layer-", dir=self._folder))
+        yield BareMachine(self.lower, folder)
 
     def _carry_settings(self) -> None:
         """Give the machine what this one needs to reach registries: proxies, certificates, apt's settings."""
@@ -139,6 +146,6 @@ def bare_machine() -> Iterator[BareMachine]:
     """
     folder = Path(tempfile.mkdtemp(prefix="k3py-debian-", dir="/var/tmp"))
     try:
-        yield BareMachine(base_root(), folder)
+        yield BareMachine(str(base_root()), folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -17,6 +17,7 @@ from tests.support.lab.cgroups import remove_group
 from tests.support.lab.node import Node
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
 _NETWORK = "192.168.77"
@@ -78,8 +79,14 @@ class Lab:
         """A folder that has the same path in all nodes and outside."""
         return self.folder / "shared"
 
-    def add_node(self, name: str, *, lower: str = "/") -> Node:
-        """Boot a node with an address on the bridge, and return it; `lower`: what its root lies on (this machine's, or another's)."""
+    def add_node(self, name: str, *, lower: str = "/", init: Sequence[str] = ()) -> Node:
+        """Boot a node with an address on the bridge, and return it.
+
+        Args:
+            name: its host name.
+            lower: what its root lies on: this machine's, or another's (layers with ":" between).
+            init: its first process' command line; () = one that only waits and reaps.
+        """
         node = Node(
             name=name,
             address=f"{_NETWORK}.{10 + len(self.nodes)}",
@@ -88,6 +95,7 @@ class Lab:
             pause=self._pause,
             group=f"{self._group}/{name}",
             lower=lower,
+            init=init,
         )
         self.nodes[name] = node
         self._stack.callback(node.kill)

@@ -58,7 +58,7 @@ class Node:
     """
 
     def __init__(
-        self, *, name: str, address: str, disk: Path, shared: Path, pause: Path, group: str, lower: str = "/"
+        self, *, name: str, address: str, disk: Path, shared: Path, pause: Path, group: str, lower: str = "/", init: Sequence[str] = ()
     ) -> None:
         self.name = name
         self.address = address
@@ -68,6 +68,7 @@ class Node:
         self._pause = pause
         self._group = group
         self._lower = lower
+        self._init = init
         self._groups: list[Path] = []
         self._holder: subprocess.Popen[bytes] | None = None
 
@@ -79,7 +80,7 @@ class Node:
         command = ["setpriv", "--pdeathsig", "KILL"]
         command += ["unshare", "--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child", "--"]
         command += ["/bin/bash", str(_INIT), self.name, str(self.disk), str(self.shared), str(PROJECT)]
-        command += [str(self._pause), self._group, self._lower]
+        command += [str(self._pause), self._group, self._lower, *self._init]
         try:
             with (self.disk / "init.log").open("wb") as log:
                 self._holder = subprocess.Popen(

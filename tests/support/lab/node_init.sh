@@ -1,7 +1,7 @@
 #!/bin/bash
 # First process of a lab node: builds the node's root and becomes its init.
 #
-#   node_init.sh NAME DISK SHARED PROJECT PAUSE CGROUP LOWER
+#   node_init.sh NAME DISK SHARED PROJECT PAUSE CGROUP LOWER [INIT…]
 #
 # NAME     host name
 # DISK     folder on a real disk: var-lib-… binds, survives a restart of the node
@@ -10,6 +10,7 @@
 # PAUSE    a program that waits and reaps: it becomes the first process
 # CGROUP   this node's group below each hierarchy
 # LOWER    what the root's overlay lies on: "/", or folders with ":" between
+# INIT     the first process' command line instead of PAUSE
 #
 # File descriptor 3 gets "ready" at the end.
 set -euo pipefail
@@ -81,4 +82,7 @@ mount --make-private /run/netns 2>/dev/null || true
 exec 3>&3
 echo ready >&3
 exec 3>&-
-exec /run/lab-init
+shift 7
+[ $# -gt 0 ] || exec /run/lab-init
+export container=lab
+exec "$@"

@@ -29,7 +29,11 @@ def test_version_2_has_everything_in_one_plugin():
     assert cri["cni"] == {"bin_dir": "/usr/lib/cni", "conf_dir": "/data/agent/etc/cni/net.d"}
     assert cri["containerd"]["snapshotter"] == "overlayfs"
     runc = cri["containerd"]["runtimes"]["runc"]
-    assert runc["options"] == {"BinaryName": "/usr/sbin/runc", "SystemdCgroup": False}
+    assert runc["options"] == {
+        "BinaryName": "/usr/sbin/runc",
+        "Root": "/run/k3py/containerd/runc",
+        "SystemdCgroup": False,
+    }
     assert set(doc["plugins"]) == {"io.containerd.grpc.v1.cri", "io.containerd.gc.v1.scheduler"}
 
 
