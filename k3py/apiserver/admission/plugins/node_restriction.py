@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.resource import PODS
+from k3py.api.resource import NODES, PODS
 from k3py.apiserver.admission.plugins.base import BasePlugin, refuse
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class NodeRestriction(BasePlugin):
                 await self._check_token(request, node)
             case ("coordination.k8s.io", "leases", _):
                 _check_lease(request, node)
+            case ("", "persistentvolumeclaims", _):
+                _check_claim(request, node)
 
     async def _check_pod(self, request: AdmissionRequest, node: str) -> None:
         if request.operation == "DELETE":
@@ -78,6 +80,29 @@ class NodeRestriction(BasePlugin):
             )
         if (pod.get("spec") or {}).get("nodeName") != node:
             raise refuse(request, f"node {node!r} can only create pods with spec.nodeName set to itself")
+        await self._check_mirror_owner(request, node)
+        if reference := find_reference(pod["spec"]):
+            raise refuse(request, f"node {node!r} can not create pods that reference {reference}")
+
+    async def _check_mirror_owner(self, request: AdmissionRequest, node: str) -> None:
+        """A mirror pod is owned by its node, and by that alone."""
+        owners = ((request.obj or {}).get("metadata") or {}).get("ownerReferences") or []
+        if len(owners) != 1:
+            raise refuse(
+                request, f"node {node!r} can only create pods with a single owner reference set to itself"
+            )
+        owner: JsonObject = dict(owners[0])
+        if (owner.get("apiVersion"), owner.get("kind"), owner.get("name")) != ("v1", "Node", node):
+            raise refuse(request, f"node {node!r} can only create pods with an owner reference set to itself")
+        if owner.get("controller") is not True:
+            raise refuse(
+                request, f"node {node!r} can only create pods with a controller owner reference set to itself"
+            )
+        if owner.get("blockOwnerDeletion"):
+            raise refuse(request, f"node {node!r} must not set blockOwnerDeletion on an owner reference")
+        live = await self._lookup.find(NODES, "", node)
+        if live is None or live["metadata"]["uid"] != owner.get("uid"):
+            raise refuse(request, f"node {node!r} UID mismatch: it can only create pods owned by itself")
 
     async def _check_eviction(self, request: AdmissionRequest, node: str) -> None:
         pod = await self._lookup.find(PODS, request.namespace, request.name)
@@ -97,6 +122,69 @@ class NodeRestriction(BasePlugin):
         allowed = _token_audiences(pod)
         if any(one not in allowed for one in wanted if one):
             raise refuse(request, "audience not found in the pod's spec")
+
+
+def find_reference(spec: JsonObject) -> str:
+    """Return what a pod refers to and a mirror pod must not, "" = nothing; a static pod could else read what its node may not."""
+    if spec.get("serviceAccountName"):
+        return "a service account"
+    for volume in spec.get("volumes") or ():
+        for field, word in _REFERRING_VOLUMES.items():
+            if volume.get(field) is not None:
+                return word
+    if spec.get("resourceClaims"):
+        return "resource claims"
+    if spec.get("imagePullSecrets"):
+        return "secrets"
+    for container in [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]:
+        sources = [*(container.get("envFrom") or ())]
+        sources += [one.get("valueFrom") or {} for one in container.get("env") or ()]
+        for source in sources:
+            for field, word in _REFERRING_SOURCES.items():
+                if source.get(field) is not None:
+                    return word
+    return ""
+
+
+_REFERRING_VOLUMES: Final = {
+    "secret": "secrets",
+    "configMap": "configmaps",
+    "persistentVolumeClaim": "persistentvolumeclaims",
+    "ephemeral": "persistentvolumeclaims",
+    "projected": "projected volumes",
+}
+_REFERRING_SOURCES: Final = {
+    "secretRef": "secrets",
+    "configMapRef": "configmaps",
+    "secretKeyRef": "secrets",
+    "configMapKeyRef": "configmaps",
+}
+_CLAIM_FIELDS: Final = (
+    "capacity",
+    "conditions",
+    "allocatedResources",
+    "allocatedResourceStatuses",
+    "currentVolumeAttributesClassName",
+    "modifyVolumeStatus",
+)
+
+
+def _check_claim(request: AdmissionRequest, node: str) -> None:
+    if request.operation != "UPDATE" or request.subresource != "status":
+        raise refuse(request, f"node {node!r} may only update PVC status")
+    if _claim_core(request.obj or {}) != _claim_core(request.old or {}):
+        raise refuse(
+            request, f"node {node!r} may not update fields other than status.capacity and status.conditions"
+        )
+
+
+def _claim_core(claim: JsonObject) -> JsonObject:
+    """Return what a node may not change of a claim."""
+    metadata = {k: v for k, v in claim["metadata"].items() if k not in ("managedFields", "resourceVersion")}
+    status = {
+        k: v for k, v in (claim.get("status") or {}).items() if k not in _CLAIM_FIELDS and v is not None
+    }
+    return {"metadata": metadata, "spec": claim.get("spec"), "status": status}
 
 
 def _token_audiences(pod: JsonObject) -> set[str]:
