@@ -29,6 +29,14 @@ class LeaseNotFound(DatastoreError):
     """No such lease."""
 
 
+class LeaseExists(DatastoreError):
+    """A lease of this number lives already."""
+
+
+class KeyNotFound(DatastoreError):
+    """A write shall keep what a key has, and there is no such key."""
+
+
 class Unavailable(DatastoreError):
     """The store cannot answer now, or the outcome of a write is unknown; the caller may retry."""
 

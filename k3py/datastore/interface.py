@@ -108,11 +108,13 @@ class RangeOp:
 
 @dataclass(frozen=True, slots=True)
 class PutOp:
-    """A write inside a transaction."""
+    """A write inside a transaction; with `ignore_value` or `ignore_lease` the key must exist and keeps what it has."""
 
     key: bytes
     value: bytes
     lease: LeaseId = NO_LEASE
+    ignore_value: bool = False
+    ignore_lease: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,15 @@ class DeleteOp:
 
     key: bytes
     end: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TxnOp:
+    """A transaction inside a transaction; its compares look at the store as it was before the outermost one."""
+
+    compares: tuple[Compare, ...]
+    success: tuple[Op, ...]
+    failure: tuple[Op, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +148,6 @@ class DeleteResult:
     previous: tuple[KeyValue, ...]
 
 
-Op = RangeOp | PutOp | DeleteOp
-OpResult = RangeResult | PutResult | DeleteResult
-
-
 @dataclass(frozen=True, slots=True)
 class TxnResult:
     """Answer of a transaction; `revision` is that of its writes, or the current one when it wrote nothing."""
@@ -148,6 +155,20 @@ class TxnResult:
     succeeded: bool
     results: tuple[OpResult, ...]
     revision: Revision
+
+
+Op = RangeOp | PutOp | DeleteOp | TxnOp
+OpResult = RangeResult | PutResult | DeleteResult | TxnResult
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseStatus:
+    """A living lease: for how long it was granted, how long it still lives (seconds, rounded up), its keys in order."""
+
+    id: LeaseId
+    granted_ttl_s: int
+    remaining_s: int
+    keys: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +239,7 @@ class Backend(Protocol):
             Unavailable: not done, or outcome unknown and not resolvable (never reported as `succeeded=False`).
             NoSpace: not done.
             LeaseNotFound: a PutOp names an unknown lease.
+            KeyNotFound: a PutOp ignores value or lease of a key that does not exist.
         """
 
     async def create(self, key: bytes, value: bytes, *, lease: LeaseId = NO_LEASE) -> Revision | None:
@@ -245,15 +267,37 @@ class Backend(Protocol):
         longer reaches back to where it is, and Unavailable when the store closes.
         """
 
-    async def compact(self, revision: Revision) -> None:
+    async def compact(self, revision: Revision, *, physical: bool = False) -> None:
         """Forget revisions below `revision` for readers at once; the space is freed in slices afterwards.
+
+        Args:
+            revision: the first one that stays readable.
+            physical: return only when the space is free.
 
         Raises:
             Compacted, FutureRevision: out of range.
         """
 
-    async def grant_lease(self, ttl_s: int) -> LeaseId:
-        """Make a lease whose keys are deleted when `ttl_s` seconds are over; survives restarts, never ends early."""
+    async def grant_lease(self, ttl_s: int, *, lease: LeaseId = NO_LEASE) -> LeaseId:
+        """Make a lease whose keys are deleted when `ttl_s` seconds are over; survives restarts, never ends early.
+
+        Args:
+            ttl_s: time to live, seconds; an etcd makes very short ones longer.
+            lease: a number of the caller's choice; NO_LEASE: any.
+
+        Raises:
+            ValueError: `ttl_s` is out of range.
+            LeaseExists: `lease` is in use.
+        """
+
+    async def keep_alive(self, lease: LeaseId) -> int:
+        """Have a lease live for its whole time again, from now on; return that time, seconds. Raises LeaseNotFound."""
+
+    async def lease_status(self, lease: LeaseId) -> LeaseStatus | None:
+        """Return how a lease stands, None if it does not exist."""
+
+    async def leases(self) -> tuple[LeaseId, ...]:
+        """Return all living leases, in order."""
 
     async def revoke_lease(self, lease: LeaseId) -> None:
         """End a lease and delete its keys. Raises LeaseNotFound."""

@@ -6,7 +6,14 @@ import asyncio
 
 import pytest
 
-from k3py.datastore.errors import Compacted, FutureRevision, LeaseNotFound, Unavailable
+from k3py.datastore.errors import (
+    Compacted,
+    FutureRevision,
+    KeyNotFound,
+    LeaseExists,
+    LeaseNotFound,
+    Unavailable,
+)
 from k3py.datastore.factory import open_backend
 from k3py.datastore.interface import (
     Compare,
@@ -19,6 +26,7 @@ from k3py.datastore.interface import (
     PutResult,
     RangeOp,
     RangeResult,
+    TxnOp,
 )
 
 DRIVERS = ("memory", "sqlite")
@@ -445,7 +453,46 @@ async def test_a_watch_ends_as_unavailable_when_the_store_closes(opening):
         await backend.create(b"/b", b"")
 
 
+async def test_a_transaction_may_hold_transactions(opening):  # 109
+    async with opening() as backend:
+        await put(backend, b"/a", b"1")
+        inner = TxnOp((mod_is(b"/b", 0),), (PutOp(b"/c", b"3"), RangeOp(b"/b")), (PutOp(b"/d", b"4"),))
+        done = await backend.txn((), (PutOp(b"/b", b"2"), inner))
+        nested = done.results[1]
+        # The inner comparison looks at the store as it was before the outer transaction, its operations see what was done.
+        assert (done.succeeded, nested.succeeded, done.revision) == (True, True, 3)
+        assert nested.results[1].kvs[0].value == b"2"
+        assert [kv.mod_revision for kv in (await backend.range(b"/b", b"/d")).kvs] == [3, 3]
+        other = await backend.txn((), (TxnOp((mod_is(b"/b", 0),), (), (RangeOp(b"/a"),)),))
+        assert (other.results[0].succeeded, other.results[0].results[0].count) == (False, 1)
+        assert other.revision == 3
+
+
+async def test_a_put_can_keep_the_value_or_the_lease(opening):  # 81
+    async with opening() as backend:
+        lease, other = await backend.grant_lease(3600), await backend.grant_lease(3600)
+        await put(backend, b"/a", b"1", lease)
+        await backend.txn((), (PutOp(b"/a", b"2", ignore_lease=True),))
+        (kv,) = (await backend.range(b"/a")).kvs
+        assert (kv.value, kv.lease, kv.version) == (b"2", lease, 2)
+        await backend.txn((), (PutOp(b"/a", b"", other, ignore_value=True),))
+        (kv,) = (await backend.range(b"/a")).kvs
+        assert (kv.value, kv.lease, kv.version) == (b"2", other, 3)
+        for keeping in ({"ignore_value": True}, {"ignore_lease": True}):
+            with pytest.raises(KeyNotFound):
+                await backend.txn((), (PutOp(b"/none", b"", **keeping),))
+        assert backend.current_revision == kv.mod_revision
+
+
 # Compaction
+
+
+async def test_compaction_can_wait_until_the_space_is_free(opening):
+    async with opening() as backend:
+        for number in range(50):
+            await put(backend, b"/a", b"%d" % number)
+        await backend.compact(backend.current_revision, physical=True)
+        assert (await backend.range(b"/a")).kvs[0].value == b"49"
 
 
 async def test_compaction_takes_old_revisions_from_readers_at_once(opening):  # 38, 39, 102
@@ -558,6 +605,56 @@ async def test_a_lease_ends_by_itself_and_not_early(opening):
         assert 1.0 <= loop.time() - begin < 2.0
         with pytest.raises(LeaseNotFound):
             await backend.revoke_lease(lease)
+
+
+async def test_a_lease_can_have_a_chosen_number_once(opening):  # 103
+    async with opening() as backend:
+        assert await backend.grant_lease(3600, lease=77) == 77
+        with pytest.raises(LeaseExists):
+            await backend.grant_lease(3600, lease=77)
+        other = await backend.grant_lease(3600)
+        assert await backend.leases() == tuple(sorted((77, other)))
+        await backend.revoke_lease(77)
+        assert await backend.leases() == (other,)
+        assert await backend.grant_lease(3600, lease=77) == 77
+
+
+async def test_a_lease_tells_its_time_and_keys(opening):
+    async with opening() as backend:
+        lease = await backend.grant_lease(3600)
+        await backend.create(b"/b", b"", lease=lease)
+        await backend.create(b"/a", b"", lease=lease)
+        status = await backend.lease_status(lease)
+        assert (status.id, status.granted_ttl_s, status.keys) == (lease, 3600, (b"/a", b"/b"))
+        assert 3590 < status.remaining_s <= 3600
+        assert await backend.lease_status(lease + 1) is None
+
+
+async def test_a_lease_lives_as_long_as_it_is_kept_alive(opening):
+    async with opening() as backend:
+        loop = asyncio.get_running_loop()
+        lease = await backend.grant_lease(1)
+        revision = await backend.create(b"/a", b"", lease=lease)
+        await asyncio.sleep(0.6)
+        begin = loop.time()
+        ttl_s = await backend.keep_alive(lease)
+        async with backend.watch(b"/a", after=revision) as watch:
+            (event,) = await events_of(watch, 1)
+        assert event.type is EventType.DELETE
+        assert ttl_s <= loop.time() - begin < ttl_s + 1
+        with pytest.raises(LeaseNotFound):
+            await backend.keep_alive(lease)
+
+
+async def test_a_lease_that_was_kept_alive_has_its_whole_time_after_reopening(opening):
+    if not opening.durable:
+        pytest.skip("this driver keeps nothing")
+    async with opening() as backend:
+        lease = await backend.grant_lease(2)
+        await backend.keep_alive(lease)
+    await asyncio.sleep(1.1)
+    async with opening() as backend:
+        assert (await backend.lease_status(lease)).remaining_s == 2
 
 
 @pytest.mark.parametrize("ttl_s", [0, -1, 9_000_000_001])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 from collections import deque
 from contextlib import asynccontextmanager
@@ -21,16 +22,26 @@ from k3py.datastore.errors import (
     Compacted,
     DatastoreError,
     FutureRevision,
+    LeaseExists,
     LeaseNotFound,
     NoSpace,
     Unavailable,
 )
-from k3py.datastore.interface import NO_LEASE, BackendStatus, LeaseId, PutOp, RangeOp, Revision
+from k3py.datastore.interface import (
+    NO_LEASE,
+    BackendStatus,
+    LeaseId,
+    LeaseStatus,
+    PutOp,
+    RangeOp,
+    Revision,
+    TxnOp,
+)
 from k3py.datastore.mvcc import evaluation
 from k3py.datastore.mvcc.broadcaster import Broadcaster
 from k3py.datastore.mvcc.compactor import Compactor
 from k3py.datastore.mvcc.evaluation import View
-from k3py.datastore.mvcc.leases import LeaseReaper, remaining_s
+from k3py.datastore.mvcc.leases import GRANTED_AT_UNKNOWN_S, LeaseReaper, remaining_s
 from k3py.datastore.mvcc.log import Commit, Lease
 from k3py.datastore.mvcc.retention import Retention
 from k3py.util import clock
@@ -51,6 +62,10 @@ GROUP_BYTES = 4 << 20
 QUEUE_WRITES = 20_000
 MAX_LEASE_TTL_S = 9_000_000_000
 REVOKES_AT_ONCE = 200
+
+
+class _StillAlive(DatastoreError):
+    """A lease was kept alive while its end waited in the queue."""
 
 
 @dataclass(slots=True, eq=False)
@@ -106,6 +121,8 @@ class MvccBackend:
         self._writing = asyncio.Lock()
         self._stopping = False
         self._doubtful = False
+        self._granting: set[LeaseId] = set()
+        self._renewed: set[LeaseId] = set()
         self._broadcaster = Broadcaster(self, state.revision)
         self.compactor = Compactor(self._purge)
         self.retention = (
@@ -185,12 +202,18 @@ class MvccBackend:
 
         Raises:
             ValueError: a branch changes a key twice.
+            KeyNotFound: a PutOp ignores value or lease of a key that does not exist.
         """
         keys: list[bytes] = []
         ranges: list[Bounds] = []
         historic: list[RangeOp] = []
         size_bytes = 0
-        for item in chain(compares, success, failure):
+        pending: deque[Compare | Op] = deque(chain(compares, success, failure))
+        while pending:
+            item = pending.popleft()
+            if isinstance(item, TxnOp):
+                pending.extend(chain(item.compares, item.success, item.failure))
+                continue
             if isinstance(item, RangeOp) and item.revision:
                 historic.append(item)
                 continue
@@ -246,19 +269,66 @@ class MvccBackend:
         self._enqueue(_Write(future, evaluate, (key,)))
         return await future
 
-    async def grant_lease(self, ttl_s: int) -> LeaseId:
+    async def grant_lease(self, ttl_s: int, *, lease: LeaseId = NO_LEASE) -> LeaseId:
         """See `Backend`.
 
         Raises:
             ValueError: `ttl_s` is not between 1 and 9,000,000,000.
+            LeaseExists: `lease` is in use.
         """
         if not 1 <= ttl_s <= MAX_LEASE_TTL_S:
             raise ValueError("too large lease TTL" if ttl_s > 0 else "lease TTL must be positive")
-        lease = Lease(LeaseId(secrets.randbits(62) + 1), ttl_s, clock.wall_s())
-        write = _Write(asyncio.get_running_loop().create_future(), lambda _: (lease.id, ()), grant=lease)
-        await self._enqueue(write).future
-        self.reaper.add(lease.id, ttl_s=ttl_s, remaining_s=ttl_s)
-        return lease.id
+        granted = Lease(lease or LeaseId(secrets.randbits(62) + 1), ttl_s, clock.wall_s())
+
+        def evaluate(_: View) -> tuple[object, Sequence[Event]]:
+            if granted.id in self.reaper or granted.id in self._granting:
+                raise LeaseExists("lease already exists")
+            self._granting.add(granted.id)
+            return granted.id, ()
+
+        write = _Write(asyncio.get_running_loop().create_future(), evaluate, grant=granted)
+        try:
+            await self._enqueue(write).future
+            self.reaper.add(granted.id, ttl_s=ttl_s, remaining_s=ttl_s)
+        finally:
+            self._granting.discard(granted.id)
+        return granted.id
+
+    async def keep_alive(self, lease: LeaseId) -> int:
+        """See `Backend`.
+
+        The store learns once that a lease is kept alive: from then on it has its whole time after a restart, as an etcd gives it.
+        """
+        ttl_s = self.reaper.ttl_s(lease)
+        if ttl_s is None:
+            raise LeaseNotFound("requested lease not found")
+        if lease not in self._renewed:
+            kept = Lease(lease, ttl_s, GRANTED_AT_UNKNOWN_S)
+
+            def evaluate(_: View) -> tuple[object, Sequence[Event]]:
+                if lease not in self.reaper:
+                    raise LeaseNotFound("requested lease not found")
+                return None, ()
+
+            write = _Write(asyncio.get_running_loop().create_future(), evaluate, grant=kept)
+            await self._enqueue(write).future
+            if lease not in self.reaper:
+                raise LeaseNotFound("requested lease not found")
+            self._renewed.add(lease)
+        self.reaper.add(lease, ttl_s=ttl_s, remaining_s=ttl_s)
+        return ttl_s
+
+    async def lease_status(self, lease: LeaseId) -> LeaseStatus | None:
+        """See `Backend`."""
+        keys = await self._log.lease_keys(lease)
+        ttl_s, remaining = self.reaper.ttl_s(lease), self.reaper.remaining_s(lease)
+        if ttl_s is None or remaining is None:
+            return None
+        return LeaseStatus(lease, ttl_s, math.ceil(remaining), tuple(sorted(keys)))
+
+    async def leases(self) -> tuple[LeaseId, ...]:
+        """See `Backend`."""
+        return tuple(sorted(self.reaper))
 
     async def revoke_lease(self, lease: LeaseId) -> None:
         """See `Backend`."""
@@ -266,7 +336,7 @@ class MvccBackend:
             raise LeaseNotFound("requested lease not found")
         await self._enqueue(self._revocation(lease)).future
 
-    async def compact(self, revision: Revision) -> None:
+    async def compact(self, revision: Revision, *, physical: bool = False) -> None:
         """See `Backend`."""
         async with self._writing:
             if revision <= self._compact_revision:
@@ -276,6 +346,8 @@ class MvccBackend:
             await self._log.set_compact_revision(revision)
             self._compact_revision = revision
         self.compactor.wake()
+        if physical:
+            await self.compactor.finished()
 
     # The writer task
 
@@ -354,6 +426,7 @@ class MvccBackend:
                 return
         for lease in revokes:
             self.reaper.discard(lease)
+            self._renewed.discard(lease)
         self._broadcaster.publish(events, view.revision)
         if events and self.retention is not None:
             self.retention.wake()
@@ -429,14 +502,26 @@ class MvccBackend:
         evaluate = partial(evaluation.evaluate_revoke, lease=lease)
         return _Write(asyncio.get_running_loop().create_future(), evaluate, revoke=lease)
 
+    def _expiry(self, lease: LeaseId) -> _Write:
+        write = self._revocation(lease)
+        revoke = write.evaluate
+
+        def evaluate(view: View) -> tuple[object, Sequence[Event]]:
+            if self.reaper.remaining_s(lease):
+                raise _StillAlive("kept alive")
+            return revoke(view)
+
+        write.evaluate = evaluate
+        return write
+
     async def _expire(self, leases: Sequence[LeaseId]) -> None:
         for at in range(0, len(leases), REVOKES_AT_ONCE):
             some = [lease for lease in leases[at : at + REVOKES_AT_ONCE] if lease in self.reaper]
-            futures = [self._enqueue(self._revocation(lease)).future for lease in some]
+            futures = [self._enqueue(self._expiry(lease)).future for lease in some]
             if futures:
                 done, _ = await asyncio.wait(futures)
                 for error in [future.exception() for future in done]:
-                    if error is not None:
+                    if error is not None and not isinstance(error, _StillAlive):
                         raise error
 
     async def _purge(self, budget_s: float) -> bool:

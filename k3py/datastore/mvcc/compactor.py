@@ -28,10 +28,16 @@ class Compactor:
         self._purge = purge
         self._work = asyncio.Event()
         self._work.set()
+        self._idle = asyncio.Event()
 
     def wake(self) -> None:
         """Tell that there is something to purge."""
+        self._idle.clear()
         self._work.set()
+
+    async def finished(self) -> None:
+        """Wait until nothing is left to purge."""
+        await self._idle.wait()
 
     async def run(self) -> None:
         """Purge when there is something to purge, until cancelled."""
@@ -42,6 +48,8 @@ class Compactor:
                 if await self._purge(SLICE_S):
                     self._work.set()
                     await asyncio.sleep(PAUSE_S)
+                elif not self._work.is_set():
+                    self._idle.set()
             except DatastoreError as error:
                 log.warning("cannot free compacted revisions, trying again", extra={"error": str(error)})
                 await asyncio.sleep(RETRY_S)

@@ -10,7 +10,7 @@ from bisect import bisect_left, insort
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from k3py.datastore.errors import FutureRevision, LeaseNotFound
+from k3py.datastore.errors import FutureRevision, KeyNotFound, LeaseNotFound
 from k3py.datastore.interface import (
     Compare,
     CompareResult,
@@ -28,6 +28,7 @@ from k3py.datastore.interface import (
     RangeOp,
     RangeResult,
     Revision,
+    TxnOp,
     TxnResult,
 )
 from k3py.datastore.mvcc.keyrange import contains
@@ -157,11 +158,19 @@ def evaluate_txn(
         LeaseNotFound: a PutOp names an unknown lease.
         ValueError: a key is changed twice.
     """
-    succeeded = all(_holds(view, compare) for compare in compares)
     changes = _Changes(view, leases)
+    result = _transact(changes, compares, success, failure)
+    return result, changes.events
+
+
+def _transact(
+    changes: _Changes, compares: Sequence[Compare], success: Sequence[Op], failure: Sequence[Op]
+) -> TxnResult:
+    # The view is the store before the outermost transaction, also for the compares of an inner one.
+    succeeded = all(_holds(changes.view, compare) for compare in compares)
     results = tuple([_do(changes, op) for op in (success if succeeded else failure)])
-    revision = changes.revision if changes.events else view.revision
-    return TxnResult(succeeded, results, revision), changes.events
+    revision = changes.revision if changes.events else changes.view.revision
+    return TxnResult(succeeded, results, revision)
 
 
 def evaluate_create(
@@ -211,8 +220,17 @@ def evaluate_revoke(view: View, lease: LeaseId) -> tuple[None, list[Event]]:
 
 
 def _do(changes: _Changes, op: Op) -> OpResult:
+    if isinstance(op, TxnOp):
+        return _transact(changes, op.compares, op.success, op.failure)
     if isinstance(op, PutOp):
-        return PutResult(changes.put(op.key, op.value, op.lease))
+        value, lease = op.value, op.lease
+        if op.ignore_value or op.ignore_lease:
+            kept = changes.view.get(op.key)
+            if kept is None:
+                raise KeyNotFound("key not found")
+            value = kept.value if op.ignore_value else value
+            lease = kept.lease if op.ignore_lease else lease
+        return PutResult(changes.put(op.key, value, lease))
     if isinstance(op, DeleteOp):
         rows = changes.scan(op.key, op.end)
         for row in rows:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from k3py.datastore.errors import DatastoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 
     from k3py.datastore.interface import LeaseId
     from k3py.datastore.mvcc.log import Lease
@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 CLOCK_UNSET_BEFORE_S = 1_600_000_000.0
 """A wall clock below this (2020) was not set yet when it was read."""
+
+GRANTED_AT_UNKNOWN_S = 0.0
+"""Stored for a lease that is kept alive: after a restart it has its whole time."""
 
 RETRY_S = 10.0
 MAX_SLACK_S = 10.0
@@ -36,6 +39,11 @@ def remaining_s(lease: Lease, wall_s: float) -> float:
     return max(0.0, lease.granted_at_s + lease.ttl_s - wall_s)
 
 
+def _slackened(deadline: float, ttl_s: int) -> float:
+    slack_s = max(0.01, min(MAX_SLACK_S, ttl_s / 20))
+    return math.ceil(deadline / slack_s) * slack_s
+
+
 class LeaseReaper:
     """The set of living leases and the task that ends them through `expire`.
 
@@ -44,27 +52,42 @@ class LeaseReaper:
 
     def __init__(self, expire: Callable[[Sequence[LeaseId]], Awaitable[None]]) -> None:
         self._expire = expire
-        self._living: set[LeaseId] = set()
+        self._living: dict[LeaseId, tuple[int, float]] = {}  # time to live and deadline, seconds
         self._deadlines: list[tuple[float, LeaseId]] = []
         self._changed = asyncio.Event()
 
     def __contains__(self, lease: object) -> bool:
         return lease in self._living
 
+    def __iter__(self) -> Iterator[LeaseId]:
+        return iter(self._living)
+
+    def ttl_s(self, lease: LeaseId) -> int | None:
+        """Return the time to live that a lease was granted for, None if it does not exist."""
+        living = self._living.get(lease)
+        return None if living is None else living[0]
+
+    def remaining_s(self, lease: LeaseId) -> float | None:
+        """Return how long a lease still lives, None if it does not exist."""
+        living = self._living.get(lease)
+        return None if living is None else max(0.0, living[1] - asyncio.get_running_loop().time())
+
     def add(self, lease: LeaseId, *, ttl_s: int, remaining_s: float) -> None:
-        """Watch over a lease that lives for another `remaining_s` seconds."""
-        self._living.add(lease)
-        slack_s = max(0.01, min(MAX_SLACK_S, ttl_s / 20))
+        """Watch over a lease that lives for another `remaining_s` seconds; also when it is there already."""
         deadline = asyncio.get_running_loop().time() + remaining_s
-        self._push(math.ceil(deadline / slack_s) * slack_s, lease)
+        known = lease in self._living
+        self._living[lease] = (ttl_s, deadline)
+        if not known:  # else its entry is moved on when it comes up
+            self._push(_slackened(deadline, ttl_s), lease)
 
     def discard(self, lease: LeaseId) -> None:
         """Forget a lease that was revoked."""
-        self._living.discard(lease)
+        self._living.pop(lease, None)
 
     def retain(self, leases: Collection[LeaseId]) -> None:
         """Forget all leases but these."""
-        self._living.intersection_update(leases)
+        for lease in self._living.keys() - set(leases):
+            del self._living[lease]
 
     async def run(self) -> None:
         """End leases at their deadlines until cancelled."""
@@ -82,6 +105,11 @@ class LeaseReaper:
                 again = asyncio.get_running_loop().time() + RETRY_S
                 for lease in due:
                     self._push(again, lease)
+                continue
+            for lease in due:
+                if self.remaining_s(lease):  # kept alive at the last moment
+                    ttl_s, deadline = self._living[lease]
+                    self._push(_slackened(deadline, ttl_s), lease)
 
     def _push(self, deadline: float, lease: LeaseId) -> None:
         heapq.heappush(self._deadlines, (deadline, lease))
@@ -93,7 +121,12 @@ class LeaseReaper:
         due = []
         while self._deadlines and (self._deadlines[0][0] <= now or self._deadlines[0][1] not in self._living):
             lease = heapq.heappop(self._deadlines)[1]
-            if lease in self._living:
+            living = self._living.get(lease)
+            if living is None:
+                continue
+            if living[1] > now:
+                self._push(_slackened(living[1], living[0]), lease)
+            elif lease not in due:
                 due.append(lease)
         return due
 
