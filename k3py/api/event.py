@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.api.columns import WIDE_NAME, column
 from k3py.api.duration import age_of
+from k3py.api.fielderror import invalid_value, required
 from k3py.api.kind import Column
+from k3py.api.names import find_qualified_name_faults
+from k3py.api.validation.scalar import check_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from k3py.api.fielderror import FieldError
     from k3py.jsontypes import JsonObject
 
 # events.k8s.io/v1 → v1; what is not named is called the same in both.
@@ -107,3 +111,84 @@ def _source_of(obj: JsonObject) -> str:
     component = source.get("component") or obj.get("reportingComponent") or ""
     instance = source.get("host") or obj.get("reportingInstance") or ""
     return f"{component}, {instance}" if instance else str(component)
+
+
+_MOST_TEXT: Final = 128
+_MOST_NOTE: Final = 1024
+_FROZEN: Final = (
+    "involvedObject",
+    "reason",
+    "message",
+    "source",
+    "firstTimestamp",
+    "lastTimestamp",
+    "count",
+    "type",
+    "eventTime",
+    "action",
+    "related",
+    "reportingComponent",
+    "reportingInstance",
+)
+
+
+def validate_event(core: JsonObject, *, controller_path: str = "reportingComponent") -> list[FieldError]:
+    """Check a v1 Event as both groups do."""
+    about = core.get("involvedObject") or {}
+    namespace, theirs = core["metadata"].get("namespace", ""), about.get("namespace", "")
+    mismatch = invalid_value("involvedObject.namespace", theirs, "does not match event.namespace")
+    if not core.get("eventTime"):
+        return [] if namespace == (theirs or "default") else [mismatch]
+    errors = [mismatch] if not theirs and namespace not in ("default", "kube-system") else []
+    controller = core.get("reportingComponent") or ""
+    if not controller:
+        errors.append(required(controller_path))
+    errors += check_text(controller, controller_path, find_qualified_name_faults)
+    for field in ("reportingInstance", "action", "reason"):
+        text = core.get(field) or ""
+        if not text:
+            errors.append(required(field))
+        elif len(text) > _MOST_TEXT:
+            errors.append(invalid_value(field, text, f"can have at most {_MOST_TEXT} characters"))
+    if len(core.get("message") or "") > _MOST_NOTE:
+        errors.append(invalid_value("message", "", f"can have at most {_MOST_NOTE} characters"))
+    return errors
+
+
+def validate_new_style_event(core: JsonObject) -> list[FieldError]:
+    """Check what events.k8s.io demands beyond that: fields of the old style are not set."""
+    errors = [] if core.get("eventTime") else [required("eventTime")]
+    errors += validate_event(core, controller_path="reportingController")
+    if not core.get("eventTime"):
+        return errors
+    if core.get("type") not in ("Normal", "Warning"):
+        errors.append(invalid_value("type", core.get("type", ""), "has invalid value"))
+    errors += [
+        invalid_value(field, core[field], "needs to be unset")
+        for field in ("firstTimestamp", "lastTimestamp", "count", "source")
+        if core.get(field)
+    ]
+    return errors + _validate_series(core)
+
+
+def _validate_series(core: JsonObject) -> list[FieldError]:
+    series = core.get("series")
+    if series is None:
+        return []
+    errors: list[FieldError] = []
+    if (series.get("count") or 0) < 2:
+        errors.append(invalid_value("series.count", series.get("count", 0), "should be at least 2"))
+    if not series.get("lastObservedTime"):
+        errors.append(required("series.lastObservedTime"))
+    return errors
+
+
+def validate_new_style_update(new: JsonObject, old: JsonObject) -> list[FieldError]:
+    """Check that only the series of an event changes; both are v1 Events."""
+    errors = validate_event(new, controller_path="reportingController")
+    errors += [
+        invalid_value(field, new.get(field), "field is immutable")
+        for field in _FROZEN
+        if (new.get(field) or None) != (old.get(field) or None)
+    ]
+    return errors + _validate_series(new)

@@ -210,6 +210,11 @@ class Kind:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
+    def storage_group(self) -> str:
+        """Return the group of the stored version, in which validation errors speak of an object."""
+        return self.storage_version.rpartition("/")[0] if self.storage_version else self.group
+
+    @property
     def resource(self) -> Resource:
         """Return the address of its objects for clients."""
         return Resource(self.group, self.version, self.plural, self.kind, self.namespaced)

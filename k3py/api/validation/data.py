@@ -54,7 +54,7 @@ def validate_data(obj: JsonObject, *, fields: Sequence[str]) -> list[FieldError]
             errors += [invalid_value(f"{field}[{key}]", key, fault) for fault in find_key_faults(key)]
             if key in seen:
                 errors.append(
-                    invalid_value(f"{field}[{key}]", key, f"duplicate of key present in {fields[0]}")
+                    invalid_value(f"{fields[0]}[{key}]", key, f"duplicate of key present in {field}")
                 )
             seen.add(key)
             total += _size_of(field, fields, value)

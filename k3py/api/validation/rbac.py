@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.fielderror import invalid_value, not_supported, required
+from k3py.api.validation.selector import validate_selector
 
 if TYPE_CHECKING:
     from k3py.api.fielderror import FieldError
@@ -42,6 +43,24 @@ def validate_rules(obj: JsonObject, *, namespaced: bool) -> list[FieldError]:
             errors.append(required(f"{path}.apiGroups", "resource rules must supply at least one api group"))
         if not rule.get("resources"):
             errors.append(required(f"{path}.resources", "resource rules must supply at least one resource"))
+    return errors
+
+
+def validate_aggregation(obj: JsonObject) -> list[FieldError]:
+    """Check by which labels a cluster role gathers the rules of others."""
+    rule = obj.get("aggregationRule")
+    if rule is None:
+        return []
+    path = "aggregationRule.clusterRoleSelectors"
+    selectors = rule.get("clusterRoleSelectors")
+    if not selectors:
+        return [required(path, "at least one clusterRoleSelector required if aggregationRule is non-nil")]
+    errors: list[FieldError] = []
+    for index, selector in enumerate(selectors):
+        faults = validate_selector(selector, f"{path}[{index}]")
+        if any(one.path.endswith(".operator") for one in faults):
+            errors.append(invalid_value(f"{path}[{index}]", selector, "invalid label selector."))
+        errors += faults
     return errors
 
 

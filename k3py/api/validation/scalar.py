@@ -100,6 +100,26 @@ def check_ip(text: str, path: str) -> list[FieldError]:
     return []
 
 
+def check_outside_ip(text: str, path: str) -> list[FieldError]:
+    """An address that packets from other machines can go to."""
+    errors = check_ip(text, path)
+    found = parse_ip(text)
+    if found is None:
+        return errors
+    for is_special, what in (
+        (found.is_unspecified, "unspecified"),
+        (found.is_loopback, "in the loopback range (127.0.0.0/8, ::1/128)"),
+        (found.is_link_local, "in the link-local range (169.254.0.0/16, fe80::/10)"),
+        (
+            found.is_multicast and text.startswith(("224.0.0.", "ff02", "FF02")),
+            "in the link-local multicast range",
+        ),
+    ):
+        if is_special:
+            errors.append(invalid_value(path, text, f"may not be {what}"))
+    return errors
+
+
 def parse_cidr(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     """Return a network; bits behind the mask may be set."""
     if "/" not in text:

@@ -106,7 +106,7 @@ async def _store_once(call: Call, obj: JsonObject, options: WriteOptions, status
 
 def _validate(kind: Kind, obj: JsonObject) -> None:
     if errors := [*validate_metadata(kind, obj), *kind.strategy.validate(obj)]:
-        raise invalid(kind.group, kind.kind, obj["metadata"].get("name") or "", errors)
+        raise invalid(kind.storage_group, kind.kind, obj["metadata"].get("name") or "", errors)
 
 
 async def _write(call: Call, obj: JsonObject, options: WriteOptions, status_code: int) -> ObjectResult:

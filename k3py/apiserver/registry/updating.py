@@ -171,7 +171,7 @@ class Update:
         self._call.services.schemas.complete(kind, new)
         settle_metadata(new, old)
         if errors := [*validate_metadata_update(new, old), *self._part.validate(new, old)]:
-            raise invalid(kind.group, kind.kind, old["metadata"]["name"], errors)
+            raise invalid(kind.storage_group, kind.kind, old["metadata"]["name"], errors)
         if self._part.is_main:
             self._call.request.warnings.extend(kind.strategy.warnings(new, old))
 

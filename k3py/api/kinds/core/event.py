@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.event import event_columns
-from k3py.api.fielderror import invalid_value
+from k3py.api.event import event_columns, validate_event
 from k3py.api.kind import BaseStrategy, Kind, StoragePolicy
 
 if TYPE_CHECKING:
@@ -22,10 +21,7 @@ class EventStrategy(BaseStrategy):
 
     def validate(self, obj: JsonObject) -> list[FieldError]:
         """An event lies in the namespace of its object (cluster-scoped ones: default)."""
-        namespace = (obj.get("involvedObject") or {}).get("namespace", "")
-        if obj["metadata"].get("namespace", "") != (namespace or "default"):
-            return [invalid_value("involvedObject.namespace", namespace, "does not match event.namespace")]
-        return []
+        return validate_event(obj)
 
     def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
         """Events of the core group may change."""

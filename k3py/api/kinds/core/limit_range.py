@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from k3py.api.columns import CREATED_AT, NAME
 from k3py.api.kind import BaseStrategy, Kind, StoragePolicy
+from k3py.api.validation.limits import validate_limits
+
+if TYPE_CHECKING:
+    from k3py.api.fielderror import FieldError
+    from k3py.api.kind import WriteContext
+    from k3py.jsontypes import JsonObject
 
 
 class Strategy(BaseStrategy):
     """See the module."""
 
     create_on_update = True
+
+    def prepare_create(self, obj: JsonObject, context: WriteContext) -> None:
+        """A limit range without a name gets one."""
+        super().prepare_create(obj, context)
+        if not obj["metadata"].get("name"):
+            obj["metadata"]["name"] = obj["metadata"].get("uid", "")
+
+    def validate(self, obj: JsonObject) -> list[FieldError]:
+        """Check every limit."""
+        return validate_limits(obj.get("spec") or {})
 
 
 KIND: Final = Kind(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.columns import AGE, NAME, column
+from k3py.api.fielderror import invalid_value
 from k3py.api.kind import BaseStrategy, Kind, StoragePolicy, Subresource
-from k3py.api.names import find_label_faults
+from k3py.api.names import find_label_faults, find_qualified_name_faults
 
 if TYPE_CHECKING:
+    from k3py.api.fielderror import FieldError
     from k3py.api.kind import WriteContext
     from k3py.jsontypes import JsonObject
 
@@ -38,9 +40,41 @@ class NamespaceStrategy(BaseStrategy):
         }
         _label(new)
 
+    def validate(self, obj: JsonObject) -> list[FieldError]:
+        """Finalizers have qualified names."""
+        return [
+            invalid_value("spec.finalizers", name, fault)
+            for name in (obj.get("spec") or {}).get("finalizers") or ()
+            for fault in _find_finalizer_faults(name)
+        ]
+
+    def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
+        """Nothing but metadata may change, which is checked for all kinds alike."""
+        return []
+
+    def validate_status_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
+        """The phase says whether the namespace is being deleted."""
+        phase = (new.get("status") or {}).get("phase", "")
+        if old["metadata"].get("deletionTimestamp"):
+            if phase != "Terminating":
+                detail = "may only be 'Terminating' if `deletionTimestamp` is not empty"
+                return [invalid_value("status.Phase", phase, detail)]
+        elif phase != "Active":
+            return [
+                invalid_value("status.Phase", phase, "may only be 'Active' if `deletionTimestamp` is empty")
+            ]
+        return []
+
     def validate_name(self, name: str) -> list[str]:
         """A DNS label."""
         return find_label_faults(name)
+
+
+def _find_finalizer_faults(name: str) -> list[str]:
+    faults = find_qualified_name_faults(name)
+    if not faults and "/" not in name and name != "kubernetes":
+        faults.append("name is neither a standard finalizer name nor is it fully qualified")
+    return faults
 
 
 def _label(obj: JsonObject) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.columns import AGE, NAME, NONE, column
-from k3py.api.fielderror import duplicate, forbidden_field, not_supported, required
+from k3py.api.fielderror import duplicate, forbidden_field, invalid_value
 from k3py.api.kind import BaseStrategy, Kind, StoragePolicy, Subresource
+from k3py.api.names import find_label_value_faults, find_qualified_name_faults
+from k3py.api.validation.affinity import EFFECTS
+from k3py.api.validation.resources import check_quantity
+from k3py.api.validation.scalar import check_choice, check_cidr, check_text, parse_cidr
 
 if TYPE_CHECKING:
     from k3py.api.fielderror import FieldError
     from k3py.api.kind import WriteContext
-    from k3py.jsontypes import JsonObject
+    from k3py.jsontypes import JsonObject, JsonValue
 
 
 class NodeStrategy(BaseStrategy):
@@ -41,22 +45,41 @@ class NodeStrategy(BaseStrategy):
         return errors
 
     def validate(self, obj: JsonObject) -> list[FieldError]:
-        """Taints are unique by key and effect."""
-        errors: list[FieldError] = []
-        seen = set()
-        for index, taint in enumerate((obj.get("spec") or {}).get("taints") or ()):
-            path = f"spec.taints[{index}]"
-            if not taint.get("key"):
-                errors.append(required(f"{path}.key"))
-            if taint.get("effect") not in _EFFECTS:
-                errors.append(not_supported(f"{path}.effect", taint.get("effect", ""), _EFFECTS))
-            if (taint.get("key"), taint.get("effect")) in seen:
-                errors.append(duplicate(path, taint))
-            seen.add((taint.get("key"), taint.get("effect")))
-        return errors
+        """Check taints, amounts and ranges of pod addresses."""
+        spec, status = obj.get("spec") or {}, obj.get("status") or {}
+        errors = _validate_taints(spec.get("taints") or ())
+        for field in ("capacity", "allocatable"):
+            for name, amount in (status.get(field) or {}).items():
+                errors += check_quantity(name, amount, f"status.{field}[{name}]")
+        return errors + _validate_ranges(spec.get("podCIDRs") or [])
 
 
-_EFFECTS: Final = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+def _validate_taints(taints: JsonValue) -> list[FieldError]:
+    errors: list[FieldError] = []
+    seen: set[tuple[str, str]] = set()
+    for index, taint in enumerate(taints):
+        path = f"metadata.taints[{index}]"  # upstream's spelling
+        key, effect = taint.get("key", ""), taint.get("effect", "")
+        errors += check_text(key, f"{path}.key", find_qualified_name_faults)
+        errors += check_text(taint.get("value", ""), f"{path}.value", find_label_value_faults)
+        errors += check_choice(effect, f"{path}.effect", EFFECTS)
+        if (key, effect) in seen:
+            errors.append(duplicate(path, taint))
+        seen.add((key, effect))
+    return errors
+
+
+def _validate_ranges(ranges: list[str]) -> list[FieldError]:
+    errors: list[FieldError] = []
+    for index, block in enumerate(ranges):
+        errors += check_cidr(block, f"spec.podCIDRs[{index}]")
+    families = {one.version for one in map(parse_cidr, ranges) if one is not None}
+    if not errors and len(ranges) > len(families):
+        detail = "may specify no more than one CIDR for each IP family"
+        errors.append(invalid_value("spec.podCIDRs", ranges, detail))
+    return errors
+
+
 _ROLE: Final = "node-role.kubernetes.io/"
 
 

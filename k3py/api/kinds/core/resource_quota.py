@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Final
 from k3py.api.columns import AGE, NAME, column, value_at
 from k3py.api.kind import Kind, StoragePolicy, Subresource
 from k3py.api.strategy import StatusStrategy
+from k3py.api.validation.quota import check_amounts, validate_quota, validate_quota_change
 
 if TYPE_CHECKING:
+    from k3py.api.fielderror import FieldError
     from k3py.jsontypes import JsonObject
 
 
@@ -16,6 +18,23 @@ class Strategy(StatusStrategy):
     """See the module."""
 
     object_on_delete = True
+
+    def validate(self, obj: JsonObject) -> list[FieldError]:
+        """Check amounts and scopes."""
+        return validate_quota(obj.get("spec") or {})
+
+    def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
+        """The scopes stay."""
+        return self.validate(new) + validate_quota_change(new.get("spec") or {}, old.get("spec") or {})
+
+    def validate_status_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
+        """Check what is used of what."""
+        status = new.get("status") or {}
+        return [
+            error
+            for field in ("hard", "used")
+            for error in check_amounts(status.get(field) or {}, f"status.{field}")
+        ]
 
 
 def _listed(obj: JsonObject, *, limits: bool) -> str:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.event import event_columns, from_core, to_core
-from k3py.api.fielderror import required
+from k3py.api.event import (
+    event_columns,
+    from_core,
+    to_core,
+    validate_new_style_event,
+    validate_new_style_update,
+)
 from k3py.api.kind import BaseStrategy, Kind, StoragePolicy
 
 if TYPE_CHECKING:
@@ -22,12 +27,11 @@ class EventStrategy(BaseStrategy):
 
     def validate(self, obj: JsonObject) -> list[FieldError]:
         """New-style events name who reports and what was done."""
-        errors = [
-            required(field)
-            for field in ("eventTime", "reportingController", "reportingInstance", "action", "reason")
-            if not obj.get(field)
-        ]
-        return [] if obj.get("deprecatedFirstTimestamp") else errors
+        return validate_new_style_event(to_core(obj))
+
+    def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
+        """Only the series changes."""
+        return validate_new_style_update(to_core(new), to_core(old))
 
 
 def _regarding(field: str) -> Callable[[JsonObject], str]:

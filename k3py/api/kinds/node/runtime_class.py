@@ -8,6 +8,10 @@ from k3py.api.columns import AGE, NAME, column
 from k3py.api.fielderror import invalid_value
 from k3py.api.kind import BaseStrategy, Kind, StoragePolicy
 from k3py.api.names import find_label_faults
+from k3py.api.validation.affinity import validate_tolerations
+from k3py.api.validation.resources import validate_resources
+from k3py.api.validation.scalar import check_text
+from k3py.api.validation.selector import validate_labels
 
 if TYPE_CHECKING:
     from k3py.api.fielderror import FieldError
@@ -21,9 +25,13 @@ class RuntimeClassStrategy(BaseStrategy):
     unconditional_update = False
 
     def validate(self, obj: JsonObject) -> list[FieldError]:
-        """The handler is a DNS label."""
-        handler = obj.get("handler", "")
-        return [invalid_value("handler", handler, fault) for fault in find_label_faults(handler)]
+        """Check handler, overhead and where its pods may run."""
+        errors = check_text(obj.get("handler", ""), "handler", find_label_faults)
+        overhead, scheduling = obj.get("overhead") or {}, obj.get("scheduling") or {}
+        if overhead:
+            errors += validate_resources({"limits": overhead.get("podFixed") or {}}, "overhead")
+        errors += validate_labels(scheduling.get("nodeSelector"), "scheduling.nodeSelector")
+        return errors + validate_tolerations(scheduling.get("tolerations") or (), "scheduling.tolerations")
 
     def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
         """The handler stays."""

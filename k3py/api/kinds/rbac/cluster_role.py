@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from k3py.api.columns import CREATED_AT, NAME
 from k3py.api.kind import BaseStrategy, Kind, StoragePolicy
 from k3py.api.names import find_path_segment_faults
-from k3py.api.validation.rbac import validate_rules
+from k3py.api.validation.rbac import validate_aggregation, validate_rules
 
 if TYPE_CHECKING:
     from k3py.api.fielderror import FieldError
@@ -25,7 +25,7 @@ class ClusterRoleStrategy(BaseStrategy):
 
     def validate(self, obj: JsonObject) -> list[FieldError]:
         """Every rule says what may be done to what."""
-        return validate_rules(obj, namespaced=False)
+        return validate_rules(obj, namespaced=False) + validate_aggregation(obj)
 
 
 KIND: Final = Kind(

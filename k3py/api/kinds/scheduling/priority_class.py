@@ -7,19 +7,29 @@ from typing import TYPE_CHECKING, Final
 from k3py.api.columns import AGE, NAME, column
 from k3py.api.fielderror import forbidden_field, invalid_value
 from k3py.api.kind import BaseStrategy, Kind, StoragePolicy
+from k3py.api.validation.scalar import check_known
 
 if TYPE_CHECKING:
     from k3py.api.fielderror import FieldError
+    from k3py.api.kind import WriteContext
     from k3py.jsontypes import JsonObject
 
 
 class PriorityClassStrategy(BaseStrategy):
     """Source: kubernetes/pkg/registry/scheduling/priorityclass/strategy.go v1.35."""
 
-    has_generation = True
+    def prepare_create(self, obj: JsonObject, context: WriteContext) -> None:
+        """The generation is 1, for good."""
+        super().prepare_create(obj, context)
+        obj["metadata"]["generation"] = 1
 
     def validate(self, obj: JsonObject) -> list[FieldError]:
         """Names and values of the system's classes are reserved."""
+        policy = obj.get("preemptionPolicy")
+        errors = check_known(policy, "preemptionPolicy", _POLICIES) if policy is not None else []
+        return errors + self._validate_value(obj)
+
+    def _validate_value(self, obj: JsonObject) -> list[FieldError]:
         name = str(obj["metadata"].get("name", ""))
         value = obj.get("value", 0)
         if name.startswith("system-"):
@@ -48,6 +58,7 @@ class PriorityClassStrategy(BaseStrategy):
         return errors
 
 
+_POLICIES: Final = ("Never", "PreemptLowerPriority")
 _SYSTEM: Final = {"system-cluster-critical": 2000000000, "system-node-critical": 2000001000}
 _HIGHEST: Final = 1000000000
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PRIORITY_CLASSES: Final = Resource(
     "scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", namespaced=False
 )
+_SYSTEM_PREFIX: Final = "system-"
 _PREEMPT: Final = "PreemptLowerPriority"
 
 
@@ -32,7 +33,7 @@ class Priority(BasePlugin):
     def handles(self, request: AdmissionRequest) -> bool:
         """See creates of pods, and writes of priority classes."""
         return is_for(request, "", "pods", ("CREATE",)) or is_for(
-            request, "scheduling.k8s.io", "priorityclasses", ("CREATE", "UPDATE")
+            request, "scheduling.k8s.io", "priorityclasses", ("CREATE", "UPDATE", "DELETE")
         )
 
     async def admit(self, request: AdmissionRequest) -> None:
@@ -63,6 +64,10 @@ class Priority(BasePlugin):
 
     async def validate(self, request: AdmissionRequest) -> None:
         """Refuse a second default class."""
+        if request.operation == "DELETE":
+            if request.name.startswith(_SYSTEM_PREFIX):
+                raise refuse(request, "this is a system priority class and cannot be deleted")
+            return
         obj = request.obj or {}
         if request.kind.plural != "priorityclasses" or not obj.get("globalDefault"):
             return

@@ -14,6 +14,7 @@ from k3py.api.validation.scalar import (
     check_cidr,
     check_ip,
     check_known,
+    check_outside_ip,
     check_port,
     check_text,
     parse_cidr,
@@ -62,26 +63,6 @@ def validate_exposure(obj: JsonObject) -> list[FieldError]:
         errors.append(required("spec.allocateLoadBalancerNodePorts"))
     elif allocate is not None and not is_balanced:
         errors.append(forbidden_field("spec.allocateLoadBalancerNodePorts", _ONLY_LB))
-    return errors
-
-
-def check_outside_ip(text: str, path: str) -> list[FieldError]:
-    """An address that packets from other machines can go to."""
-    errors = check_ip(text, path)
-    found = parse_ip(text)
-    if found is None:
-        return errors
-    for is_special, what in (
-        (found.is_unspecified, "unspecified"),
-        (found.is_loopback, "in the loopback range (127.0.0.0/8, ::1/128)"),
-        (found.is_link_local, "in the link-local range (169.254.0.0/16, fe80::/10)"),
-        (
-            found.is_multicast and text.startswith(("224.0.0.", "ff02", "FF02")),
-            "in the link-local multicast range",
-        ),
-    ):
-        if is_special:
-            errors.append(invalid_value(path, text, f"may not be {what}"))
     return errors
 
 
