@@ -186,6 +186,8 @@ class Bootstrap:
             "endpoints": [{"addresses": [address.advertise], "conditions": {"ready": True}}],
             "ports": [{"name": "https", "protocol": "TCP", "port": address.port}],
         }
+        if ipaddress.ip_address(address.advertise).is_loopback:
+            return [service]  # A machine without a network: nobody could reach that, and the API refuses it.
         return [service, endpoints, endpoint_slice]
 
 

@@ -81,8 +81,10 @@ async def test_wanted_address_is_given_once(allocator):
 
 
 async def test_headless_and_external_services_hold_nothing(allocator):
-    headless = await create(allocator, service(clusterIP="None"))
+    headless = await create(allocator, service(clusterIP="None", selector={"app": "a"}))
     assert (headless["spec"]["clusterIPs"], headless["spec"]["ipFamilies"]) == (["None"], ["IPv4"])
+    others_endpoints = await create(allocator, service(clusterIP="None"))
+    assert others_endpoints["spec"]["ipFamilies"] == ["IPv4", "IPv6"]
     external = await create(allocator, service(type="ExternalName", externalName="example.com"))
     assert "clusterIP" not in external["spec"]
     assert allocator._ips["IPv4"].free == 65534
