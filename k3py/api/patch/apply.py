@@ -18,6 +18,7 @@ Source: k8s.io/apimachinery/pkg/util/managedfields v0.35; sigs.k8s.io/structured
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -71,7 +72,9 @@ _STRIPPED: Final = (
 )
 
 
-def _paths(dotted: Sequence[str]) -> FieldSet:
+@cache
+def _paths(dotted: tuple[str, ...]) -> FieldSet:
+    """Return a set that is made once: nobody inserts into a set that somebody else made."""
     return FieldSet.of(tuple(field_element(part) for part in path.split(".")) for path in dotted)
 
 
@@ -159,7 +162,7 @@ class _Request:
 
 
 def _ignored_fields(subresource: str, reset_fields: Sequence[str] | None) -> FieldSet:
-    return _paths(_RESET_FIELDS.get(subresource, ()) if reset_fields is None else reset_fields)
+    return _paths(_RESET_FIELDS.get(subresource, ()) if reset_fields is None else tuple(reset_fields))
 
 
 def _bare(obj: JsonObject) -> JsonObject:
