@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_CEILING, ROUND_UP, Context, Decimal
+from functools import cache, lru_cache
 from typing import Final, Literal
 
 QuantityFormat = Literal["DecimalSI", "BinarySI", "DecimalExponent"]
@@ -32,10 +33,12 @@ class QuantityError(ValueError):
         )
 
 
+@cache
 def _exact() -> Context:
     return Context(prec=120, Emax=999999, Emin=-999999)
 
 
+@lru_cache(maxsize=512)  # the same few texts come again and again
 def _split(text: str) -> tuple[Decimal, QuantityFormat, bool]:
     """Return value, format, and whether the text is kept as written (integers without suffix or with an exponent)."""
     match = _FORM.fullmatch(text)
