@@ -81,7 +81,7 @@ def column(
     )
 
 
-def field(
+def field_column(
     name: str,
     path: str,
     default: JsonValue = "",
@@ -125,7 +125,7 @@ def pod_template_columns(template_path: str, selector: Callable[[JsonObject], st
     return (*container_columns(template_path), column("Selector", selector, wide=True))
 
 
-def container_columns(template_path: str) -> tuple[Column, ...]:
+def container_columns(template_path: str, *, wide: bool = True) -> tuple[Column, ...]:
     """Return Containers and Images of the pod template at a dotted path."""
 
     def listed(key: str) -> Callable[[JsonObject], str]:
@@ -134,13 +134,13 @@ def container_columns(template_path: str) -> tuple[Column, ...]:
 
     return (
         column(
-            "Containers", listed("name"), description="Names of each container in the template.", wide=True
+            "Containers", listed("name"), description="Names of each container in the template.", wide=wide
         ),
         column(
             "Images",
             listed("image"),
             description="Images referenced by each container in the template.",
-            wide=True,
+            wide=wide,
         ),
     )
 

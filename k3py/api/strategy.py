@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from k3py.api.kind import BaseStrategy
 from k3py.api.object import deep_copy
+from k3py.api.pod_template import drop_gated_template_fields
 
 if TYPE_CHECKING:
     from k3py.api.kind import WriteContext
@@ -35,6 +36,16 @@ class StatusStrategy(BaseStrategy):
 
 
 class WorkloadStrategy(StatusStrategy):
-    """For kinds whose spec has a generation that their controller reports back."""
+    """For kinds whose spec has a generation that their controller reports back, and mostly a pod template."""
 
     has_generation = True
+
+    def prepare_create(self, obj: JsonObject, context: WriteContext) -> None:
+        """Drop fields of features that are off."""
+        drop_gated_template_fields(obj)
+        super().prepare_create(obj, context)
+
+    def prepare_update(self, new: JsonObject, old: JsonObject, context: WriteContext) -> None:
+        """Drop fields of features that are off."""
+        drop_gated_template_fields(new)
+        super().prepare_update(new, old, context)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.columns import AGE, NAME, NONE, column
-from k3py.api.fielderror import invalid_value
+from k3py.api.fielderror import invalid_value, required
 from k3py.api.kind import BaseStrategy, Kind, StoragePolicy
+from k3py.api.validation.scalar import check_non_negative
 
 if TYPE_CHECKING:
     from k3py.api.fielderror import FieldError
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 class ControllerRevisionStrategy(BaseStrategy):
     """Source: kubernetes/pkg/registry/apps/controllerrevision/strategy.go v1.35."""
+
+    def validate(self, obj: JsonObject) -> list[FieldError]:
+        """There is data, and a number that is not negative."""
+        errors = [] if obj.get("data") is not None else [required("data", "data is mandatory")]
+        return errors + check_non_negative(obj.get("revision"), "revision")
 
     def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
         """The data stays."""

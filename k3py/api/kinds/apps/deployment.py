@@ -5,9 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.columns import AGE, CONTAINERS, IMAGES, NAME, SELECTOR, column
-from k3py.api.fielderror import forbidden_field, invalid_value, not_supported
-from k3py.api.kind import BaseStrategy, Kind, ScalePaths, StoragePolicy, Subresource
-from k3py.api.validation.workload import is_zero, validate_counts, validate_share, validate_workload
+from k3py.api.fielderror import forbidden_field, invalid_value, not_supported, required
+from k3py.api.kind import Kind, ScalePaths, StoragePolicy, Subresource
+from k3py.api.strategy import WorkloadStrategy
+from k3py.api.validation.workload import (
+    check_at_most_all,
+    check_collisions,
+    check_counts,
+    check_replica_counts,
+    check_selector_kept,
+    check_share,
+    is_zero,
+    validate_workload,
+)
 
 if TYPE_CHECKING:
     from k3py.api.fielderror import FieldError
@@ -15,27 +25,33 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
 
-class DeploymentStrategy(BaseStrategy):
+class DeploymentStrategy(WorkloadStrategy):
     """Source: kubernetes/pkg/registry/apps/deployment/strategy.go v1.35."""
 
-    has_status = True
-    has_generation = True
+    status_keeps = ("labels",)
 
     def validate(self, obj: JsonObject) -> list[FieldError]:
         """Selector and template belong together; numbers are not negative."""
-        return [*validate_workload(obj), *_validate_strategy(obj.get("spec") or {})]
+        spec = obj.get("spec") or {}
+        errors = check_counts(spec, "spec", _NUMBERS)
+        errors += validate_workload(spec, what="deployment")
+        errors += _validate_strategy(spec.get("strategy") or {}, "spec.strategy")
+        deadline, ready = spec.get("progressDeadlineSeconds"), spec.get("minReadySeconds", 0)
+        if deadline is not None and deadline <= ready:
+            detail = "must be greater than minReadySeconds"
+            errors.append(invalid_value("spec.progressDeadlineSeconds", deadline, detail))
+        return errors
 
     def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
         """The selector stays."""
-        errors = self.validate(new)
-        if (new.get("spec") or {}).get("selector") != (old.get("spec") or {}).get("selector"):
-            selector = (new.get("spec") or {}).get("selector")
-            errors.append(invalid_value("spec.selector", selector, "field is immutable"))
-        return errors
+        return self.validate(new) + check_selector_kept(new, old)
 
     def validate_status_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
-        """Counts are not negative."""
-        return validate_counts(new.get("status") or {}, "status")
+        """Counts are not negative, and fit together."""
+        status = new.get("status") or {}
+        errors = check_counts(status, "status", _STATUS_NUMBERS)
+        errors += check_replica_counts(status, ("updatedReplicas", "readyReplicas", "availableReplicas"))
+        return errors + check_collisions(status, old.get("status") or {})
 
     def prepare_update(self, new: JsonObject, old: JsonObject, context: WriteContext) -> None:
         """A change of annotations raises the generation, too."""
@@ -46,35 +62,33 @@ class DeploymentStrategy(BaseStrategy):
             new["metadata"]["generation"] = before + 1
 
 
-def _validate_strategy(spec: JsonObject) -> list[FieldError]:
-    errors: list[FieldError] = []
-    strategy = spec.get("strategy") or {}
-    kind = strategy.get("type", "RollingUpdate")
-    if kind not in ("Recreate", "RollingUpdate"):
-        return [not_supported("spec.strategy.type", kind, ("Recreate", "RollingUpdate"))]
-    rolling = strategy.get("rollingUpdate")
+_NUMBERS: Final = ("replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
+_STATUS_NUMBERS: Final = (
+    "observedGeneration",
+    "replicas",
+    "updatedReplicas",
+    "readyReplicas",
+    "availableReplicas",
+    "unavailableReplicas",
+    "terminatingReplicas",
+)
+
+
+def _validate_strategy(strategy: JsonObject, path: str) -> list[FieldError]:
+    kind, rolling, where = strategy.get("type", ""), strategy.get("rollingUpdate"), f"{path}.rollingUpdate"
     if kind == "Recreate":
-        if rolling is not None:
-            detail = "may not be specified when strategy `type` is 'Recreate'"
-            errors.append(forbidden_field("spec.strategy.rollingUpdate", detail))
-        return errors
-    for field in ("maxUnavailable", "maxSurge"):
-        errors += validate_share((rolling or {}).get(field, "25%"), f"spec.strategy.rollingUpdate.{field}")
-    if not errors and all(
-        is_zero((rolling or {}).get(field, "25%")) for field in ("maxUnavailable", "maxSurge")
-    ):
-        value = (rolling or {}).get("maxUnavailable")
-        errors.append(
-            invalid_value(
-                "spec.strategy.rollingUpdate.maxUnavailable", value, "may not be 0 when `maxSurge` is 0"
-            )
-        )
-    deadline, ready = spec.get("progressDeadlineSeconds", 600), spec.get("minReadySeconds", 0)
-    if deadline <= ready:
-        errors.append(
-            invalid_value("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds")
-        )
-    return errors
+        detail = "may not be specified when strategy `type` is 'Recreate'"
+        return [forbidden_field(where, detail)] if rolling is not None else []
+    if kind != "RollingUpdate":
+        return [not_supported(path, kind, ("Recreate", "RollingUpdate"))]
+    if rolling is None:
+        return [required(where, "this should be defaulted and never be nil")]
+    unavailable, surge = rolling.get("maxUnavailable", 0), rolling.get("maxSurge", 0)
+    errors = check_share(unavailable, f"{where}.maxUnavailable") + check_share(surge, f"{where}.maxSurge")
+    if is_zero(unavailable) and is_zero(surge):
+        detail = "may not be 0 when `maxSurge` is 0"
+        errors.append(invalid_value(f"{where}.maxUnavailable", unavailable, detail))
+    return errors + check_at_most_all(unavailable, f"{where}.maxUnavailable")
 
 
 def _counts(obj: JsonObject, field: str) -> int:

@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from k3py.api.columns import AGE, CONTAINERS, IMAGES, NAME, SELECTOR, column
-from k3py.api.fielderror import invalid_value
-from k3py.api.kind import BaseStrategy, Kind, ScalePaths, StoragePolicy, Subresource
-from k3py.api.validation.workload import validate_counts, validate_workload
+from k3py.api.kind import Kind, ScalePaths, StoragePolicy, Subresource
+from k3py.api.strategy import WorkloadStrategy
+from k3py.api.validation.workload import (
+    check_counts,
+    check_replica_counts,
+    check_selector_kept,
+    validate_workload,
+)
 
 if TYPE_CHECKING:
     from k3py.api.fielderror import FieldError
     from k3py.jsontypes import JsonObject
 
 
-class ReplicaSetStrategy(BaseStrategy):
+class ReplicaSetStrategy(WorkloadStrategy):
     """Source: kubernetes/pkg/registry/apps/replicaset/strategy.go v1.35."""
 
-    has_status = True
-    has_generation = True
+    empty_status: ClassVar[JsonObject] = {"replicas": 0}
 
     def validate(self, obj: JsonObject) -> list[FieldError]:
         """Selector and template belong together; numbers are not negative."""
-        return validate_workload(obj)
+        spec = obj.get("spec") or {}
+        errors = check_counts(spec, "spec", ("replicas", "minReadySeconds"))
+        return errors + validate_workload(spec, what="replicaset")
 
     def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
         """The selector stays."""
-        errors = self.validate(new)
-        if (new.get("spec") or {}).get("selector") != (old.get("spec") or {}).get("selector"):
-            selector = (new.get("spec") or {}).get("selector")
-            errors.append(invalid_value("spec.selector", selector, "field is immutable"))
-        return errors
+        return self.validate(new) + check_selector_kept(new, old)
 
     def validate_status_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
-        """Counts are not negative."""
-        return validate_counts(new.get("status") or {}, "status")
+        """Counts are not negative, and fit together."""
+        status = new.get("status") or {}
+        numbers = (*_PARTS, "replicas", "observedGeneration", "terminatingReplicas")
+        return check_counts(status, "status", numbers) + check_replica_counts(status, _PARTS)
+
+
+_PARTS: Final = ("fullyLabeledReplicas", "readyReplicas", "availableReplicas")
 
 
 def _counts(obj: JsonObject, field: str) -> int:

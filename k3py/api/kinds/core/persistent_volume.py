@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.columns import AGE, NAME, UNSET, column, field, value_at
+from k3py.api.columns import AGE, NAME, UNSET, column, field_column, value_at
 from k3py.api.kind import Kind, StoragePolicy, Subresource
 from k3py.api.strategy import StatusStrategy
 
@@ -66,16 +66,16 @@ KIND: Final = Kind(
     ),
     columns=(
         NAME,
-        field("Capacity", "spec.capacity.storage", "0"),
+        field_column("Capacity", "spec.capacity.storage", "0"),
         column("Access Modes", lambda obj: _format_modes(value_at(obj, "spec.accessModes"))),
-        field("Reclaim Policy", "spec.persistentVolumeReclaimPolicy"),
+        field_column("Reclaim Policy", "spec.persistentVolumeReclaimPolicy"),
         column("Status", _phase),
         column("Claim", _claim),
         column("StorageClass", _class_of),
-        field("VolumeAttributesClass", "spec.volumeAttributesClassName", UNSET),
-        field("Reason", "status.reason"),
+        field_column("VolumeAttributesClass", "spec.volumeAttributesClassName", UNSET),
+        field_column("Reason", "status.reason"),
         AGE,
-        field("VolumeMode", "spec.volumeMode", UNSET, wide=True),
+        field_column("VolumeMode", "spec.volumeMode", UNSET, wide=True),
     ),
     storage=StoragePolicy(prefix="persistentvolumes"),
     storage_version_hash="HN/zwEC+JgM=",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.columns import AGE, NAME, UNSET, column, field, value_at
+from k3py.api.columns import AGE, NAME, UNSET, column, field_column, value_at
 from k3py.api.kind import Kind, StoragePolicy, Subresource
 from k3py.api.strategy import StatusStrategy
 
@@ -69,13 +69,13 @@ KIND: Final = Kind(
     columns=(
         NAME,
         column("Status", _phase),
-        field("Volume", "spec.volumeName"),
+        field_column("Volume", "spec.volumeName"),
         column("Capacity", _capacity),
         column("Access Modes", _modes),
         column("StorageClass", _class_of),
-        field("VolumeAttributesClass", "spec.volumeAttributesClassName", UNSET),
+        field_column("VolumeAttributesClass", "spec.volumeAttributesClassName", UNSET),
         AGE,
-        field("VolumeMode", "spec.volumeMode", UNSET, wide=True),
+        field_column("VolumeMode", "spec.volumeMode", UNSET, wide=True),
     ),
     storage=StoragePolicy(prefix="persistentvolumeclaims"),
     storage_version_hash="QWTyNDq0dC4=",

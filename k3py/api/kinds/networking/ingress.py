@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from k3py.api.columns import AGE, NAME, NONE, column, field, format_list, value_at
+from k3py.api.columns import AGE, NAME, NONE, column, field_column, format_list, value_at
 from k3py.api.kind import Kind, StoragePolicy, Subresource
 from k3py.api.strategy import WorkloadStrategy
 
@@ -54,7 +54,7 @@ KIND: Final = Kind(
     ),
     columns=(
         NAME,
-        field("Class", "spec.ingressClassName", NONE),
+        field_column("Class", "spec.ingressClassName", NONE),
         column("Hosts", _hosts),
         column("Address", _address),
         column("Ports", lambda obj: "80, 443" if value_at(obj, "spec.tls") else "80"),

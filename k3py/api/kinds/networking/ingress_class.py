@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.columns import AGE, NAME, NONE, column, field, value_at
+from k3py.api.columns import AGE, NAME, NONE, column, field_column, value_at
 from k3py.api.kind import BaseStrategy, Kind, StoragePolicy
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ KIND: Final = Kind(
     namespaced=False,
     schema="io.k8s.api.networking.v1.IngressClass",
     strategy=Strategy(),
-    columns=(NAME, field("Controller", "spec.controller"), column("Parameters", _parameters), AGE),
+    columns=(NAME, field_column("Controller", "spec.controller"), column("Parameters", _parameters), AGE),
     storage=StoragePolicy(prefix="ingressclasses"),
     storage_version_hash="l/iqIbDgFyQ=",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.columns import AGE, NAME, NONE, UNSET, column, field, value_at
+from k3py.api.columns import AGE, NAME, NONE, UNSET, column, field_column, value_at
 from k3py.api.kind import BaseStrategy, Kind, StoragePolicy
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ KIND: Final = Kind(
     strategy=Strategy(),
     columns=(
         NAME,
-        field("AttachRequired", "spec.attachRequired", True, kind="boolean"),
-        field("PodInfoOnMount", "spec.podInfoOnMount", False, kind="boolean"),
-        field("StorageCapacity", "spec.storageCapacity", False, kind="boolean"),
+        field_column("AttachRequired", "spec.attachRequired", True, kind="boolean"),
+        field_column("PodInfoOnMount", "spec.podInfoOnMount", False, kind="boolean"),
+        field_column("StorageCapacity", "spec.storageCapacity", False, kind="boolean"),
         column("TokenRequests", _token_requests),
-        field("RequiresRepublish", "spec.requiresRepublish", False, kind="boolean"),
+        field_column("RequiresRepublish", "spec.requiresRepublish", False, kind="boolean"),
         column("Modes", _modes),
         AGE,
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.columns import AGE, column, field
+from k3py.api.columns import AGE, column, field_column
 from k3py.api.kind import BaseStrategy, Kind, StoragePolicy
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ KIND: Final = Kind(
     strategy=Strategy(),
     columns=(
         column("Name", _name, format="name"),
-        field("Provisioner", "provisioner"),
-        field("ReclaimPolicy", "reclaimPolicy", "Delete"),
-        field("VolumeBindingMode", "volumeBindingMode", "Immediate"),
-        field("AllowVolumeExpansion", "allowVolumeExpansion", False),
+        field_column("Provisioner", "provisioner"),
+        field_column("ReclaimPolicy", "reclaimPolicy", "Delete"),
+        field_column("VolumeBindingMode", "volumeBindingMode", "Immediate"),
+        field_column("AllowVolumeExpansion", "allowVolumeExpansion", False),
         AGE,
     ),
     storage=StoragePolicy(prefix="storageclasses"),

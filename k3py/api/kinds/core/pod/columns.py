@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.columns import AGE, NAME, NONE, column, field, value_at
+from k3py.api.columns import AGE, NAME, NONE, column, field_column, value_at
 from k3py.api.duration import age_of
 from k3py.api.kind import Column
 
@@ -180,7 +180,7 @@ COLUMNS: Final = (
     ),
     AGE,
     column("IP", _address, wide=True),
-    field("Node", "spec.nodeName", NONE, wide=True),
-    field("Nominated Node", "status.nominatedNodeName", NONE, wide=True),
+    field_column("Node", "spec.nodeName", NONE, wide=True),
+    field_column("Nominated Node", "status.nominatedNodeName", NONE, wide=True),
     column("Readiness Gates", _readiness_gates, wide=True),
 )

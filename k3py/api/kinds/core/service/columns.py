@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.columns import AGE, NAME, NONE, column, field, format_labels, value_at
+from k3py.api.columns import AGE, NAME, NONE, column, field_column, format_labels, value_at
 
 if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
@@ -40,7 +40,7 @@ def _format_port(port: JsonObject) -> str:
 
 COLUMNS: Final = (
     NAME,
-    field("Type", "spec.type"),
+    field_column("Type", "spec.type"),
     column("Cluster-IP", _cluster_ip),
     column("External-IP", _external_ip),
     column("Port(s)", _ports),
