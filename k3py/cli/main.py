@@ -35,6 +35,13 @@ def run(argv: Sequence[str]) -> int:
     except K3pyError as error:
         print(f"k3py: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        # A disk that is full or fails, a file that may not be read: the machine's state, not a fault of the program.
+        if error.errno is None:
+            raise
+        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        print(f"k3py: {what}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 

@@ -58,7 +58,7 @@ def _load_mapping(file: Path) -> JsonObject:
     except OSError as error:
         raise ConfigError(f"--config: {file}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--config: {file}: not valid YAML: {error}") from error
+        raise ConfigError(f"--config: {file}: not valid YAML: {' '.join(str(error).split())}") from error
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):

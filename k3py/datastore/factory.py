@@ -47,18 +47,18 @@ def _opening(
 ) -> AbstractAsyncContextManager[Backend]:
     if not endpoint:
         if data_dir is None:
-            raise ConfigError("datastore-endpoint is empty and there is no data directory")
+            raise ConfigError("--datastore-endpoint: is empty and there is no data directory")
         return _driver("sqlite", "open_sqlite")(data_dir / DATABASE_PATH, history_s=history_s)
     parts = urlsplit(endpoint)
     if parts.scheme == "memory":
         return _driver("memory", "open_memory")(history_s=history_s)
     if parts.scheme == "sqlite":
         if parts.netloc or not parts.path.startswith("/") or parts.query:
-            raise ConfigError("datastore-endpoint: SQLite is named as sqlite:///absolute/path/of/the/file")
+            raise ConfigError(
+                "--datastore-endpoint: SQLite must be named as sqlite:///absolute/path/of/the/file"
+            )
         return _driver("sqlite", "open_sqlite")(Path(unquote(parts.path)), history_s=history_s)
-    raise ConfigError(
-        f"datastore-endpoint: unknown scheme {parts.scheme!r}; allowed are sqlite:///path and memory://"
-    )
+    raise ConfigError(f"--datastore-endpoint: scheme {parts.scheme!r}: must be sqlite:///path or memory://")
 
 
 def _driver(module: str, name: str) -> Callable[..., AbstractAsyncContextManager[Backend]]:

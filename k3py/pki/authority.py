@@ -78,6 +78,23 @@ def make_key() -> bytes:
     return _key_pem(ec.generate_private_key(ec.SECP256R1()))
 
 
+def find_pair_fault(pair: KeyPair) -> str:
+    """Return why a certificate and its key cannot be used together, "" when they can."""
+    try:
+        certificate = x509.load_pem_x509_certificate(pair.certificate)
+    except ValueError:
+        return "the certificate is not PEM"
+    try:
+        key = serialization.load_pem_private_key(pair.key, None)
+    except (ValueError, TypeError):
+        return "the key is not PEM without a password"
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        return "the key is not an EC key"
+    if key.public_key() != certificate.public_key():
+        return "the key belongs to another certificate"
+    return ""
+
+
 def sign_leaf(authority: KeyPair, request: LeafRequest, *, key: bytes) -> bytes:
     """Sign a certificate for the public half of `key` (PEM, private); return the leaf followed by the CA, both PEM."""
     private = serialization.load_pem_private_key(key, None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from k3py.pki.authority import KeyPair, find_leaf_fault, make_authority, make_key, sign_leaf
+from k3py.pki.authority import KeyPair, find_leaf_fault, find_pair_fault, make_authority, make_key, sign_leaf
 from k3py.pki.errors import PkiError
 from k3py.pki.layout import AUTHORITIES
 from k3py.pki.service_account import make_service_account_key
@@ -81,7 +81,11 @@ def _load_pair(certificate: Path, key: Path) -> KeyPair:
             raise PkiError(
                 f"{file}: is missing while {other} exists: restore it, or remove both to start anew"
             )
-    return KeyPair(certificate=_read(certificate), key=_read(key))
+    pair = KeyPair(certificate=_read(certificate), key=_read(key))
+    fault = find_pair_fault(pair)
+    if fault:
+        raise PkiError(f"{certificate}, {key}: {fault}: restore both, or remove both to start anew")
+    return pair
 
 
 def _read(file: Path) -> bytes:

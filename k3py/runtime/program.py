@@ -23,7 +23,14 @@ _DEBIAN_PACKAGES: Final = {
     "nft": "nftables",
     "conntrack": "conntrack",
     "bridge": "containernetworking-plugins",
+    "ip": "iproute2",
 }
+
+
+class MissingProgram(ConfigError):
+    """A program that is not installed: no fault of the command line, so the exit code is that of a failure."""
+
+    exit_code = 1
 
 
 def search_path(bin_dir: Path | None = None) -> tuple[Path, ...]:
@@ -45,12 +52,12 @@ def get_program(name: str, bin_dir: Path | None = None) -> Path:
     """Return the program.
 
     Raises:
-        ConfigError: it is missing; names it and what to install.
+        MissingProgram: it is missing; names it and what to install.
     """
     found = find_program(name, bin_dir)
     if found is None:
         package = _DEBIAN_PACKAGES.get(name, name)
-        raise ConfigError(
+        raise MissingProgram(
             f"the program {name!r} is missing: install it (Debian, Ubuntu: apt-get install {package})"
         )
     return found
@@ -60,7 +67,7 @@ def get_cni_dir(bin_dir: Path | None = None, *, dirs: Sequence[Path] = CNI_DIRS)
     """Return the folder of CNI plugins that has bridge, host-local, loopback and portmap.
 
     Raises:
-        ConfigError: there is none; names what lacks and what to install.
+        MissingProgram: there is none; names what lacks and what to install.
     """
     wanted = ("bridge", "host-local", "loopback", "portmap")
     own: tuple[Path, ...] = () if bin_dir is None else (bin_dir / "cni", bin_dir)
@@ -71,7 +78,7 @@ def get_cni_dir(bin_dir: Path | None = None, *, dirs: Sequence[Path] = CNI_DIRS)
             return folder
         best = min(best, lacking, key=len)
     places = ", ".join(str(folder) for folder in (*own, *dirs))
-    raise ConfigError(
+    raise MissingProgram(
         f"CNI plugins are missing ({', '.join(best)}; looked in {places}): install them "
         "(Debian, Ubuntu: apt-get install containernetworking-plugins)"
     )

@@ -28,7 +28,9 @@ def hold_data_dir(path: Path) -> Iterator[None]:
         path.mkdir(parents=True, exist_ok=True)
         found = sorted(entry.name for entry in path.iterdir())
     except OSError as error:
-        raise ConfigError(f"--data-dir: '{path}': must be a folder that can be written: {error}") from error
+        raise ConfigError(
+            f"--data-dir: '{path}': must be a folder that can be written: {error.strerror}"
+        ) from error
     if foreign := [name for name in found if name not in _OURS]:
         raise ConfigError(
             f"--data-dir: '{path}': must be empty or k3py's own, but holds {', '.join(foreign[:3])}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING
 from k3py.api.resource import NODES
 from k3py.client.events import EventRecorder
 from k3py.client.local_informers import LocalInformerFactory
-from k3py.errors import ConfigError
 from k3py.kubelet.config import KubeletConfig
 from k3py.kubelet.wiring import Kubelet
 from k3py.network.cni import BridgeNetwork
@@ -22,6 +20,7 @@ from k3py.network.service_route import ensure_service_route
 from k3py.runtime.containerd import Containerd
 from k3py.runtime.containerd_config import ContainerdConfig
 from k3py.runtime.cri import CriRuntime
+from k3py.runtime.program import find_program, get_cni_dir, get_program
 from k3py.server.steps import Step
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def build_node(config: ServerConfig, identity: ServerIdentity, plane: ControlPla
     """Make the parts of a server's own node, in starting order.
 
     Raises:
-        ConfigError: a program that the node needs is missing.
+        MissingProgram: a program that the node needs is missing; names it and the package.
     """
     client = plane.client(f"system:node:{config.node_name}", "system:nodes", user_agent="kubelet")
     informers = LocalInformerFactory(client)
@@ -45,8 +44,10 @@ def build_node(config: ServerConfig, identity: ServerIdentity, plane: ControlPla
     )
     socket = Path(config.container_runtime_endpoint.removeprefix("unix://") or containerd.socket)
     runtime = CriRuntime(socket)
-    components: list[Component] = [Step("kernel-settings", lambda: _set_up_network(config))]
+    ip = None if config.disable_kube_proxy else get_program("ip")
+    components: list[Component] = [Step("kernel-settings", partial(_set_up_network, config, ip))]
     if not config.container_runtime_endpoint:
+        _check_programs(containerd)
         components.append(Containerd(containerd))
     kubelet = Kubelet(
         KubeletConfig(
@@ -76,12 +77,17 @@ def build_node(config: ServerConfig, identity: ServerIdentity, plane: ControlPla
     return components
 
 
-async def _set_up_network(config: ServerConfig) -> None:
+def _check_programs(containerd: ContainerdConfig) -> None:
+    """Look for what the component would look for, so that a start without it fails at once instead of going on without containers."""
+    for name in ("containerd", "containerd-shim-runc-v2", "runc"):
+        get_program(name, containerd.bin_dir)
+    get_cni_dir(containerd.bin_dir)
+
+
+async def _set_up_network(config: ServerConfig, ip: Path | None) -> None:
     await asyncio.to_thread(apply_kernel_settings)
-    if not config.disable_kube_proxy:
-        await ensure_service_route(
-            ip=_find_program("ip", "iproute2"), service_cidr=config.service_cidr, node_ip=config.node_ip
-        )
+    if ip is not None:
+        await ensure_service_route(ip=ip, service_cidr=config.service_cidr, node_ip=config.node_ip)
 
 
 async def _set_role(config: ServerConfig, plane: ControlPlane) -> None:
@@ -93,12 +99,10 @@ async def _set_role(config: ServerConfig, plane: ControlPlane) -> None:
 
 
 def _build_proxy(config: ServerConfig, plane: ControlPlane) -> list[Component]:
-    nft = _find_program("nft", "nftables")
-    conntrack = shutil.which("conntrack", path=_PATH)
     client = plane.client("system:kube-proxy", user_agent="kube-proxy")
     proxy = NftablesProxy(
-        nft=nft,
-        conntrack=Path(conntrack) if conntrack is not None else None,
+        nft=get_program("nft"),
+        conntrack=find_program("conntrack"),
         cluster_cidrs=(config.cluster_cidr,),
     )
     informers = LocalInformerFactory(client)
@@ -106,11 +110,3 @@ def _build_proxy(config: ServerConfig, plane: ControlPlane) -> list[Component]:
 
 
 _ROLE = "node-role.kubernetes.io/control-plane"
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-def _find_program(name: str, package: str) -> Path:
-    found = shutil.which(name, path=_PATH)
-    if found is None:
-        raise ConfigError(f"{name} is not installed: install the package {package}")
-    return Path(found)

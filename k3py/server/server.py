@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from k3py.client.kubeconfig import Kubeconfig, write_kubeconfig
 from k3py.datastore.factory import open_backend
-from k3py.errors import ConfigError
+from k3py.errors import ConfigError, K3pyError
 from k3py.server.control_plane import build_control_plane
 from k3py.server.data_dir import hold_data_dir
 from k3py.server.identity import prepare_identity
@@ -34,7 +34,7 @@ async def run_server(config: ServerConfig) -> int:
         K3pyError: what keeps it from starting, or ended it.
     """
     if not config.disable_agent and os.geteuid() != 0:
-        raise ConfigError("k3py server: must run as root, or with --disable-agent")
+        raise K3pyError("k3py server must run as root, or with --disable-agent")
     log.info(
         "starting", extra={"version": GIT_VERSION, "node": config.node_name, "data_dir": str(config.data_dir)}
     )

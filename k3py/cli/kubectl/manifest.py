@@ -28,7 +28,9 @@ def read_manifests(names: Sequence[str]) -> list[JsonObject]:
             try:
                 documents = list(yaml.safe_load_all(text))
             except yaml.YAMLError as error:
-                raise ConfigError(f"--filename: {source}: not valid YAML: {error}") from error
+                raise ConfigError(
+                    f"--filename: {source}: not valid YAML: {' '.join(str(error).split())}"
+                ) from error
             for document in documents:
                 if document is not None:
                     objects += _open(document, source)

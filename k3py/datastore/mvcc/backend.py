@@ -121,6 +121,7 @@ class MvccBackend:
         self._writing = asyncio.Lock()
         self._stopping = False
         self._doubtful = False
+        self._full = False
         self._granting: set[LeaseId] = set()
         self._renewed: set[LeaseId] = set()
         self._broadcaster = Broadcaster(self, state.revision)
@@ -418,12 +419,18 @@ class MvccBackend:
             try:
                 await self._log.append(Commit(events, grants, revokes))
             except NoSpace as error:
+                if not self._full:
+                    log.warning("%s: writes are refused until there is", error)
+                    self._full = True
                 await self._refuse([write for write, _ in evaluated], error)
                 return
             except DatastoreError as error:
                 self._doubtful = True
                 self._fail([write for write, _ in evaluated], error)
                 return
+            if self._full:
+                log.warning("there is space for the database again: writes go on")
+                self._full = False
         for lease in revokes:
             self.reaper.discard(lease)
             self._renewed.discard(lease)
