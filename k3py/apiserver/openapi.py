@@ -15,7 +15,8 @@ import orjson
 from aiohttp import web
 
 from k3py.apiserver.encoding.answer import TEXT, answer_bytes, answer_not_found, make_headers
-from k3py.apiserver.encoding.negotiation import JSON
+from k3py.apiserver.encoding.negotiation import JSON, Negotiator
+from k3py.wire import openapi_protobuf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
 _PREFIX: Final = "/openapi/v3"
+# Keys of the two forms of /openapi/v2; all others are paths below /openapi/v3/.
+_V2: Final = ""
+_V2_PROTOBUF: Final = "+protobuf"
 
 
 class OpenApiBuilder(Protocol):
@@ -40,11 +44,12 @@ class OpenApiBuilder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """A document, gzipped (megabytes otherwise), its hash, and the kinds that it was built from."""
+    """A document, gzipped (megabytes otherwise), its hash and type, and the kinds that it was built from."""
 
     kinds: tuple[Kind, ...]
     packed: bytes
     digest: str
+    media_type: str = JSON
 
 
 class OpenApi:
@@ -56,6 +61,7 @@ class OpenApi:
     def __init__(self, kinds: KindRegistry, builder: OpenApiBuilder | None) -> None:
         self._kinds = kinds
         self._builder = builder
+        self._negotiator = Negotiator()
         self._generation = -1
         self._paths: dict[str, tuple[Kind, ...]] = {}
         self._built: dict[str, _Built] = {}
@@ -66,7 +72,7 @@ class OpenApi:
             return answer_not_found(exchange)
         self._refresh()
         if path == "/openapi/v2":
-            return self._answer(exchange, self._find(self._builder, ""))
+            return self._answer(exchange, self._find(self._builder, self._choose_v2(exchange)))
         if path == _PREFIX:
             return await self._answer_index(exchange, self._builder)
         key = path.removeprefix(f"{_PREFIX}/")
@@ -95,7 +101,7 @@ class OpenApi:
         self._built = {key: built for key, built in self._built.items() if built.kinds == self._kinds_of(key)}
 
     def _kinds_of(self, key: str) -> tuple[Kind, ...]:
-        return self._paths.get(key, ()) if key else tuple(self._kinds)
+        return tuple(self._kinds) if key in (_V2, _V2_PROTOBUF) else self._paths.get(key, ())
 
     async def _answer_index(self, exchange: Exchange, builder: OpenApiBuilder) -> web.Response:
         paths = {}
@@ -107,28 +113,37 @@ class OpenApi:
                 paths[key] = {"serverRelativeURL": f"{_PREFIX}/{key}?hash={digest}"}
         return answer_bytes(exchange, orjson.dumps({"paths": paths}), TEXT)
 
+    def _choose_v2(self, exchange: Exchange) -> str:
+        offers = (JSON, *openapi_protobuf.ALIASES)
+        chosen = self._negotiator.negotiate_document(exchange.accept, offers)
+        return _V2 if chosen.media_type == JSON else _V2_PROTOBUF
+
     def _find(self, builder: OpenApiBuilder, key: str) -> _Built:
-        """Return the document of a path below /openapi/v3/, "" = /openapi/v2."""
+        """Return the document of a path below /openapi/v3/, or `_V2`, `_V2_PROTOBUF`."""
         built = self._built.get(key)
         if built is None:
             kinds = self._kinds_of(key)
-            document = (
-                builder.build_v3(kinds, kinds[0].group, kinds[0].version) if key else builder.build_v2(kinds)
-            )
-            body = orjson.dumps(document)
+            media_type = JSON
+            if key == _V2_PROTOBUF:
+                body = openapi_protobuf.encode_document(builder.build_v2(kinds))
+                media_type = openapi_protobuf.MEDIA_TYPE
+            elif key == _V2:
+                body = orjson.dumps(builder.build_v2(kinds))
+            else:
+                body = orjson.dumps(builder.build_v3(kinds, kinds[0].group, kinds[0].version))
             digest = hashlib.sha512(body).hexdigest().upper()
-            built = self._built[key] = _Built(kinds, _gzip(body), digest)
+            built = self._built[key] = _Built(kinds, _gzip(body), digest, media_type)
         return built
 
     def _answer(self, exchange: Exchange, built: _Built) -> web.Response:
         tag = f'"{built.digest}"'
         request = exchange.request
         if request.headers.get("If-None-Match") == tag:
-            answer = answer_bytes(exchange, b"", JSON, 304)
+            answer = answer_bytes(exchange, b"", built.media_type, 304)
         else:
             zipped = "gzip" in request.headers.get("Accept-Encoding", "")
             body = built.packed if zipped else zlib.decompress(built.packed, 31)
-            answer = answer_bytes(exchange, body, JSON, compress=False)
+            answer = answer_bytes(exchange, body, built.media_type, compress=False)
             if zipped:
                 answer.headers["Content-Encoding"] = "gzip"
                 answer.headers.add("Vary", "Accept-Encoding")

@@ -27,7 +27,9 @@ def played_node(cluster):
 @pytest.fixture
 def namespace(cluster, request):
     """A namespace of the test's own."""
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))[:50].strip("-")
+    theme = request.path.stem.removeprefix("test_").removeprefix("kubectl_")
+    name = f"{theme}-{request.node.name.removeprefix('test_')}".lower()
+    name = re.sub(r"[^a-z0-9]+", "-", name)[:56].strip("-")
     cluster.make_namespace(name)
     return name
 

@@ -22,9 +22,9 @@ def template(kubectl):
 def test_edit_sends_what_the_editor_left(web):
     assert web("edit", "configmap", "c", KUBE_EDITOR="sed -i 's/a: \"1\"/a: \"2\"/'") == "configmap/c edited\n"
     assert web.get("configmap", "c")["data"] == {"a": "2"}
-    done = web.run("edit", "configmap", "c", KUBE_EDITOR="true")
+    done = web.run("edit", "configmap", "c", environment={"KUBE_EDITOR": "true"})
     assert done.stdout + done.stderr == "Edit cancelled, no changes made.\n"
-    assert web("edit", "deployment/web", "-o", "json", KUBE_EDITOR="sed -i 's/web:1/web:2/'") == "deployment.apps/web edited\n"
+    assert '"image": "web:2"' in web("edit", "deployment/web", "-o", "json", KUBE_EDITOR="sed -i 's/web:1/web:2/'")
     assert template(web)["spec"]["containers"][0]["image"] == "web:2"
 
 
@@ -42,7 +42,7 @@ def test_an_edit_that_the_server_refuses_says_why_and_keeps_the_file(web, tmp_pa
     # The editor is opened again with the fault on top; the second time it leaves the file alone, which ends the edit.
     script.write_text("#!/bin/sh\ngrep -q 'is invalid' \"$1\" && exit 0\nsed -i 's/image: web:1/image: \"\"/' \"$1\"\n")
     script.chmod(0o755)
-    done = web.run("edit", "deployment/web", KUBE_EDITOR=str(script))
+    done = web.run("edit", "deployment/web", environment={"KUBE_EDITOR": str(script)})
     assert done.returncode == 1
     assert 'deployments.apps "web" is invalid' in done.stderr + done.stdout
     assert "A copy of your changes has been stored to" in done.stderr + done.stdout
@@ -79,10 +79,10 @@ def test_patch_of_status_and_scale(web):
     web("patch", "deployment", "web", "--subresource=scale", "--type=merge", "-p", '{"spec":{"replicas":1}}')
     assert web.get("deployment", "web")["spec"]["replicas"] == 1
     web("create", "service", "loadbalancer", "lb", "--tcp=80")
-    web("patch", "service", "lb", "--subresource=status", "--type=merge", "-p", '{"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.9"}]}},"spec":{"type":"ClusterIP"}}')
+    web("patch", "service", "lb", "--subresource=status", "--type=merge", "-p", '{"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.9"}]}},"spec":{"sessionAffinity":"ClientIP"}}')
     found = web.get("service", "lb")
     assert found["status"]["loadBalancer"]["ingress"][0]["ip"] == "192.0.2.9"
-    assert found["spec"]["type"] == "LoadBalancer"
+    assert found["spec"]["sessionAffinity"] == "None"
 
 
 def test_a_patch_that_leads_to_an_invalid_object_is_refused(web):
@@ -91,7 +91,8 @@ def test_a_patch_that_leads_to_an_invalid_object_is_refused(web):
         'The Deployment "web" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0\n'
     )
     fault = web.fails("patch", "deployment", "web", "-p", '{"spec":{"replicas":"many"}}')
-    assert "The request is invalid: patch" in fault or "cannot unmarshal" in fault or "unable to" in fault
+    assert fault.startswith("The request is invalid: patch: Invalid value: ")
+    assert "spec.replicas of type int32" in fault
 
 
 def test_replace_takes_the_whole_and_checks_the_version(web):

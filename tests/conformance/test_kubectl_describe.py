@@ -48,7 +48,7 @@ def test_service_account(kubectl):
     assert found["Events"] == "<none>"
 
 
-def test_pod(kubectl, played_node):
+def test_pod(kubectl, namespace, played_node):
     kubectl("run", "p", "--image=web:1", "--port=80", "--env=A=b", "--labels=app=p")
     kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=30s")
     text = kubectl("describe", "pod", "p")
@@ -62,7 +62,7 @@ def test_pod(kubectl, played_node):
     assert re.search(r"Ready +True", text)
     assert "/var/run/secrets/kubernetes.io/serviceaccount from kube-api-access-" in text
     assert "Projected (a volume that contains injected data from multiple sources)" in text
-    assert re.search(r"Normal +Scheduled +\S+ +default-scheduler +Successfully assigned pod/p to played", text)
+    assert re.search(rf"Normal +Scheduled +\S+ +default-scheduler +Successfully assigned {namespace}/p to played", text)
 
 
 def test_service_and_its_endpoints(kubectl, played_node):

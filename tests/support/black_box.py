@@ -170,7 +170,7 @@ class Kubectl:
         self.environment = {**os.environ, "HOME": str(self.home), "KUBECONFIG": str(kubeconfig)}
 
     def run(
-        self, *arguments: str, stdin: str | None = None, timeout_s: float = KUBECTL_S, **environment: str
+        self, *arguments: str, stdin: str | None = None, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run it, whatever its exit code."""
         return subprocess.run(
@@ -179,20 +179,20 @@ class Kubectl:
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
             text=True,
-            env={**self.environment, **environment},
-            timeout=timeout_s,
+            env={**self.environment, **(environment or {})},
+            timeout=KUBECTL_S,
             check=False,
         )
 
     def __call__(self, *arguments: str, stdin: str | None = None, **environment: str) -> str:
         """Run it and return what it prints; it must end with 0."""
-        done = self.run(*arguments, stdin=stdin, **environment)
+        done = self.run(*arguments, stdin=stdin, environment=environment)
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout
 
     def fails(self, *arguments: str, stdin: str | None = None, code: int = 1, **environment: str) -> str:
         """Run it and return what it complains; it must end with `code`."""
-        done = self.run(*arguments, stdin=stdin, **environment)
+        done = self.run(*arguments, stdin=stdin, environment=environment)
         assert done.returncode == code, f"kubectl {' '.join(arguments)}: {done.returncode} {done.stdout}{done.stderr}"
         return done.stderr
 

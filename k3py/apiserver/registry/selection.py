@@ -83,7 +83,11 @@ def _resolve(kind: Kind, term: FieldTerm) -> FieldTerm:
         and field not in ("metadata.name", "metadata.namespace")
         and field not in kind.selectable_fields
     ):
-        raise bad_request(f"field label not supported: {term.field}")
+        # Kinds with conversions of their own say it otherwise than apimachinery's default one.
+        if kind.selectable_fields:
+            raise bad_request(f"field label not supported: {term.field}")
+        known = '"metadata.name", "metadata.namespace"'
+        raise bad_request(f'"{term.field}" is not a known field selector: only {known}')
     return term if field == term.field else FieldTerm(field, term.value, term.equal)
 
 

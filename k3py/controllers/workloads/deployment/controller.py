@@ -315,7 +315,9 @@ class DeploymentController:
         if not revision or old.get(rev.REVISION) == revision:
             return deployment
         metadata = {**deployment["metadata"], "annotations": {**old, rev.REVISION: revision}}
-        updated = await self._client.update(DEPLOYMENTS, {**deployment, "metadata": metadata})
+        # As a status: an annotation of the main resource would raise the generation.
+        written = {**deployment, "metadata": metadata}
+        updated = await self._client.update(DEPLOYMENTS, written, subresource="status")
         return {**updated, "status": deployment.get("status") or {}}
 
     async def _resize_all(
