@@ -107,10 +107,14 @@ def test_one_command_without_internet_leads_to_a_ready_node_and_the_next_line_to
     assert answer == "Hello from k3py.\n"
     failed = node.kubectl("exec", "hello", "--", "/bin/sh", "-c", "exit 3", check=False)
     assert failed.returncode == 3
+    assert node.run("/bin/sh", "-c", "echo hi | k3py kubectl exec -i hello -- cat").stdout == "hi\n"
     described = node.kubectl("describe", "pod", "hello").stdout
     assert "Successfully assigned default/hello" in described
     assert "Server Version: v1.35" in node.kubectl("version").stdout
-    assert node.kubectl("delete", "pod", "hello").stdout == 'pod "hello" deleted from default namespace\n'
+    follow = "k3py kubectl logs -f hello >/tmp/followed & k3py kubectl delete pod hello; wait; cat /tmp/followed"
+    deleted, *followed = node.run("/bin/sh", "-c", follow).stdout.splitlines()
+    assert deleted == 'pod "hello" deleted from default namespace'
+    assert followed[0].startswith("Hello from hello")
     assert node.kubectl("get", "pods").stderr == "No resources found in default namespace.\n"
     assert node.run("stat", "-c", "%a", "/etc/k3py/k3py.yaml").stdout == "600\n"
 

@@ -113,5 +113,5 @@ def _tell(error: ApiError, config: Kubeconfig) -> str:
     if error.code == 401:
         return "error: You must be logged in to the server (Unauthorized)"
     if error.reason == "Invalid":
-        return error.message[:1].upper() + error.message[1:] if error.message else "Invalid"
+        return f"The {error.message}"
     return f"Error from server{reason}: {error.message}"
