@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 COMMANDS: Final[tuple[Command, ...]] = (
     Command("server", "k3py.cli.server", "run a Kubernetes server and node"),
+    Command(
+        "etcd-snapshot", "k3py.cli.etcd_snapshot", "save, list, delete and prune snapshots of the datastore"
+    ),
+    Command("datastore", "k3py.cli.datastore", "export, import, copy and check the datastore"),
     Command("kubectl", "k3py.cli.kubectl", "run kubectl with the administrator's kubeconfig"),
     Command("ctr", "k3py.cli.ctr", "run containerd's client on k3py's containerd"),
 )
@@ -67,6 +71,6 @@ def _usage() -> str:
         "usage: k3py COMMAND [flags]",
         "",
     ]
-    lines += [f"  {one.name:<10} {one.help}" for one in COMMANDS]
+    lines += [f"  {one.name:<14} {one.help}" for one in COMMANDS]
     lines += ["", "`k3py COMMAND --help` shows the flags of a command; `k3py --version` the version."]
     return "\n".join(lines)

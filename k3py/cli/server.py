@@ -24,7 +24,8 @@ def run(arguments: Sequence[str]) -> int:
 
     import uvloop  # noqa: PLC0415 - `--help` and usage errors need not wait for it
 
+    from k3py.server.cluster_reset import reset_cluster  # noqa: PLC0415 - the same
     from k3py.server.server import run_server  # noqa: PLC0415 - the same
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(run_server(config))
+        return runner.run(reset_cluster(config) if config.cluster_reset else run_server(config))

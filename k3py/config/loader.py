@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Never
 
 from k3py.config.config_file import load_config_files
-from k3py.config.options import options_of
+from k3py.config.options import options_of, why_not
 from k3py.config.value import Value, read_value
 from k3py.errors import ConfigError
 
@@ -53,6 +53,7 @@ def load_values(role: str, arguments: Sequence[str], environ: Mapping[str, str])
         SystemExit: `--help` was asked for (code 0).
     """
     options = options_of(role)
+    _refuse_not_yet(arguments)
     parsed: dict[str, list[str] | None] = vars(
         build_parser(role).parse_args(_spell_out_bools(options, arguments))
     )
@@ -62,6 +63,13 @@ def load_values(role: str, arguments: Sequence[str], environ: Mapping[str, str])
         texts, source = _choose(option, parsed, environ, from_files)
         values[option.field] = _read(option, texts, source)
     return values
+
+
+def _refuse_not_yet(arguments: Sequence[str]) -> None:
+    for argument in arguments:
+        name = argument.removeprefix("--").partition("=")[0]
+        if argument.startswith("--") and (why := why_not(name)):
+            raise ConfigError(f"--{name}: {why}")
 
 
 def _spell_out_bools(options: Sequence[Option], arguments: Sequence[str]) -> list[str]:
@@ -81,6 +89,8 @@ def _load_files(
     result: dict[str, FileValue] = {}
     for key, value in found.items():
         known = by_key.get(key)
+        if known is None and (why := why_not(key)):
+            raise ConfigError(f"{value.source}: key {key!r}: {why}")
         if known is None or known.name == "config":
             allowed = ", ".join(sorted(one.name for one in options if one.name != "config"))
             raise ConfigError(f"{value.source}: unknown key {key!r}; allowed: {allowed}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 ValueType = Literal[
-    "string", "int", "bool", "list", "path", "port", "cidr", "ip", "mode", "port-range", "url", "name"
+    "string", "int", "bool", "list", "path", "port", "cidr", "ip", "mode", "port-range", "url", "name", "cron"
 ]
 Role = Literal["server", "agent"]
 

@@ -151,6 +151,58 @@ OPTIONS: Final[tuple[Option, ...]] = (
         secret=True,
         help="where objects are stored: sqlite:///FILE or memory:// (default: SQLite in the data dir)",
     ),
+    # C-34
+    Option(
+        name="etcd-disable-snapshots",
+        theme="snapshots",
+        value_type="bool",
+        help="make no scheduled snapshots of the datastore",
+    ),
+    Option(
+        name="etcd-snapshot-name",
+        theme="snapshots",
+        default="etcd-snapshot",
+        help="what the names of scheduled snapshots begin with",
+    ),
+    Option(
+        name="etcd-snapshot-schedule-cron",
+        theme="snapshots",
+        value_type="cron",
+        help="when to make snapshots, local time (default: 0 */12 * * * for SQLite, never for other datastores)",
+    ),
+    Option(
+        name="etcd-snapshot-retention",
+        theme="snapshots",
+        value_type="int",
+        default="5",
+        help="how many scheduled snapshots to keep; 0 = all",
+    ),
+    Option(
+        name="etcd-snapshot-dir",
+        theme="snapshots",
+        value_type="path",
+        help="folder of snapshots (default: DATA_DIR/server/db/snapshots)",
+    ),
+    Option(
+        name="etcd-snapshot-compress",
+        theme="snapshots",
+        value_type="bool",
+        default="true",
+        help="compress snapshots with gzip",
+    ),
+    Option(
+        name="cluster-reset",
+        theme="snapshots",
+        value_type="bool",
+        env="K3PY_CLUSTER_RESET",
+        help="with --cluster-reset-restore-path: restore the datastore from a snapshot, then exit",
+    ),
+    Option(
+        name="cluster-reset-restore-path",
+        theme="snapshots",
+        value_type="path",
+        help="snapshot to restore",
+    ),
     # C-37, C-38
     Option(
         name="disable-agent",
@@ -223,6 +275,19 @@ OPTIONS: Final[tuple[Option, ...]] = (
         help="resolv.conf that pods with the node's DNS get (default: /etc/resolv.conf)",
     ),
 )
+
+NOT_YET: Final[dict[str, str]] = {
+    "etcd-s3": "snapshots in S3 are not available yet: copy the files of --etcd-snapshot-dir",
+    "etcd-snapshot-reconcile-interval": "is not available yet: snapshots are listed from the folder itself",
+}
+"""Flags of K3s, or beginnings of them, that are refused with a reason."""
+
+
+def why_not(name: str) -> str:
+    """Return why a flag of K3s is refused, "" for any other name."""
+    return next(
+        (why for prefix, why in NOT_YET.items() if name == prefix or name.startswith(f"{prefix}-")), ""
+    )
 
 
 def options_of(role: str) -> tuple[Option, ...]:

@@ -54,6 +54,14 @@ class ServerConfig:
     resolv_conf: str
     debug: bool
     log: str
+    etcd_disable_snapshots: bool
+    etcd_snapshot_name: str
+    etcd_snapshot_schedule_cron: str
+    etcd_snapshot_retention: int
+    etcd_snapshot_dir: Path
+    etcd_snapshot_compress: bool
+    cluster_reset: bool
+    cluster_reset_restore_path: Path | None
 
     def __repr__(self) -> str:
         return f"ServerConfig(data_dir={str(self.data_dir)!r}, node_name={self.node_name!r})"
@@ -103,7 +111,36 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
         resolv_conf=str(values["resolv_conf"] or "/etc/resolv.conf"),
         debug=bool(values["debug"]),
         log=str(values["log"]),
+        etcd_disable_snapshots=bool(values["etcd_disable_snapshots"]),
+        etcd_snapshot_name=_text(values, "etcd_snapshot_name"),
+        etcd_snapshot_schedule_cron=_text(values, "etcd_snapshot_schedule_cron"),
+        etcd_snapshot_retention=cast("int", values["etcd_snapshot_retention"]),
+        etcd_snapshot_dir=snapshot_dir(values),
+        etcd_snapshot_compress=bool(values["etcd_snapshot_compress"]),
+        cluster_reset=bool(values["cluster_reset"]),
+        cluster_reset_restore_path=_restore_path(values),
     )
+
+
+def snapshot_dir(values: Mapping[str, Value]) -> Path:
+    """Return the folder of snapshots: --etcd-snapshot-dir, else one in the data dir."""
+    given = values["etcd_snapshot_dir"]
+    return (
+        given if isinstance(given, Path) else _path(values, "data_dir") / "server/db/snapshots"
+    ).absolute()
+
+
+def _restore_path(values: Mapping[str, Value]) -> Path | None:
+    given = values["cluster_reset_restore_path"]
+    if isinstance(given, Path) and not values["cluster_reset"]:
+        raise ConfigError(
+            f"--cluster-reset-restore-path: '{given}': must be given together with --cluster-reset"
+        )
+    if not isinstance(given, Path) and values["cluster_reset"]:
+        raise ConfigError(
+            "--cluster-reset: must be given together with --cluster-reset-restore-path; k3py has no etcd members to reset"
+        )
+    return given if isinstance(given, Path) else None
 
 
 def _text(values: Mapping[str, Value], name: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.names import find_subdomain_faults
+from k3py.util.cron import parse_cron
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,6 +111,12 @@ def _name(text: str) -> str:
     return text
 
 
+def _cron(text: str) -> str:
+    if text:
+        parse_cron(text)
+    return text
+
+
 _READERS: Final[dict[ValueType, Callable[[str], Value]]] = {
     "string": _string,
     "int": _int,
@@ -123,4 +130,5 @@ _READERS: Final[dict[ValueType, Callable[[str], Value]]] = {
     "port-range": _port_range,
     "url": _url,
     "name": _name,
+    "cron": _cron,
 }

@@ -51,3 +51,7 @@ class Corrupt(DatastoreError):
 
 class Locked(DatastoreError):
     """Another process owns this database; the message names it."""
+
+
+class Incomplete(DatastoreError):
+    """The store holds an import that did not finish; the message names it and what to do."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 
+from k3py.datastore.errors import Incomplete
 from k3py.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,13 +20,20 @@ if TYPE_CHECKING:
 DATABASE_PATH = Path("db/state.db")
 """Where SQLite lives below the data directory when no endpoint is given."""
 
+INCOMPLETE_KEY = b"k3py/incomplete-import"
+"""Exists while a store is being filled by an import (see `transfer.loading`)."""
+
 HISTORY_S = 300.0
 """How long watches and paged lists can go back at least (Kubernetes' compaction interval)."""
 
 
 @asynccontextmanager
 async def open_backend(
-    endpoint: str, *, data_dir: Path | None = None, history_s: float | None = HISTORY_S
+    endpoint: str,
+    *,
+    data_dir: Path | None = None,
+    history_s: float | None = HISTORY_S,
+    incomplete: bool = False,
 ) -> AsyncIterator[Backend]:
     """Open a store; leaving the block finishes its writes and closes it.
 
@@ -33,31 +41,52 @@ async def open_backend(
         endpoint: "" = SQLite at `data_dir`/db/state.db; `sqlite:///absolute/path`; `memory://`.
         data_dir: only used when `endpoint` is empty.
         history_s: older revisions are compacted, seconds; None: nothing is, unless `Backend.compact` is called.
+        incomplete: also open a store with an import that did not finish.
 
     Raises:
         ConfigError: the endpoint names no known driver.
         Corrupt, Locked, NoSpace, Unavailable: as the driver finds it.
+        Incomplete: an import into the store did not finish.
     """
     async with _opening(endpoint, data_dir, history_s) as backend:
+        if not incomplete and (await backend.range(INCOMPLETE_KEY, count_only=True)).count:
+            raise Incomplete(
+                f"an import into {name_of(endpoint, data_dir)} did not finish: repeat it with --force, or name another store"
+            )
         yield backend
+
+
+def name_of(endpoint: str, data_dir: Path | None = None) -> str:
+    """Return an endpoint as messages may show it: without credentials and options."""
+    if not endpoint:
+        return str(DATABASE_PATH if data_dir is None else data_dir / DATABASE_PATH)
+    scheme, separator, rest = endpoint.partition("://")
+    return scheme + separator + rest.rpartition("@")[2].partition("?")[0]
+
+
+def sqlite_path(endpoint: str, data_dir: Path | None = None) -> Path | None:
+    """Return the file of an SQLite store, None for another driver. Raises ConfigError: the endpoint is misspelt."""
+    if not endpoint:
+        if data_dir is None:
+            raise ConfigError("--datastore-endpoint: is empty and there is no data directory")
+        return data_dir / DATABASE_PATH
+    parts = urlsplit(endpoint)
+    if parts.scheme != "sqlite":
+        return None
+    if parts.netloc or not parts.path.startswith("/") or parts.query:
+        raise ConfigError("--datastore-endpoint: SQLite must be named as sqlite:///absolute/path/of/the/file")
+    return Path(unquote(parts.path))
 
 
 def _opening(
     endpoint: str, data_dir: Path | None, history_s: float | None
 ) -> AbstractAsyncContextManager[Backend]:
-    if not endpoint:
-        if data_dir is None:
-            raise ConfigError("--datastore-endpoint: is empty and there is no data directory")
-        return _driver("sqlite", "open_sqlite")(data_dir / DATABASE_PATH, history_s=history_s)
+    path = sqlite_path(endpoint, data_dir)
+    if path is not None:
+        return _driver("sqlite", "open_sqlite")(path, history_s=history_s)
     parts = urlsplit(endpoint)
     if parts.scheme == "memory":
         return _driver("memory", "open_memory")(history_s=history_s)
-    if parts.scheme == "sqlite":
-        if parts.netloc or not parts.path.startswith("/") or parts.query:
-            raise ConfigError(
-                "--datastore-endpoint: SQLite must be named as sqlite:///absolute/path/of/the/file"
-            )
-        return _driver("sqlite", "open_sqlite")(Path(unquote(parts.path)), history_s=history_s)
     raise ConfigError(f"--datastore-endpoint: scheme {parts.scheme!r}: must be sqlite:///path or memory://")
 
 

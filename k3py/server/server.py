@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from k3py.client.kubeconfig import Kubeconfig, write_kubeconfig
 from k3py.datastore.factory import open_backend
 from k3py.errors import ConfigError, K3pyError
+from k3py.server.cluster_reset import clear_reset_flag
 from k3py.server.control_plane import build_control_plane
 from k3py.server.data_dir import hold_data_dir
 from k3py.server.identity import prepare_identity
+from k3py.server.snapshots import scheduled_snapshots
 from k3py.storage.factory import open_storage
 from k3py.util.supervisor import Supervisor
 from k3py.version import GIT_VERSION
@@ -39,6 +41,7 @@ async def run_server(config: ServerConfig) -> int:
         "starting", extra={"version": GIT_VERSION, "node": config.node_name, "data_dir": str(config.data_dir)}
     )
     with hold_data_dir(config.data_dir):
+        await asyncio.to_thread(clear_reset_flag, config.data_dir)
         identity = await asyncio.to_thread(prepare_identity, config)
         async with (
             open_backend(config.datastore_endpoint, data_dir=config.data_dir / "server") as backend,
@@ -54,6 +57,7 @@ async def run_server(config: ServerConfig) -> int:
                 from k3py.server.node import build_node  # noqa: PLC0415 - a server without a node needs none of it
 
                 components += build_node(config, identity, plane)
+            components += scheduled_snapshots(config, backend)
             supervisor = Supervisor(components)
             plane.health.add_source(supervisor.health)
             await supervisor.run(signals=(signal.SIGTERM, signal.SIGINT))

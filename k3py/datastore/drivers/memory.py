@@ -71,6 +71,8 @@ class MemoryLog:
         if previous is not None and previous.lease:
             self._attached[previous.lease].discard(key)
         if event.type is EventType.DELETE:
+            if previous is None:
+                return  # the mark of `MvccBackend.advance`
             del self._rows[key]
             del self._keys[bisect_left(self._keys, key)]
             return

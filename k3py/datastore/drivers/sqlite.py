@@ -26,6 +26,7 @@ from k3py.datastore.mvcc.backend import open_mvcc
 from k3py.datastore.mvcc.log import FIRST_REVISION, Commit, Lease, Log, LogPage, LogSize, LogState
 from k3py.datastore.mvcc.row_cache import RowCache
 from k3py.datastore.sql import migrations, statements
+from k3py.datastore.sql.sqlite.replacement import finish_replacement
 from k3py.datastore.sql.statements import POSITION_BITS, Statement, Value, first_id
 from k3py.util import clock
 from k3py.util.lock_file import AlreadyLocked, FileLock
@@ -107,6 +108,8 @@ def _lock(path: Path) -> FileLock:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = FileLock.acquire(path.with_name(path.name + ".lock"))
+        if (kept := finish_replacement(path)) is not None:
+            log.warning("finished an interrupted restore", extra={"database": str(path), "old": str(kept)})
         # SQLite gives its other files the mode of this one.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except AlreadyLocked as error:

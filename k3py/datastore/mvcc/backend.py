@@ -30,6 +30,9 @@ from k3py.datastore.errors import (
 from k3py.datastore.interface import (
     NO_LEASE,
     BackendStatus,
+    Event,
+    EventType,
+    KeyValue,
     LeaseId,
     LeaseStatus,
     PutOp,
@@ -50,7 +53,7 @@ from k3py.util.supervise import TaskScope
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from k3py.datastore.interface import Backend, Compare, Event, KeyValue, Op, RangeResult, TxnResult
+    from k3py.datastore.interface import Backend, Compare, Op, RangeResult, TxnResult
     from k3py.datastore.mvcc.broadcaster import Watcher
     from k3py.datastore.mvcc.evaluation import Bounds
     from k3py.datastore.mvcc.log import Log, LogPage, LogState
@@ -349,6 +352,21 @@ class MvccBackend:
         self.compactor.wake()
         if physical:
             await self.compactor.finished()
+
+    async def advance(self, revision: Revision) -> None:
+        """Let revisions go on above `revision`, and compact all below: after a restore, clients may have seen later ones ([253]).
+
+        The log gets a tombstone of the empty key there, which is in nobody's range.
+        """
+        async with self._writing:
+            if revision <= self.current_revision:
+                return
+            mark = KeyValue(b"", b"", Revision(0), revision, 0)
+            await self._log.append(Commit((Event(EventType.DELETE, mark),)))
+            self._broadcaster.publish((), revision)
+            await self._log.set_compact_revision(revision)
+            self._compact_revision = revision
+        self.compactor.wake()
 
     # The writer task
 

@@ -1,0 +1,1 @@
+"""Snapshots of a store: made, listed, pruned and put back."""

@@ -1,0 +1,68 @@
+"""`k3py server --cluster-reset --cluster-reset-restore-path FILE`: puts a snapshot back and ends (D-30, D-32).
+
+`server/db/reset-flag` then keeps the same command from running again by mistake (it stays in a unit file, say) until a normal start.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from k3py.datastore.factory import name_of, open_backend, sqlite_path
+from k3py.datastore.snapshot.restoring import restore_backend, restore_database
+from k3py.errors import ConfigError, K3pyError
+from k3py.server.data_dir import hold_data_dir
+from k3py.util.files import write_atomically
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from k3py.config.server import ServerConfig
+
+log = logging.getLogger(__name__)
+
+_FLAG: Final = "server/db/reset-flag"
+
+
+async def reset_cluster(config: ServerConfig) -> int:
+    """Restore; returns the exit code.
+
+    Raises:
+        ConfigError: no snapshot is named.
+        K3pyError: it was done already, a server runs, or the snapshot cannot be used; the store is then unchanged.
+    """
+    snapshot = config.cluster_reset_restore_path
+    if snapshot is None:
+        raise ConfigError("--cluster-reset-restore-path: must name a snapshot")
+    with hold_data_dir(config.data_dir):
+        flag = config.data_dir / _FLAG
+        if flag.exists():
+            raise K3pyError(
+                f"the datastore was already restored (see {flag}): start the server without --cluster-reset first"
+            )
+        folder = flag.parent
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        database = sqlite_path(config.datastore_endpoint, config.data_dir / "server")
+        if database is not None:
+            restored = await restore_database(snapshot, database)
+        else:
+            async with open_backend(config.datastore_endpoint, history_s=None, incomplete=True) as backend:
+                name = name_of(config.datastore_endpoint)
+                restored = await restore_backend(snapshot, backend, name=name, work=folder)
+        write_atomically(flag, b"restored from " + str(snapshot).encode() + b"\n")
+    log.info(
+        "restored the datastore; start the server without --cluster-reset now",
+        extra={
+            "snapshot": str(snapshot),
+            "keys": restored.count,
+            "sha256": restored.hash,
+            "revision": restored.revision,
+            "old": str(restored.kept or "none"),
+        },
+    )
+    return 0
+
+
+def clear_reset_flag(data_dir: Path) -> None:
+    """Allow another restore: the server has started normally. Blocking."""
+    (data_dir / _FLAG).unlink(missing_ok=True)

@@ -1,0 +1,115 @@
+"""`k3py etcd-snapshot` and `k3py datastore`: one line and an exit code for everybody (C-07, C-80 to C-83)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from k3py.cli.main import run
+from tests.support.stores import fill_store, make_kine_file, read_store
+
+
+@pytest.fixture
+def data_dir(tmp_path, monkeypatch):
+    folder = tmp_path / "data"
+    (folder / "server/db").mkdir(parents=True)
+    monkeypatch.setenv("K3PY_DATA_DIR", str(folder))
+    (tmp_path / "config.yaml").write_text("node-name: n1\netcd-snapshot-retention: 1\n")
+    monkeypatch.setenv("K3PY_CONFIG_FILE", str(tmp_path / "config.yaml"))
+    return folder
+
+
+@pytest.fixture
+def content(data_dir):
+    return asyncio.run(fill_store(data_dir / "server/db/state.db"))
+
+
+def k3py(*arguments):
+    return run(["k3py", *(str(one) for one in arguments)])
+
+
+def test_snapshots_are_saved_listed_pruned_and_deleted(content, data_dir, capsys):
+    assert k3py("etcd-snapshot", "save") == 0
+    name = capsys.readouterr().out.removeprefix("Snapshot ").removesuffix(" saved.\n")
+    assert name.startswith("on-demand-n1-")
+    assert k3py("etcd-snapshot", "ls") == 0
+    head, line = capsys.readouterr().out.splitlines()
+    assert head.split() == ["Name", "Location", "Size", "Created"]
+    path = data_dir / "server/db/snapshots" / name
+    shown, location, size, created = line.split()
+    assert (shown, location, int(size)) == (name, f"file://{path}", path.stat().st_size)
+    assert created.endswith("Z")
+    assert k3py("etcd-snapshot", "ls", "-o", "json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["kind"] == "ETCDSnapshotFileList"
+    assert document["items"][0]["spec"] == {
+        "snapshotName": name,
+        "nodeName": "n1",
+        "location": f"file://{path}",
+    }
+    assert k3py("etcd-snapshot", "save") == 0
+    capsys.readouterr()
+    assert k3py("etcd-snapshot", "prune") == 0  # keeps one, as the configuration says
+    assert capsys.readouterr().out == f"Snapshot {name} deleted.\n"
+    (left,) = (data_dir / "server/db/snapshots").glob("on-demand-*")
+    assert k3py("etcd-snapshot", "delete", left.name) == 0
+    assert not left.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["etcd-snapshot"], 2, "required"),
+        (["etcd-snapshot", "explode"], 2, "invalid choice"),
+        (["etcd-snapshot", "save", "--s3"], 2, "--s3: snapshots in S3 are not available yet"),
+        (["etcd-snapshot", "save", "--etcd-s3-bucket=x"], 2, "--etcd-s3-bucket: snapshots in S3"),
+        (["etcd-snapshot", "save", "--etcd-server=https://x"], 2, "--etcd-server: is not needed"),
+        (["etcd-snapshot", "save", "--name=a/b"], 2, "must be a part of a file name"),
+        (["etcd-snapshot", "save"], 1, "there is no database"),
+        (["etcd-snapshot", "delete"], 2, "at least one"),
+        (["etcd-snapshot", "delete", "a-1700000000"], 1, "no snapshot"),
+        (["etcd-snapshot", "prune", "--snapshot-retention=x"], 2, "must be a whole number"),
+        (["datastore", "status"], 1, "there is no database"),
+        (["datastore", "export"], 2, "needs 1 operands"),
+        (["datastore", "import", "/nonexistent/file"], 1, "/nonexistent/file: No such file"),
+        (["datastore", "copy", "memory://", "memory://"], 2, "the same store"),
+        (["datastore", "copy", "nats://a:secret@b", "memory://"], 2, "unknown scheme"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_an_exit_code(data_dir, capsys, arguments, code, message):
+    assert k3py(*arguments) == code
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.count("\n") == 1
+    assert "secret" not in shown
+    assert not (data_dir / "server/db/state.db").exists()
+
+
+def test_a_store_is_exported_and_imported(content, data_dir, tmp_path, capsys):
+    assert k3py("datastore", "export", tmp_path / "dump") == 0
+    told = capsys.readouterr().err
+    assert "20 keys, sha256 " in told
+    assert (tmp_path / "dump").stat().st_mode & 0o777 == 0o600
+    assert k3py("datastore", "export", tmp_path / "dump") == 1  # exists
+    target = f"sqlite://{tmp_path}/b.db"
+    assert k3py("datastore", "import", tmp_path / "dump", "--datastore-endpoint", target) == 0
+    assert told.split("sha256 ")[1].split(",")[0] in capsys.readouterr().err
+    assert asyncio.run(read_store(tmp_path / "b.db")) == content
+    assert k3py("datastore", "import", tmp_path / "dump", "--datastore-endpoint", target) == 1
+    assert "b.db is not empty" in capsys.readouterr().err
+    assert k3py("datastore", "copy", target, f"sqlite://{tmp_path}/c.db") == 0
+    assert asyncio.run(read_store(tmp_path / "c.db")) == content
+
+
+@pytest.mark.parametrize("how", ["import", "copy"])
+def test_a_file_of_kine_is_taken_over(data_dir, tmp_path, how, capsys):
+    content = make_kine_file(tmp_path / "kine.db")
+    if how == "import":
+        assert k3py("datastore", "import", tmp_path / "kine.db") == 0
+    else:
+        target = f"sqlite://{data_dir}/server/db/state.db"
+        assert k3py("datastore", "copy", f"sqlite://{tmp_path}/kine.db", target) == 0
+    assert asyncio.run(read_store(data_dir / "server/db/state.db")) == content
+    assert "3 keys" in capsys.readouterr().err
