@@ -75,7 +75,7 @@ def test_snapshots_are_saved_listed_pruned_and_deleted(content, data_dir, capsys
         (["datastore", "export"], 2, "needs 1 operands"),
         (["datastore", "import", "/nonexistent/file"], 1, "/nonexistent/file: No such file"),
         (["datastore", "copy", "memory://", "memory://"], 2, "the same store"),
-        (["datastore", "copy", "nats://a:secret@b", "memory://"], 2, "unknown scheme"),
+        (["datastore", "copy", "nats://a:secret@b", "memory://"], 2, "must be sqlite"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_an_exit_code(data_dir, capsys, arguments, code, message):
