@@ -39,6 +39,12 @@ class Expectations:
         """Expect to see these objects go; replaces what was expected for `key`."""
         self._expected[key] = _Expected(deletions=set(uids), since_s=clock.monotonic_s())
 
+    def expect(self, key: str, creations: int, deletions: Iterable[str]) -> None:
+        """Expect to see both; replaces what was expected for `key`."""
+        self._expected[key] = _Expected(
+            creations=creations, deletions=set(deletions), since_s=clock.monotonic_s()
+        )
+
     def creation_observed(self, key: str) -> None:
         """Note one creation, or that one will not come."""
         expected = self._expected.get(key)

@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """account: ServiceAccount in kube-system that the controller acts as; module: where `build(context)` is."""
+    """One controller.
+
+    account: ServiceAccount in kube-system that it acts as; module: where `build(context)` is; source: what its events name, "" = account.
+    """
 
     account: str
     module: str
+    source: str = ""
 
 
 CONTROLLERS: Final[tuple[Entry, ...]] = (
@@ -39,6 +43,13 @@ CONTROLLERS: Final[tuple[Entry, ...]] = (
     Entry("node-controller", "k3py.controllers.nodes.lifecycle"),
     Entry("replicaset-controller", "k3py.controllers.workloads.replica_set"),
     Entry("deployment-controller", "k3py.controllers.workloads.deployment.controller"),
+    Entry(
+        "replication-controller",
+        "k3py.controllers.workloads.replication_controller",
+    ),
+    Entry(
+        "daemon-set-controller", "k3py.controllers.workloads.daemon_set.controller", "daemonset-controller"
+    ),
     Entry("endpointslice-controller", "k3py.controllers.networking.endpoint_slice"),
 )
 
@@ -64,13 +75,13 @@ def build_controllers(
     """
     loops = []
     for entry in CONTROLLERS:
-        if entry.module.rpartition(".")[2] in disabled:
+        if entry.module.removesuffix(".controller").rpartition(".")[2] in disabled:
             continue
         module = cast("_Module", importlib.import_module(entry.module))
         context = ControllerContext(
             client=client_for(entry.account),
             informers=informers,
-            recorder=recorder_for(entry.account),
+            recorder=recorder_for(entry.source or entry.account),
             kinds=kinds,
             root_ca=root_ca,
             cluster_cidr=cluster_cidr,

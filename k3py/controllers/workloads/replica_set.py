@@ -1,18 +1,16 @@
-"""Keeps as many pods as a ReplicaSet asks for.
+"""Keeps as many pods as a ReplicaSet (or a ReplicationController, which is the same in old words) asks for.
 
 Source: kubernetes/pkg/controller/replicaset v1.35: expectations, slow start, deletion order, adoption, status.
 """
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.object import deep_copy, key_of, split_key
+from k3py.api.object import key_of, split_key
 from k3py.api.resource import PODS, REPLICA_SETS
 from k3py.api.selectors import selector_from_object
-from k3py.api.status import ApiError
 from k3py.api.timestamps import format_time
 from k3py.client.expectations import Expectations
 from k3py.controllers.interface import Watch
@@ -23,16 +21,19 @@ from k3py.controllers.ownership import (
     find_controller,
     index_by_controller,
     index_orphans,
-    make_controller_reference,
 )
 from k3py.controllers.pod import available_in_s, is_active, is_terminating
+from k3py.controllers.workloads.pod_control import PodControl, make_pod
 from k3py.controllers.workloads.pod_ranking import rank_for_deletion
 from k3py.util import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
+    from k3py.api.resource import Resource
+    from k3py.api.selectors import LabelSelector
+    from k3py.api.status import ApiError
     from k3py.controllers.interface import ControllerContext
     from k3py.jsontypes import JsonObject
 
@@ -121,34 +122,41 @@ def plan_status(
     return status, wait_s
 
 
-def make_pod(owner: JsonObject) -> JsonObject:
-    """Return the pod that a ReplicaSet's template describes, owned by it."""
-    template = deep_copy(owner["spec"]["template"])
-    metadata = template.get("metadata") or {}
-    name = owner["metadata"]["name"]
-    return {
-        "kind": "Pod",
-        "apiVersion": "v1",
-        "metadata": {
-            "generateName": f"{name}-"[:247],
-            "namespace": owner["metadata"]["namespace"],
-            **{key: metadata[key] for key in ("labels", "annotations", "finalizers") if metadata.get(key)},
-            "ownerReferences": [make_controller_reference(owner, REPLICA_SETS)],
-        },
-        "spec": template.get("spec") or {},
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaKind:
+    """What differs between a ReplicaSet and a ReplicationController.
+
+    selector_of(obj): its selector. shows_terminating: status.terminatingReplicas is there.
+    """
+
+    name: str
+    resource: Resource
+    selector_of: Callable[[JsonObject], LabelSelector]
+    shows_terminating: bool
+
+
+def _selector_of_set(obj: JsonObject) -> LabelSelector:
+    return selector_from_object(obj["spec"].get("selector"))
+
+
+REPLICA_SET: Final = ReplicaKind(
+    name="replicaset-controller",
+    resource=REPLICA_SETS,
+    selector_of=_selector_of_set,
+    shows_terminating=True,
+)
 
 
 class ReplicaSetController:
     """See the module."""
 
-    name = "replicaset-controller"
     workers = 5
 
-    def __init__(self, context: ControllerContext) -> None:
+    def __init__(self, context: ControllerContext, kind: ReplicaKind) -> None:
+        self._kind = kind
         self._client = context.client
-        self._recorder = context.recorder
-        sets = context.informers.informer(REPLICA_SETS)
+        self._control = PodControl(context.client, context.recorder)
+        sets = context.informers.informer(kind.resource)
         pods = context.informers.informer(PODS)
         sets.add_index(CONTROLLER_INDEX, index_by_controller)
         pods.add_index(CONTROLLER_INDEX, index_by_controller)
@@ -156,6 +164,11 @@ class ReplicaSetController:
         self._sets, self._pods = sets.lister, pods.lister
         self._expectations = Expectations()
         self.watches = (Watch(sets, self._keys_of_set), Watch(pods, self._keys_of_pod))
+
+    @property
+    def name(self) -> str:
+        """Upstream's name."""
+        return self._kind.name
 
     def _keys_of_set(self, old: JsonObject | None, new: JsonObject | None) -> Iterable[str]:
         obj = new or old
@@ -173,12 +186,12 @@ class ReplicaSetController:
             reference = find_controller(pod)
             namespace = pod["metadata"]["namespace"]
             if reference is not None:
-                if reference["kind"] == "ReplicaSet":
+                if reference["kind"] == self._kind.resource.kind:
                     keys.add(f"{namespace}/{reference['name']}")
             elif pod is new:
                 keys.update(self._keys_matching(pod))
         reference = find_controller(new or old or {"metadata": {}})
-        if reference is not None and reference["kind"] == "ReplicaSet":
+        if reference is not None and reference["kind"] == self._kind.resource.kind:
             pod = new or old
             if pod is not None:
                 key = f"{pod['metadata']['namespace']}/{reference['name']}"
@@ -193,7 +206,7 @@ class ReplicaSetController:
         if not labels:
             return
         for one in self._sets.list(pod["metadata"]["namespace"]):
-            if selector_from_object(one["spec"].get("selector")).matches(labels):
+            if self._kind.selector_of(one).matches(labels):
                 yield key_of(one)
 
     async def reconcile(self, key: str) -> float | None:
@@ -212,9 +225,9 @@ class ReplicaSetController:
         pods = await claim(
             self._client,
             owner=replica_set,
-            owner_resource=REPLICA_SETS,
+            owner_resource=self._kind.resource,
             resource=PODS,
-            selector=selector_from_object(replica_set["spec"]["selector"]),
+            selector=self._kind.selector_of(replica_set),
             candidates=candidates,
         )
         failure: ApiError | None = None
@@ -245,79 +258,38 @@ class ReplicaSetController:
 
     async def _carry_out(self, key: str, replica_set: JsonObject, plan: ReplicaPlan) -> ApiError | None:
         if plan.create:
-            return await self._create(key, replica_set, plan.create)
+            self._expectations.expect_creations(key, plan.create)
+            pods = [make_pod(replica_set, self._kind.resource) for _ in range(plan.create)]
+            return await self._control.create_all(
+                replica_set, pods, lambda: self._expectations.creation_observed(key)
+            )
         if plan.delete:
             return await self._delete(key, replica_set, plan.delete)
-        return None
-
-    async def _create(self, key: str, replica_set: JsonObject, count: int) -> ApiError | None:
-        """Create in batches of 1, 2, 4, …, so that a template that fails does so once and not `count` times."""
-        self._expectations.expect_creations(key, count)
-        pod = make_pod(replica_set)
-        left, batch = count, 1
-        while left:
-            size = min(batch, left)
-            results = await asyncio.gather(  # noqa: TID251 - failures are wanted as values
-                *(self._create_one(replica_set, pod) for _ in range(size))
-            )
-            failures = [one for one in results if one is not None]
-            for _ in failures:
-                self._expectations.creation_observed(key)
-            left -= size
-            batch *= 2
-            if failures:
-                for _ in range(left):
-                    self._expectations.creation_observed(key)
-                return failures[0]
-        return None
-
-    async def _create_one(self, replica_set: JsonObject, pod: JsonObject) -> ApiError | None:
-        try:
-            made = await self._client.create(
-                PODS, deep_copy(pod), namespace=replica_set["metadata"]["namespace"]
-            )
-        except ApiError as error:
-            if error.has_cause("NamespaceTerminating"):
-                return None  # everything in the namespace goes, this set too
-            self._recorder.event(replica_set, "Warning", "FailedCreate", f"Error creating: {error.message}")
-            return error
-        self._recorder.event(
-            replica_set, "Normal", "SuccessfulCreate", f"Created pod: {made['metadata']['name']}"
-        )
         return None
 
     async def _delete(self, key: str, replica_set: JsonObject, pods: Sequence[JsonObject]) -> ApiError | None:
         self._expectations.expect_deletions(key, [pod["metadata"]["uid"] for pod in pods])
         failure: ApiError | None = None
         for pod in pods:
-            metadata = pod["metadata"]
-            try:
-                await self._client.delete(
-                    PODS, metadata["name"], namespace=metadata["namespace"], uid=metadata["uid"]
-                )
-            except ApiError as error:
-                self._expectations.deletion_observed(key, metadata["uid"])
+            error = await self._control.delete(replica_set, pod)
+            if error is not None:
+                self._expectations.deletion_observed(key, pod["metadata"]["uid"])
                 if error.code != 404:
-                    self._recorder.event(
-                        replica_set, "Warning", "FailedDelete", f"Error deleting: {error.message}"
-                    )
                     failure = error
-                continue
-            self._recorder.event(
-                replica_set, "Normal", "SuccessfulDelete", f"Deleted pod: {metadata['name']}"
-            )
         return failure
 
     async def _update_status(
         self, replica_set: JsonObject, pods: Sequence[JsonObject], failure: ApiError | None
     ) -> float | None:
         status, wait_s = plan_status(replica_set, pods, failure.message if failure else "", clock.now())
+        if not self._kind.shows_terminating:
+            del status["terminatingReplicas"]
         if status != (replica_set.get("status") or {}):
             changed = {**replica_set, "status": status}
-            await self._client.update(REPLICA_SETS, changed, subresource="status")
+            await self._client.update(self._kind.resource, changed, subresource="status")
         return wait_s
 
 
 def build(context: ControllerContext) -> ReplicaSetController:
     """Make the controller."""
-    return ReplicaSetController(context)
+    return ReplicaSetController(context, REPLICA_SET)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from k3py.api.taints import tolerates_any
 from k3py.scheduler.interface import Refusal
-from k3py.scheduler.taints import tolerates_any
 
 if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject

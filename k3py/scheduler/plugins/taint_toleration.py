@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from k3py.api.taints import count_untolerated_preferences, find_untolerated
 from k3py.scheduler.interface import Refusal
 from k3py.scheduler.scoring import normalize_down
-from k3py.scheduler.taints import count_untolerated_preferences, find_untolerated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,6 +25,7 @@ from k3py.controllers.pod import find_condition, is_finished
 from k3py.controllers.workloads.deployment import revision as rev
 from k3py.controllers.workloads.deployment import rolling
 from k3py.controllers.workloads.deployment.status import is_complete, plan_status, set_progressing
+from k3py.controllers.workloads.revisions import hash_document
 from k3py.util import clock
 
 if TYPE_CHECKING:
@@ -286,7 +287,7 @@ class DeploymentController:
     @staticmethod
     def _describe_new(deployment: JsonObject, annotations: dict[str, str], collisions: int) -> JsonObject:
         template = deep_copy(deployment["spec"]["template"])
-        digest = rev.hash_template(template, collisions)
+        digest = hash_document(template, collisions)
         labels = {**((template.get("metadata") or {}).get("labels") or {}), rev.HASH_LABEL: digest}
         template.setdefault("metadata", {})["labels"] = labels
         selector = deep_copy(deployment["spec"]["selector"])

@@ -5,7 +5,6 @@ Source: kubernetes/pkg/controller/deployment/util v1.35.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.object import deep_copy
@@ -21,18 +20,6 @@ REVISION_HISTORY: Final = "deployment.kubernetes.io/revision-history"
 DESIRED: Final = "deployment.kubernetes.io/desired-replicas"
 MAXIMUM: Final = "deployment.kubernetes.io/max-replicas"
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
-_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
-
-
-def hash_template(template: JsonObject, collisions: int) -> str:
-    """Return a short hash of a pod template (FNV-1a 32 bit, in an alphabet without vowels); `collisions` salts it."""
-    data = json.dumps(template, sort_keys=True, separators=(",", ":")).encode()
-    if collisions:
-        data += collisions.to_bytes(8, "little")
-    value = 0x811C9DC5
-    for byte in data:
-        value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
-    return "".join(_ALPHABET[ord(char) % len(_ALPHABET)] for char in str(value))
 
 
 def _without_hash(template: JsonObject) -> JsonObject:
@@ -80,6 +67,9 @@ def plan_set_annotations(
             history = [one for one in old.get(REVISION_HISTORY, "").split(",") if one]
             wanted[REVISION_HISTORY] = ",".join([*history, str(known)])
         wanted[REVISION] = str(revision)
-    wanted[DESIRED] = str(deployment["spec"].get("replicas", 1))
-    wanted[MAXIMUM] = str(max_replicas)
+    if (
+        replica_set is None
+    ):  # an existing one learns them when it is resized: proportions come from the former ones
+        wanted[DESIRED] = str(deployment["spec"].get("replicas", 1))
+        wanted[MAXIMUM] = str(max_replicas)
     return wanted

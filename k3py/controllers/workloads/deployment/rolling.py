@@ -5,15 +5,15 @@ Source: kubernetes/pkg/controller/deployment/{rolling,recreate,sync}.go v1.35.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
+from k3py.controllers.share import resolve_share
 from k3py.controllers.workloads.deployment.revision import MAXIMUM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from k3py.jsontypes import JsonObject, JsonValue
+    from k3py.jsontypes import JsonObject
 
 
 def resolve_bounds(deployment: JsonObject) -> tuple[int, int]:
@@ -23,18 +23,11 @@ def resolve_bounds(deployment: JsonObject) -> tuple[int, int]:
     if strategy.get("type") == "Recreate":
         return 0, 0
     rolling = strategy.get("rollingUpdate") or {}
-    surge = _scaled(rolling.get("maxSurge", "25%"), replicas, up=True)
-    unavailable = _scaled(rolling.get("maxUnavailable", "25%"), replicas, up=False)
+    surge = resolve_share(rolling.get("maxSurge", "25%"), replicas, round_up=True)
+    unavailable = resolve_share(rolling.get("maxUnavailable", "25%"), replicas, round_up=False)
     if surge == 0 and unavailable == 0:
         unavailable = 1
     return surge, min(unavailable, replicas)
-
-
-def _scaled(value: JsonValue, total: int, *, up: bool) -> int:
-    if isinstance(value, int):
-        return int(value)
-    share = int(str(value).removesuffix("%")) * total / 100
-    return math.ceil(share) if up else math.floor(share)
 
 
 def size_of(replica_set: JsonObject) -> int:

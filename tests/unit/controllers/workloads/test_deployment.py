@@ -8,7 +8,8 @@ from k3py.api.object import deep_copy
 from k3py.api.resource import DEPLOYMENTS, PODS, REPLICA_SETS
 from k3py.controllers.workloads import replica_set
 from k3py.controllers.workloads.deployment import controller, rolling
-from k3py.controllers.workloads.deployment.revision import HASH_LABEL, REVISION, hash_template
+from k3py.controllers.workloads.deployment.revision import HASH_LABEL, REVISION
+from k3py.controllers.workloads.revisions import hash_document
 from tests.support.controllers import World
 from tests.support.objects import deployment
 
@@ -139,8 +140,8 @@ async def test_a_crashed_controller_goes_on_where_it_stopped(world):
 def test_the_hash_depends_on_template_and_collisions():
     template = deployment()["spec"]["template"]
     other = deployment(image="i:2")["spec"]["template"]
-    assert len({hash_template(template, 0), hash_template(other, 0), hash_template(template, 1)}) == 3
-    assert hash_template(template, 0) == hash_template(deep_copy(template), 0)
+    assert len({hash_document(template, 0), hash_document(other, 0), hash_document(template, 1)}) == 3
+    assert hash_document(template, 0) == hash_document(deep_copy(template), 0)
 
 
 percent = st.integers(0, 100).map(lambda n: f"{n}%") | st.integers(0, 10)

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from k3py.api.node_affinity import selects
+from k3py.api.taints import tolerates
 from k3py.scheduler.framework import Framework, nodes_to_find
 from k3py.scheduler.interface import ClusterEvent, CycleState
 from k3py.scheduler.node_info import NodeInfo, PodInfo
-from k3py.scheduler.plugins.node_affinity import selects
 from k3py.scheduler.plugins.node_ports import NodePorts
 from k3py.scheduler.plugins.node_resources_fit import NodeResourcesFit
 from k3py.scheduler.registry import default_profile
-from k3py.scheduler.taints import tolerates
 from tests.support.objects import node, pod
 
 
