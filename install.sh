@@ -249,6 +249,7 @@ start_service() {
     fi
     verb=start
     [ -z "$changed" ] || verb=restart
+    log_size=$(stat -c %s /var/log/k3py.log 2>/dev/null || echo 0)
     case $init in
     systemd)
         systemctl "$verb" k3py
@@ -280,6 +281,17 @@ is_ready() {
         KUBECONFIG=$kubeconfig "$bin_dir/k3py" kubectl wait --for=condition=Ready node --all --timeout=5s
 }
 
+# What the server said when it ended at its start; "" while it has not ended.
+find_refusal() {
+    case $init in
+    systemd)
+        [ "$(systemctl show -p NRestarts --value k3py)" = 0 ] ||
+            journalctl -q -u k3py -o cat -n 50 | grep '^k3py: ' | tail -n 1 | grep . || echo "k3py: it ended; $log_hint says why"
+        ;;
+    *) tail -c "+$((log_size + 1))" /var/log/k3py.log 2>/dev/null | grep -m 1 '^k3py: ' || true ;;
+    esac
+}
+
 wait_ready() {
     say "waiting for the $part"
     limit=$(($(date +%s) + 120))
@@ -288,6 +300,8 @@ wait_ready() {
             [ "$init" = systemd ] || tail -n 20 /var/log/k3py.log >&2
             fail "the $part did not become Ready within 2 minutes; $log_hint says why"
         fi
+        refusal=$(find_refusal)
+        [ -z "$refusal" ] || fail "${refusal#k3py: } (it is tried again until it is stopped: $stop_hint)"
         sleep 0.5
     done
     say "the $part is Ready. Try:"

@@ -160,6 +160,15 @@ def test_wrong_inputs_are_told_before_anything_is_touched(node):
     assert node.run(SUPERVISE, "status", check=False).stdout == "not running\n"
 
 
+def test_a_server_that_cannot_start_is_told_at_once(node):
+    node.run("/bin/sh", "-c", "busybox nc -l -p 6443 >/dev/null </dev/null 2>&1 & sleep 0.5")
+    done = node.install(check=False)
+    assert done.returncode == 1
+    said = "[k3py] error: --https-listen-port=6443: 0.0.0.0:6443 is in use by another program "
+    assert done.stderr == f"{said}(it is tried again until it is stopped: {SUPERVISE} stop)\n"
+    node.run(SUPERVISE, "stop")
+
+
 def test_a_server_that_is_killed_comes_back_and_one_that_is_stopped_leaves_pods_running(node):
     node.start_hello(node.install())
     node.run("kill", "-KILL", node.server_pid())
