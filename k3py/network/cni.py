@@ -1,7 +1,7 @@
 """BridgeNetwork: pods on one bridge a node, configured as a CNI list that containerd's plugins read.
 
-Addresses come from the node's pod range (host-local), pods reach outside by masquerade, host ports by portmap, themselves through their own
-Service by hairpin. The loopback interface is containerd's own doing, with the plugin of that name.
+Addresses come from the node's pod range (host-local), host ports are led by portmap, pods reach themselves through their own Service by
+hairpin; what leaves the cluster is hidden by `k3py.network.masquerade`. The loopback interface is containerd's own doing, with the plugin of that name.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class BridgeNetwork(PodNetwork):
             "type": "bridge",
             "bridge": self._bridge,
             "isGateway": True,
-            "ipMasq": True,
+            "ipMasq": False,
             "hairpinMode": True,
             "forceAddress": False,
             "ipam": ipam,

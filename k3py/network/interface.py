@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -56,3 +57,26 @@ class ServiceProxy(Protocol):
 
     async def remove(self) -> None:
         """Take all rules back."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Peer:
+    """Another node: its address and its range of pods ("10.42.1.0/24"), IPv4."""
+
+    pod_cidr: str
+    address: str
+
+    @property
+    def gateway(self) -> str:
+        """Return the first address of the range: the node's own end of the overlay."""
+        return str(ipaddress.ip_network(self.pod_cidr).network_address)
+
+
+class Overlay(Protocol):
+    """Leads to the pods of other nodes."""
+
+    async def set_up(self, *, pod_cidr: str) -> None:
+        """Prepare this node, whose own range is `pod_cidr`; safe to call again. Raises ProcessFailed."""
+
+    async def apply(self, peers: tuple[Peer, ...]) -> None:
+        """Lead to exactly these peers. Raises ProcessFailed."""

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from k3py.pki.errors import PkiError
 from k3py.util import clock
 
 if TYPE_CHECKING:
@@ -98,11 +99,41 @@ def find_pair_fault(pair: KeyPair) -> str:
 def sign_leaf(authority: KeyPair, request: LeafRequest, *, key: bytes) -> bytes:
     """Sign a certificate for the public half of `key` (PEM, private); return the leaf followed by the CA, both PEM."""
     private = serialization.load_pem_private_key(key, None)
+    if not isinstance(private, ec.EllipticCurvePrivateKey):
+        raise TypeError("only EC keys are supported")
+    return _sign(authority, request, private.public_key())
+
+
+def make_signing_request(key: bytes, common_name: str) -> bytes:
+    """Return a certificate signing request (DER) for `key` (PEM, private)."""
+    private = serialization.load_pem_private_key(key, None)
+    if not isinstance(private, ec.EllipticCurvePrivateKey):
+        raise TypeError("only EC keys are supported")
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(private, hashes.SHA256())
+    return request.public_bytes(serialization.Encoding.DER)
+
+
+def sign_request(authority: KeyPair, request: LeafRequest, signing_request: bytes) -> bytes:
+    """Sign what `request` says for the key of a signing request (DER); its own subject is ignored (J-45).
+
+    Raises:
+        PkiError: no signing request, not signed by its own key, or another kind of key than EC.
+    """
+    try:
+        parsed = x509.load_der_x509_csr(signing_request)
+    except ValueError:
+        raise PkiError("body: must be a certificate signing request in DER") from None
+    public = parsed.public_key()
+    if not parsed.is_signature_valid or not isinstance(public, ec.EllipticCurvePublicKey):
+        raise PkiError("body: must be a certificate signing request, signed by its own EC key")
+    return _sign(authority, request, public)
+
+
+def _sign(authority: KeyPair, request: LeafRequest, public: ec.EllipticCurvePublicKey) -> bytes:
     ca = x509.load_pem_x509_certificate(authority.certificate)
     ca_key = serialization.load_pem_private_key(authority.key, None)
-    if not isinstance(ca_key, ec.EllipticCurvePrivateKey) or not isinstance(
-        private, ec.EllipticCurvePrivateKey
-    ):
+    if not isinstance(ca_key, ec.EllipticCurvePrivateKey):
         raise TypeError("only EC keys are supported")
     now = clock.now()
     subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, one) for one in request.organizations]
@@ -112,7 +143,7 @@ def sign_leaf(authority: KeyPair, request: LeafRequest, *, key: bytes) -> bytes:
         x509.CertificateBuilder()
         .subject_name(x509.Name(subject))
         .issuer_name(ca.subject)
-        .public_key(private.public_key())
+        .public_key(public)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _BACKDATE)
         .not_valid_after(ends)

@@ -13,7 +13,7 @@ async def test_the_list_has_a_bridge_with_the_nodes_range_and_port_mapping(tmp_p
     document = json.loads((tmp_path / "net.d/10-k3py.conflist").read_text())
     bridge, portmap = document["plugins"]
     assert bridge["ipam"]["ranges"] == [[{"subnet": "10.42.3.0/24"}]]
-    assert (bridge["isGateway"], bridge["ipMasq"], bridge["hairpinMode"]) == (True, True, True)
+    assert (bridge["isGateway"], bridge["ipMasq"], bridge["hairpinMode"]) == (True, False, True)
     assert portmap == {"type": "portmap", "capabilities": {"portMappings": True}}
 
 

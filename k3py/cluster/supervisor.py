@@ -1,0 +1,203 @@
+"""The registration endpoint: what agents ask a server for before and while they are nodes (J-20 to J-45), on the API's own port.
+
+Paths below /v1-k3py, /cacerts and /ping; everything else is the Kubernetes API's. A machine that joins sees the CA first, checks it
+against its token, and only then shows the token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import ipaddress
+import secrets
+from typing import TYPE_CHECKING, Final
+
+import orjson
+from aiohttp import web
+
+from k3py.api.names import find_subdomain_faults
+from k3py.api.status import ApiError
+from k3py.api.user import User
+from k3py.cluster.token import parse_token
+from k3py.pki.authority import LeafRequest, names_of, sign_request
+from k3py.pki.errors import PkiError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from k3py.cluster.node_password import NodePasswords
+    from k3py.jsontypes import JsonObject
+    from k3py.pki.authority import KeyPair
+
+PREFIX: Final = "/v1-k3py/"
+NODE_NAME: Final = "k3py-Node-Name"
+NODE_PASSWORD: Final = "k3py-Node-Password"
+NODE_IP: Final = "k3py-Node-IP"
+AGENT_GROUP: Final = "k3py:agent"
+SERVER_GROUP: Final = "k3py:server"
+_AGENT_GROUPS: Final = frozenset((AGENT_GROUP, "system:nodes", "system:bootstrappers"))
+_MOST_BODY_BYTES: Final = 64 * 1024
+
+
+class Supervisor:
+    """Answers the registration paths.
+
+    Args:
+        authorities: "server-ca" and "client-ca" with their keys.
+        token: the server's token in secure form; its password is that of the users `server` and `node`.
+        authenticate: finds the user of other credentials (client certificate, bootstrap token), None = none of them.
+        passwords: node passwords.
+        settings: what /v1-k3py/config tells agents; no secret in it.
+    """
+
+    def __init__(
+        self,
+        *,
+        authorities: Mapping[str, KeyPair],
+        token: str,
+        authenticate: Callable[[web.BaseRequest], Awaitable[User | None]],
+        passwords: NodePasswords,
+        settings: JsonObject,
+    ) -> None:
+        self._authorities = authorities
+        self._password = parse_token(token).password
+        self._authenticate = authenticate
+        self._passwords = passwords
+        self._settings = orjson.dumps(settings)
+        self.ready = False
+
+    @staticmethod
+    def owns(path: str) -> bool:
+        """Say whether a path is the registration endpoint's."""
+        return path.startswith(PREFIX) or path in ("/cacerts", "/ping")
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        """Answer one request; never raises for what a client sent."""
+        try:
+            return await self._answer(request)
+        except ApiError as error:
+            return _text(error.code, error.message)
+        except PkiError as error:
+            return _text(400, str(error))
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        path = request.path
+        if path == "/cacerts":
+            _expect(request, "GET")
+            return _pem(self._authorities["server-ca"].certificate)
+        if path == "/ping":
+            _expect(request, "GET")
+            return _text(200, "pong")
+        user = await self._find_user(request)
+        if not _AGENT_GROUPS.intersection(user.groups):
+            raise ApiError(403, "Forbidden", "forbidden: only nodes and agents may ask for this")
+        handler = {
+            "config": self._config,
+            "client-ca.crt": self._client_ca,
+            "server-ca.crt": self._server_ca,
+            "readyz": self._readyz,
+            "serving-kubelet.crt": self._serving_kubelet,
+            "client-kubelet.crt": self._client_kubelet,
+            "client-kube-proxy.crt": self._client_kube_proxy,
+        }.get(path.removeprefix(PREFIX))
+        if handler is None:
+            raise ApiError(404, "NotFound", "404 page not found")
+        return await handler(request, user)
+
+    async def _find_user(self, request: web.BaseRequest) -> User:
+        """Raises ApiError 401."""
+        scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "basic":
+            return self._check_basic(rest)
+        user = await self._authenticate(request)
+        if user is None:
+            raise ApiError(401, "Unauthorized", "Unauthorized")
+        return user
+
+    def _check_basic(self, encoded: str) -> User:
+        try:
+            name, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            name, password = "", ""
+        right = secrets.compare_digest(password.encode(), self._password.encode())
+        group = {"node": AGENT_GROUP, "server": SERVER_GROUP}.get(name)
+        if not right or group is None:
+            raise ApiError(401, "Unauthorized", "Unauthorized")
+        return User(name=name, groups=(group,))
+
+    async def _config(self, request: web.BaseRequest, user: User) -> web.Response:
+        _expect(request, "GET")
+        return web.Response(body=self._settings, content_type="application/json")
+
+    async def _client_ca(self, request: web.BaseRequest, user: User) -> web.Response:
+        _expect(request, "GET")
+        return _pem(self._authorities["client-ca"].certificate)
+
+    async def _server_ca(self, request: web.BaseRequest, user: User) -> web.Response:
+        _expect(request, "GET")
+        return _pem(self._authorities["server-ca"].certificate)
+
+    async def _readyz(self, request: web.BaseRequest, user: User) -> web.Response:
+        _expect(request, "GET")
+        return _text(200, "ok") if self.ready else _text(503, "the server is starting")
+
+    async def _serving_kubelet(self, request: web.BaseRequest, user: User) -> web.Response:
+        name = await self._admit_node(request, user)
+        addresses = [one.strip() for one in request.headers.get(NODE_IP, "").split(",") if one.strip()]
+        for address in addresses:
+            _check_address(address)
+        leaf = LeafRequest(
+            common_name=name, names=names_of((name, "localhost", "127.0.0.1"), addresses), usage="server"
+        )
+        return await self._sign(request, "server-ca", leaf)
+
+    async def _client_kubelet(self, request: web.BaseRequest, user: User) -> web.Response:
+        name = await self._admit_node(request, user)
+        leaf = LeafRequest(common_name=f"system:node:{name}", organizations=("system:nodes",))
+        return await self._sign(request, "client-ca", leaf)
+
+    async def _client_kube_proxy(self, request: web.BaseRequest, user: User) -> web.Response:
+        return await self._sign(request, "client-ca", LeafRequest(common_name="system:kube-proxy"))
+
+    async def _admit_node(self, request: web.BaseRequest, user: User) -> str:
+        """Return the node's name if it may have it (J-50 to J-52). Raises ApiError."""
+        _expect(request, "POST")
+        name = request.headers.get(NODE_NAME, "").lower()
+        password = request.headers.get(NODE_PASSWORD, "")
+        if not name or find_subdomain_faults(name):
+            raise ApiError(400, "BadRequest", f"header {NODE_NAME}: {name!r}: must be the name of a node")
+        if not password:
+            raise ApiError(400, "BadRequest", f"header {NODE_PASSWORD}: must be given")
+        if not self.ready:
+            raise ApiError(503, "ServiceUnavailable", "the server is starting")
+        if "system:nodes" in user.groups and user.name != f"system:node:{name}":
+            raise ApiError(400, "BadRequest", f"header {NODE_NAME}: {name!r}: is not the certificate's node")
+        await self._passwords.check(name, password)
+        return name
+
+    async def _sign(self, request: web.BaseRequest, authority: str, leaf: LeafRequest) -> web.Response:
+        _expect(request, "POST")
+        body = await request.content.read(_MOST_BODY_BYTES)
+        signed = await asyncio.to_thread(sign_request, self._authorities[authority], leaf, body)
+        return _pem(signed)
+
+
+def _check_address(text: str) -> None:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        raise ApiError(400, "BadRequest", f"header {NODE_IP}: {text!r}: must be IP addresses") from None
+
+
+def _expect(request: web.BaseRequest, method: str) -> None:
+    if request.method != method:
+        raise ApiError(405, "MethodNotAllowed", f"{request.method}: must be {method}")
+
+
+def _pem(data: bytes) -> web.Response:
+    return web.Response(body=data, content_type="text/plain")
+
+
+def _text(status: int, text: str) -> web.Response:
+    return web.Response(status=status, text=text + "\n")

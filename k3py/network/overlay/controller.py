@@ -1,0 +1,74 @@
+"""OverlayController: keeps an overlay equal to the cluster's nodes. Woken by their changes, never by a clock."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from k3py.api.resource import NODES
+from k3py.network.overlay.plan import plan_peers
+from k3py.util.supervise import Component, Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from k3py.client.interface import InformerFactory
+    from k3py.jsontypes import JsonObject
+    from k3py.network.interface import Overlay, Peer
+    from k3py.network.masquerade import Masquerade
+
+
+class OverlayController(Component):
+    """Waits for this node's range, then follows the others'.
+
+    Args:
+        informers: of nodes.
+        overlay: None = another program connects the nodes.
+        masquerade: hides pods' addresses from what lies outside of the cluster.
+        node_name: this node.
+    """
+
+    def __init__(
+        self, informers: InformerFactory, overlay: Overlay | None, masquerade: Masquerade, *, node_name: str
+    ) -> None:
+        self._nodes = informers.informer(NODES)
+        self._overlay = overlay
+        self._masquerade = masquerade
+        self._node_name = node_name
+        self._wake = asyncio.Event()
+        self._nodes.add_handler(self._on_change)
+
+    @property
+    def name(self) -> str:
+        """Return "overlay"."""
+        return "overlay"
+
+    @property
+    def policy(self) -> Policy:
+        """What could not be written is written again later."""
+        return Policy.RESTART
+
+    def _on_change(self, old: JsonObject | None, new: JsonObject | None) -> None:
+        """Heartbeats do not matter; ranges and addresses do."""
+        if old is None or new is None or plan_peers([old], own_name="") != plan_peers([new], own_name=""):
+            self._wake.set()
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Follow the nodes until cancelled; routes stay."""
+        await self._nodes.wait_synced()
+        started()
+        pod_cidr, applied = "", None
+        while True:
+            self._wake.clear()
+            own = self._nodes.lister.find("", self._node_name)
+            found = ((own or {}).get("spec") or {}).get("podCIDR", "")
+            if found and found != pod_cidr:
+                await self._masquerade.apply(pod_cidr=found)
+                if self._overlay is not None:
+                    await self._overlay.set_up(pod_cidr=found)
+                pod_cidr, applied = found, None
+            peers: tuple[Peer, ...] = plan_peers(self._nodes.lister.list(), own_name=self._node_name)
+            if pod_cidr and self._overlay is not None and peers != applied:
+                await self._overlay.apply(peers)
+                applied = peers
+            await self._wake.wait()
