@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 COMMANDS: Final[tuple[Command, ...]] = (
     Command("server", "k3py.cli.server", "run a Kubernetes server and node"),
+    Command("agent", "k3py.cli.agent", "run a node that joins a server"),
     Command(
         "etcd-snapshot", "k3py.cli.etcd_snapshot", "save, list, delete and prune snapshots of the datastore"
     ),

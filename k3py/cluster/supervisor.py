@@ -68,9 +68,9 @@ class Supervisor:
         self.ready = False
 
     @staticmethod
-    def owns(path: str) -> bool:
-        """Say whether a path is the registration endpoint's."""
-        return path.startswith(PREFIX) or path in ("/cacerts", "/ping")
+    def owns(raw_path: str) -> bool:
+        """Say whether a request's path, as it came, is the registration endpoint's."""
+        return raw_path.startswith(PREFIX) or raw_path in ("/cacerts", "/ping")
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         """Answer one request; never raises for what a client sent."""

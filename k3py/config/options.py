@@ -127,6 +127,14 @@ OPTIONS: Final[tuple[Option, ...]] = (
         critical=True,
         help="DNS domain of the cluster",
     ),
+    # C-28
+    Option(
+        name="flannel-backend",
+        theme="networking",
+        default="vxlan",
+        critical=True,
+        help="how pods reach those of other nodes: vxlan, host-gw or none (another program does it)",
+    ),
     # C-31, C-32
     Option(
         name="token",
@@ -134,6 +142,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         theme="cluster",
         env="K3PY_TOKEN",
         secret=True,
+        roles=_BOTH,
         help="secret with which servers and agents join (default: a new random one)",
     ),
     Option(
@@ -141,7 +150,17 @@ OPTIONS: Final[tuple[Option, ...]] = (
         theme="cluster",
         value_type="path",
         env="K3PY_TOKEN_FILE",
+        roles=_BOTH,
         help="file that holds the token",
+    ),
+    Option(
+        name="server",
+        short="s",
+        theme="cluster",
+        value_type="url",
+        env="K3PY_URL",
+        roles=_AGENT,
+        help="URL of the server to join, such as https://192.0.2.1:6443",
     ),
     # C-33
     Option(
@@ -228,19 +247,31 @@ OPTIONS: Final[tuple[Option, ...]] = (
         theme="node",
         value_type="name",
         env="K3PY_NODE_NAME",
+        roles=_BOTH,
         help="name of this node (default: the host name in lower case)",
     ),
-    Option(name="node-ip", short="i", theme="node", value_type="ip", help="address of this node"),
+    Option(
+        name="with-node-id",
+        theme="node",
+        value_type="bool",
+        roles=_AGENT,
+        help="append a fixed random number to the node's name, so that equal host names can join",
+    ),
+    Option(
+        name="node-ip", short="i", theme="node", value_type="ip", roles=_BOTH, help="address of this node"
+    ),
     Option(
         name="node-label",
         theme="node",
         value_type="list",
+        roles=_BOTH,
         help="label to register the node with, key=value (repeatable)",
     ),
     Option(
         name="node-taint",
         theme="node",
         value_type="list",
+        roles=_BOTH,
         help="taint to register the node with, key=value:effect (repeatable)",
     ),
     Option(
@@ -248,23 +279,27 @@ OPTIONS: Final[tuple[Option, ...]] = (
         theme="node",
         value_type="port",
         default="10250",
+        roles=_BOTH,
         help="port of the kubelet on this node",
     ),
     Option(
         name="container-runtime-endpoint",
         theme="runtime",
         value_type="path",
+        roles=_BOTH,
         help="use this CRI socket instead of k3py's own containerd",
     ),
     Option(
         name="snapshotter",
         theme="runtime",
         default="overlayfs",
+        roles=_BOTH,
         help="containerd's snapshotter: overlayfs or native",
     ),
     Option(
         name="pause-image",
         theme="runtime",
+        roles=_BOTH,
         help="image of pod sandboxes (default: k3py's own, which needs no registry)",
     ),
     Option(
@@ -272,6 +307,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         theme="networking",
         value_type="path",
         env="K3PY_RESOLV_CONF",
+        roles=_BOTH,
         help="resolv.conf that pods with the node's DNS get (default: /etc/resolv.conf)",
     ),
 )

@@ -19,9 +19,10 @@ from k3py.client.local_informers import LocalInformerFactory
 from k3py.controllers.manager import build_controllers
 from k3py.scheduler.scheduler import Scheduler
 from k3py.server.listener import Listener, ServingCertificate
-from k3py.server.steps import Step
+from k3py.server.registration import build_supervisor, share_port
 from k3py.util.metrics import Registry, process_metrics
 from k3py.util.process_stats import ProcessStats
+from k3py.util.step import Step
 from k3py.wire.kubernetes_protobuf import KubernetesProtobuf
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from k3py.api.schema.schemas import Schemas
     from k3py.apiserver.assembly import ApiAssembly
+    from k3py.cluster.supervisor import Supervisor
     from k3py.config.server import ServerConfig
     from k3py.server.identity import ServerIdentity
     from k3py.storage.interface import Storage
@@ -87,16 +89,22 @@ async def build_control_plane(
     )
     health = HealthChecks()
     plane = ControlPlane(assembly=assembly, kinds=kinds, health=health, components=[])
-    listener = _build_listener(config, identity, plane, schemas)
+    masters = plane.client("system:k3py-supervisor", "system:masters", user_agent="k3py-supervisor")
+    supervisor = build_supervisor(config, identity, assembly.authenticator, masters)
+    listener = _build_listener(config, identity, plane, schemas, supervisor)
 
     async def publish_address() -> None:
         await publish(listener.port)
+
+    async def open_registration() -> None:
+        supervisor.ready = True
 
     plane.components += [
         assembly,
         listener,
         Step("publish-kubeconfig", publish_address),
         Step("bootstrap-objects", assembly.bootstrap),
+        Step("registration", open_registration),
     ]
     plane.components += _build_loops(config, identity, plane)
     return plane
@@ -119,7 +127,11 @@ def _describe_authentication(identity: ServerIdentity) -> dict[str, str]:
 
 
 def _build_listener(
-    config: ServerConfig, identity: ServerIdentity, plane: ControlPlane, schemas: Schemas
+    config: ServerConfig,
+    identity: ServerIdentity,
+    plane: ControlPlane,
+    schemas: Schemas,
+    supervisor: Supervisor,
 ) -> Listener:
     tls, keys = identity.paths.server_tls, identity.service_account_keys
     metrics = Registry()
@@ -149,7 +161,7 @@ def _build_listener(
         jwks=keys.jwks(),
     )
     return Listener(
-        api.handle,
+        share_port(supervisor, api.handle),
         drain=api.drain,
         host=config.bind_address,
         port=config.https_listen_port,

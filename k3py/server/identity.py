@@ -13,7 +13,10 @@ from k3py.pki.provision import ensure_authorities, ensure_leaves
 from k3py.pki.service_account import ServiceAccountKeys
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from k3py.config.server import ServerConfig
+    from k3py.pki.authority import KeyPair
     from k3py.pki.layout import PkiPaths
 
 
@@ -24,6 +27,7 @@ class ServerIdentity:
     paths: PkiPaths
     root_ca: str
     token: str
+    authorities: Mapping[str, KeyPair]
     service_account_keys: ServiceAccountKeys
 
     def __repr__(self) -> str:
@@ -58,4 +62,10 @@ def prepare_identity(config: ServerConfig) -> ServerIdentity:
         issuer=f"https://kubernetes.default.svc.{config.cluster_domain}",
         source=str(paths.service_account_key),
     )
-    return ServerIdentity(paths=paths, root_ca=root_ca.decode(), token=token, service_account_keys=keys)
+    return ServerIdentity(
+        paths=paths,
+        root_ca=root_ca.decode(),
+        token=token,
+        authorities=authorities,
+        service_account_keys=keys,
+    )

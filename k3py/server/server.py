@@ -14,10 +14,10 @@ from k3py.datastore.factory import open_backend
 from k3py.errors import ConfigError, K3pyError
 from k3py.server.cluster_reset import clear_reset_flag
 from k3py.server.control_plane import build_control_plane
-from k3py.server.data_dir import hold_data_dir
 from k3py.server.identity import prepare_identity
 from k3py.server.snapshots import scheduled_snapshots
 from k3py.storage.factory import open_storage
+from k3py.util.data_dir import hold_data_dir
 from k3py.util.supervisor import Supervisor
 from k3py.version import GIT_VERSION
 

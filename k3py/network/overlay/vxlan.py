@@ -78,5 +78,8 @@ class VxlanOverlay(Overlay):
             )
             via = ["via", peer.gateway, "dev", DEVICE, "onlink"]
             await run([self._ip, "route", "replace", peer.pod_cidr, *via])
-            _log.info("pods behind another node can be reached", extra={"range": peer.pod_cidr, "node": peer.address})
+            _log.info(
+                "pods behind another node can be reached",
+                extra={"range": peer.pod_cidr, "node": peer.address},
+            )
         self._peers = peers

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from k3py.errors import ConfigError, K3pyError
-from k3py.server.data_dir import hold_data_dir
+from k3py.util.data_dir import hold_data_dir
 
 
 def test_a_second_server_is_told_who_holds_it(tmp_path):

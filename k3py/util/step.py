@@ -1,4 +1,4 @@
-"""Things that are done once while a server starts."""
+"""Things that are done once while a process starts."""
 
 from __future__ import annotations
 

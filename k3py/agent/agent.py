@@ -1,0 +1,125 @@
+"""The composition root of `k3py agent`: joins, then runs a node against the server's API."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from k3py.agent.errors import ServerUnreachable
+from k3py.agent.join import Joiner, find_joined
+from k3py.agent.machine import ensure_id, ensure_password
+from k3py.client.kubeconfig import Kubeconfig
+from k3py.client.reflector import HttpInformerFactory
+from k3py.config.reading import find_own_address
+from k3py.errors import ConfigError
+from k3py.kubelet.assembly import NodeIdentity, NodeSettings, build_node
+from k3py.util.backoff import Backoff
+from k3py.util.data_dir import hold_data_dir
+from k3py.util.supervisor import Supervisor
+from k3py.version import GIT_VERSION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from k3py.agent.join import Joined
+    from k3py.config.agent import AgentConfig
+
+log = logging.getLogger(__name__)
+
+_FIRST_RETRY_S, _LONGEST_RETRY_S = 1.0, 30.0
+
+
+async def run_agent(config: AgentConfig) -> int:
+    """Run an agent until it is told to stop; returns the exit code.
+
+    Raises:
+        K3pyError: what keeps it from starting, or ended it.
+    """
+    if os.geteuid() != 0:
+        raise ConfigError("k3py agent: must run as root")
+    with hold_data_dir(config.data_dir):
+        name = config.node_name
+        if config.with_node_id:
+            name = f"{name}-{await asyncio.to_thread(ensure_id)}"
+        node_ip = config.node_ip or find_own_address(urlsplit(config.server).hostname or "", "192.0.2.1")
+        log.info("starting", extra={"version": GIT_VERSION, "node": name, "server": config.server})
+        joined = await _join(config, name, node_ip)
+        async with AsyncExitStack() as stack:
+            identities = [
+                await _identify(stack, config.server, joined.folder, leaf, agent)
+                for leaf, agent in (("client-kubelet", "kubelet"), ("client-kube-proxy", "kube-proxy"))
+            ]
+            settings = _settings(config, joined, name, node_ip)
+            components = build_node(settings, kubelet=identities[0], proxy=identities[1])
+            await Supervisor(components).run(signals=(signal.SIGTERM, signal.SIGINT))
+    log.info("stopped")
+    return 0
+
+
+async def _join(config: AgentConfig, name: str, node_ip: str) -> Joined:
+    """Join, waiting for the server as long as it takes; one that has joined before goes on with what it has."""
+    folder = config.data_dir / "agent"
+    joiner = Joiner(
+        server=config.server,
+        token=config.token,
+        folder=folder,
+        node_name=name,
+        node_ip=node_ip,
+        node_password=await asyncio.to_thread(ensure_password),
+    )
+    backoff = Backoff(first_s=_FIRST_RETRY_S, cap_s=_LONGEST_RETRY_S, jitter=0.5)
+    while True:
+        try:
+            return await joiner.join()
+        except ServerUnreachable as error:
+            known = await asyncio.to_thread(find_joined, folder)
+            if known is not None:
+                log.warning(
+                    "the server does not answer, starting with what is known", extra={"why": str(error)}
+                )
+                return known
+            log.warning("the server does not answer, trying again", extra={"why": str(error)})
+            await asyncio.sleep(backoff.next_s())
+
+
+async def _identify(
+    stack: AsyncExitStack, server: str, folder: Path, leaf: str, user_agent: str
+) -> NodeIdentity:
+    config = Kubeconfig(
+        server=server,
+        ca=await asyncio.to_thread((folder / "server-ca.crt").read_bytes),
+        certificate_file=folder / f"{leaf}.crt",
+        key_file=folder / f"{leaf}.key",
+    )
+    client = await stack.enter_async_context(config.make_client(user_agent=user_agent))
+    informers = HttpInformerFactory(client)
+    return NodeIdentity(client, informers, (informers,))
+
+
+def _settings(config: AgentConfig, joined: Joined, name: str, node_ip: str) -> NodeSettings:
+    cluster = joined.settings
+    return NodeSettings(
+        data_dir=config.data_dir,
+        node_name=name,
+        node_ip=node_ip,
+        kubelet_port=config.kubelet_port,
+        serving_certificate=joined.folder / "serving-kubelet",
+        client_ca=joined.folder / "client-ca.crt",
+        cluster_cidr=cluster["clusterCIDR"],
+        service_cidr=cluster["serviceCIDR"],
+        cluster_domain=cluster["clusterDomain"],
+        overlay=cluster["flannelBackend"],
+        service_proxy=not cluster["disableKubeProxy"],
+        node_labels=config.node_labels,
+        node_taints=config.node_taints,
+        container_runtime_endpoint=config.container_runtime_endpoint,
+        snapshotter=config.snapshotter,
+        pause_image=config.pause_image,
+        resolv_conf=config.resolv_conf,
+        control_plane=False,
+    )

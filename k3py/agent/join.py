@@ -1,0 +1,161 @@
+"""Joins a cluster: checks the server's CA against the token, and only then shows the token and asks for certificates (J-10 to J-15).
+
+Keys are made here and never leave; the server signs. What was got lies in <data-dir>/agent, so that an agent that has joined once starts
+without its server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+import orjson
+
+from k3py.agent.errors import JoinRefused, ServerUnreachable, WrongAuthority
+from k3py.cluster.token import hash_ca, parse_token
+from k3py.pki.authority import make_key, make_signing_request
+from k3py.util.files import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from k3py.cluster.token import JoinToken
+    from k3py.jsontypes import JsonObject
+
+_PREFIX: Final = "/v1-k3py/"
+_TIMEOUT_S: Final = 10.0
+_LEAVES: Final = ("serving-kubelet", "client-kubelet", "client-kube-proxy")
+SETTINGS_FILE: Final = "etc/server-config.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """What an agent needs to run: folder of certificates, and what the server said of the cluster."""
+
+    folder: Path
+    settings: JsonObject
+
+
+class Joiner:
+    """Asks one server.
+
+    Args:
+        server: its URL. token: in either form. folder: <data-dir>/agent.
+        node_name, node_ip: of this node. node_password: this machine's secret (J-50).
+    """
+
+    def __init__(
+        self, *, server: str, token: str, folder: Path, node_name: str, node_ip: str, node_password: str
+    ) -> None:
+        self._server = server
+        self._token = parse_token(token)
+        self._folder = folder
+        self._headers = {
+            "k3py-Node-Name": node_name,
+            "k3py-Node-Password": node_password,
+            "k3py-Node-IP": node_ip,
+        }
+        self._node_name = node_name
+
+    async def join(self) -> Joined:
+        """Get certificates and settings.
+
+        Raises:
+            WrongAuthority: the CA is not the token's.
+            JoinRefused: wrong token, or the name is another machine's.
+            ServerUnreachable: try again.
+        """
+        ca = await self._fetch_ca()
+        context = ssl.create_default_context(cadata=ca.decode())
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S)) as session:
+            headers = {"Authorization": _authorization(self._token)}
+            client_ca = await self._request(session, "GET", "client-ca.crt", context, headers)
+            settings = await self._request(session, "GET", "config", context, headers)
+            signed = {}
+            for name in _LEAVES:
+                key = await asyncio.to_thread(self._ensure_key, name)
+                body = await asyncio.to_thread(make_signing_request, key, self._node_name)
+                signed[name] = await self._request(
+                    session, "POST", f"{name}.crt", context, {**headers, **self._headers}, body
+                )
+        await asyncio.to_thread(self._write, ca, client_ca, settings, signed)
+        return Joined(folder=self._folder, settings=orjson.loads(settings))
+
+    async def _fetch_ca(self) -> bytes:
+        """Get the CA without trusting anybody, and check it; no credential is sent."""
+        blind = ssl.create_default_context()
+        blind.check_hostname = False
+        blind.verify_mode = ssl.CERT_NONE
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S)) as session:
+            ca = await self._request(session, "GET", "", blind, {}, path="/cacerts")
+        if self._token.ca_hash and not secrets.compare_digest(hash_ca(ca), self._token.ca_hash):
+            raise WrongAuthority(
+                f"--token: is for another cluster than {self._server}: the server's CA has the hash {hash_ca(ca)}, "
+                f"the token's is {self._token.ca_hash}; nothing was sent to the server"
+            )
+        return ca
+
+    async def _request(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        name: str,
+        context: ssl.SSLContext,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        path: str = "",
+    ) -> bytes:
+        url = self._server + (path or _PREFIX + name)
+        try:
+            async with session.request(method, url, ssl=context, headers=headers, data=body) as response:
+                answer = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ServerUnreachable(f"{self._server}: {type(error).__name__}: {error}") from error
+        if response.status == 200:
+            return answer
+        text = answer.decode(errors="replace").strip()
+        if response.status == 401:
+            raise JoinRefused(f"--token: the server {self._server} does not accept it")
+        if 400 <= response.status < 500:
+            raise JoinRefused(f"the server {self._server} refuses: {text}")
+        raise ServerUnreachable(f"{self._server}: {response.status}: {text}")
+
+    def _ensure_key(self, name: str) -> bytes:
+        file = self._folder / f"{name}.key"
+        if file.exists():
+            return file.read_bytes()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        key = make_key()
+        write_atomically(file, key, mode=0o600)
+        return key
+
+    def _write(self, ca: bytes, client_ca: bytes, settings: bytes, signed: Mapping[str, bytes]) -> None:
+        (self._folder / "etc").mkdir(parents=True, exist_ok=True)
+        write_atomically(self._folder / "server-ca.crt", ca, mode=0o644)
+        write_atomically(self._folder / "client-ca.crt", client_ca, mode=0o644)
+        for name, certificate in signed.items():
+            write_atomically(self._folder / f"{name}.crt", certificate, mode=0o644)
+        write_atomically(self._folder / SETTINGS_FILE, settings, mode=0o600)  # last: all else is there
+
+
+def find_joined(folder: Path) -> Joined | None:
+    """Return what an earlier join left, None when there was none. Blocking."""
+    file = folder / SETTINGS_FILE
+    if not file.exists():
+        return None
+    return Joined(folder=folder, settings=orjson.loads(file.read_bytes()))
+
+
+def _authorization(token: JoinToken) -> str:
+    user = token.user or "node"
+    if user == "server":
+        user = "node"  # the server's token lets agents in, too (J-07); as a node they may do less
+    encoded = base64.b64encode(f"{user}:{token.password}".encode()).decode()
+    return f"Basic {encoded}"

@@ -1,0 +1,72 @@
+"""The settings that a server's node and an agent have in common."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+from k3py.api.names import find_subdomain_faults
+from k3py.config.reading import get_list, get_number, get_text
+from k3py.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from k3py.config.value import Value
+
+
+OverlayKind = Literal["vxlan", "host-gw", "none"]
+
+
+class NodeFields(TypedDict):
+    """Fields by the name of their flag; node_ip "" = not given."""
+
+    node_name: str
+    node_ip: str
+    node_labels: tuple[str, ...]
+    node_taints: tuple[str, ...]
+    kubelet_port: int
+    container_runtime_endpoint: str
+    snapshotter: str
+    pause_image: str
+    resolv_conf: str
+
+
+def read_node_fields(values: Mapping[str, Value]) -> NodeFields:
+    """Read and check them. Raises ConfigError."""
+    name = get_text(values, "node_name") or socket.gethostname().lower()
+    if faults := find_subdomain_faults(name):
+        raise ConfigError(f"--node-name: {name!r} (from the host name): {'; '.join(faults)}")
+    if get_text(values, "snapshotter") not in ("overlayfs", "native"):
+        raise ConfigError(f"--snapshotter: {values['snapshotter']!r}: must be overlayfs or native")
+    return NodeFields(
+        node_name=name,
+        node_ip=get_text(values, "node_ip"),
+        node_labels=_labels(values),
+        node_taints=_taints(values),
+        kubelet_port=get_number(values, "kubelet_port"),
+        container_runtime_endpoint=str(values["container_runtime_endpoint"]),
+        snapshotter=get_text(values, "snapshotter"),
+        pause_image=get_text(values, "pause_image"),
+        resolv_conf=str(values["resolv_conf"] or "/etc/resolv.conf"),
+    )
+
+
+def _labels(values: Mapping[str, Value]) -> tuple[str, ...]:
+    labels = get_list(values, "node_label")
+    for label in labels:
+        if "=" not in label:
+            raise ConfigError(f"--node-label: {label!r}: must be key=value")
+    return labels
+
+
+def _taints(values: Mapping[str, Value]) -> tuple[str, ...]:
+    taints = get_list(values, "node_taint")
+    for taint in taints:
+        effect = taint.rpartition(":")[2]
+        if effect not in ("NoSchedule", "PreferNoSchedule", "NoExecute") or taint.startswith((":", "=")):
+            raise ConfigError(
+                f"--node-taint: {taint!r}: must be key=value:effect with the effect NoSchedule, "
+                "PreferNoSchedule or NoExecute"
+            )
+    return taints

@@ -1,0 +1,161 @@
+"""Puts a node together: containerd, kubelet, service proxy, overlay. One call for the node inside a server and for an agent."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from k3py.client.events import EventRecorder
+from k3py.kubelet.config import KubeletConfig
+from k3py.kubelet.wiring import Kubelet
+from k3py.network.cni import BridgeNetwork
+from k3py.network.kernel_settings import apply_kernel_settings
+from k3py.network.masquerade import Masquerade
+from k3py.network.overlay.controller import OverlayController
+from k3py.network.overlay.host_gw import HostGwOverlay
+from k3py.network.overlay.vxlan import OVERHEAD_BYTES, VxlanOverlay
+from k3py.network.proxy.nftables import NftablesProxy
+from k3py.network.proxy.service_watch import ServiceProxyController
+from k3py.network.service_route import ensure_service_route
+from k3py.runtime.containerd import Containerd
+from k3py.runtime.containerd_config import ContainerdConfig
+from k3py.runtime.cri import CriRuntime
+from k3py.runtime.program import find_program, get_cni_dir, get_program
+from k3py.util.step import Step
+
+if TYPE_CHECKING:
+    from k3py.client.interface import Client, InformerFactory
+    from k3py.config.node import OverlayKind
+    from k3py.network.interface import Overlay
+    from k3py.util.supervise import Component
+
+_LINK_MTU: Final = 1500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings:
+    """What a node is made with.
+
+    serving_certificate: path without suffix of the kubelet's certificate and key; client_ca: who may call the kubelet.
+    container_runtime_endpoint: socket of a foreign runtime, "" = k3py's own containerd.
+    """
+
+    data_dir: Path
+    node_name: str
+    node_ip: str
+    kubelet_port: int
+    serving_certificate: Path
+    client_ca: Path
+    cluster_cidr: str
+    service_cidr: str
+    cluster_domain: str
+    overlay: OverlayKind
+    service_proxy: bool
+    node_labels: tuple[str, ...]
+    node_taints: tuple[str, ...]
+    container_runtime_endpoint: str
+    snapshotter: str
+    pause_image: str
+    resolv_conf: str
+    control_plane: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NodeIdentity:
+    """How a part of the node reaches the API: a client and informers that act as one user; `parts` run them."""
+
+    client: Client
+    informers: InformerFactory
+    parts: tuple[Component, ...]
+
+
+def build_node(settings: NodeSettings, *, kubelet: NodeIdentity, proxy: NodeIdentity) -> list[Component]:
+    """Make the parts of a node, in starting order.
+
+    kubelet, proxy: identities of the kubelet (system:node:<name>) and of what follows services and nodes (system:kube-proxy).
+
+    Raises:
+        MissingProgram: a program that the node needs is missing; names it and the package.
+    """
+    containerd = ContainerdConfig.for_data_dir(
+        settings.data_dir, pause_image=settings.pause_image, snapshotter=settings.snapshotter
+    )
+    socket = Path(settings.container_runtime_endpoint.removeprefix("unix://") or containerd.socket)
+    components: list[Component] = [Step("kernel-settings", partial(_set_up_network, settings))]
+    if not settings.container_runtime_endpoint:
+        _check_programs(containerd)
+        components.append(Containerd(containerd))
+    recorder = EventRecorder(kubelet.client, component="kubelet", host=settings.node_name)
+    runtime = CriRuntime(socket)
+    network = BridgeNetwork(mtu=_LINK_MTU - OVERHEAD_BYTES if settings.overlay == "vxlan" else 0)
+    agent = Kubelet(
+        _kubelet_config(settings, containerd),
+        kubelet.client,
+        kubelet.informers,
+        recorder,
+        runtime,
+        runtime,
+        network,
+    )
+    return [*components, recorder, *kubelet.parts, agent, *_build_network(settings, proxy)]
+
+
+def _kubelet_config(settings: NodeSettings, containerd: ContainerdConfig) -> KubeletConfig:
+    serving = settings.serving_certificate
+    return KubeletConfig(
+        node_name=settings.node_name,
+        node_ip=settings.node_ip,
+        cni_conf_dir=containerd.cni_conf_dir,
+        cluster_domain=settings.cluster_domain,
+        resolv_conf=Path(settings.resolv_conf),
+        cert_file=serving.with_name(serving.name + ".crt"),
+        key_file=serving.with_name(serving.name + ".key"),
+        client_ca_file=settings.client_ca,
+        port=settings.kubelet_port,
+        node_labels=settings.node_labels,
+        node_taints=settings.node_taints,
+        control_plane=settings.control_plane,
+    )
+
+
+def _check_programs(containerd: ContainerdConfig) -> None:
+    """Look for what the component would look for, so that a start without it fails at once instead of going on without containers."""
+    for name in ("containerd", "containerd-shim-runc-v2", "runc"):
+        get_program(name, containerd.bin_dir)
+    get_cni_dir(containerd.bin_dir)
+
+
+async def _set_up_network(settings: NodeSettings) -> None:
+    await asyncio.to_thread(apply_kernel_settings)
+    if settings.service_proxy:
+        await ensure_service_route(
+            ip=get_program("ip"), service_cidr=settings.service_cidr, node_ip=settings.node_ip
+        )
+
+
+def _build_network(settings: NodeSettings, proxy: NodeIdentity) -> list[Component]:
+    nft = get_program("nft")
+    parts: list[Component] = [*proxy.parts]
+    if settings.service_proxy:
+        rules = NftablesProxy(
+            nft=nft, conntrack=find_program("conntrack"), cluster_cidrs=(settings.cluster_cidr,)
+        )
+        parts.append(ServiceProxyController(proxy.informers, rules, node_name=settings.node_name))
+    masquerade = Masquerade(nft=nft, cluster_cidr=settings.cluster_cidr)
+    overlay = _make_overlay(settings)
+    parts.append(OverlayController(proxy.informers, overlay, masquerade, node_name=settings.node_name))
+    return parts
+
+
+def _make_overlay(settings: NodeSettings) -> Overlay | None:
+    ip = get_program("ip")
+    match settings.overlay:
+        case "vxlan":
+            return VxlanOverlay(ip=ip, bridge=get_program("bridge"), node_ip=settings.node_ip)
+        case "host-gw":
+            return HostGwOverlay(ip=ip)
+        case "none":
+            return None

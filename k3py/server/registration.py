@@ -1,0 +1,67 @@
+"""Joins the registration endpoint and the Kubernetes API behind one port."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from k3py.api.user import ANONYMOUS
+from k3py.apiserver.filters.authn import Authentication
+from k3py.cluster.node_password import NodePasswords
+from k3py.cluster.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aiohttp import web
+
+    from k3py.api.user import User
+    from k3py.apiserver.interface import Authenticator
+    from k3py.client.interface import Client
+    from k3py.config.server import ServerConfig
+    from k3py.jsontypes import JsonObject
+    from k3py.server.identity import ServerIdentity
+
+
+def build_supervisor(
+    config: ServerConfig, identity: ServerIdentity, authenticator: Authenticator, client: Client
+) -> Supervisor:
+    """Make the registration endpoint; `client` acts with rights on Secrets and Nodes."""
+    authentication = Authentication(authenticator)
+
+    async def authenticate(request: web.BaseRequest) -> User | None:
+        user = await authentication.authenticate(request)
+        return None if user is ANONYMOUS else user
+
+    return Supervisor(
+        authorities=identity.authorities,
+        token=identity.token,
+        authenticate=authenticate,
+        passwords=NodePasswords(client),
+        settings=describe_cluster(config),
+    )
+
+
+def describe_cluster(config: ServerConfig) -> JsonObject:
+    """Return what agents have to know of the cluster (J-28): nothing that is secret."""
+    return {
+        "clusterCIDR": config.cluster_cidr,
+        "serviceCIDR": config.service_cidr,
+        "clusterDNS": config.cluster_dns,
+        "clusterDomain": config.cluster_domain,
+        "flannelBackend": config.flannel_backend,
+        "disableKubeProxy": config.disable_kube_proxy,
+        "httpsPort": config.https_listen_port,
+    }
+
+
+def share_port(
+    supervisor: Supervisor, api: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+    """Return a handler that gives each request to the one that owns its path."""
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        if supervisor.owns(request.raw_path):
+            return await supervisor.handle(request)
+        return await api(request)
+
+    return handle
