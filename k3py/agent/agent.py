@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from k3py.agent.errors import ServerUnreachable
 from k3py.agent.join import Joiner, find_joined
-from k3py.agent.machine import ensure_id, ensure_password
 from k3py.client.kubeconfig import Kubeconfig
 from k3py.client.reflector import HttpInformerFactory
+from k3py.cluster.machine import ensure_id, ensure_password
 from k3py.config.reading import find_own_address
 from k3py.errors import ConfigError
 from k3py.kubelet.assembly import NodeIdentity, NodeSettings, build_node

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from k3py.api.kinds import ALL
@@ -16,6 +17,8 @@ from k3py.apiserver.kubelet_dialer import KubeletDialer
 from k3py.client.events import EventRecorder
 from k3py.client.local import LocalClient
 from k3py.client.local_informers import LocalInformerFactory
+from k3py.cluster.machine import ensure_password
+from k3py.cluster.node_password import NodePasswords
 from k3py.controllers.manager import build_controllers
 from k3py.scheduler.scheduler import Scheduler
 from k3py.server.listener import Listener, ServingCertificate
@@ -90,13 +93,16 @@ async def build_control_plane(
     health = HealthChecks()
     plane = ControlPlane(assembly=assembly, kinds=kinds, health=health, components=[])
     masters = plane.client("system:k3py-supervisor", "system:masters", user_agent="k3py-supervisor")
-    supervisor = build_supervisor(config, identity, assembly.authenticator, masters)
+    passwords = NodePasswords(masters)
+    supervisor = build_supervisor(config, identity, assembly.authenticator, passwords)
     listener = _build_listener(config, identity, plane, schemas, supervisor)
 
     async def publish_address() -> None:
         await publish(listener.port)
 
     async def open_registration() -> None:
+        if not config.disable_agent:  # our own name is taken, like any node's
+            await passwords.check(config.node_name, await asyncio.to_thread(ensure_password))
         supervisor.ready = True
 
     plane.components += [

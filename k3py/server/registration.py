@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from k3py.api.user import ANONYMOUS
 from k3py.apiserver.filters.authn import Authentication
-from k3py.cluster.node_password import NodePasswords
 from k3py.cluster.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -16,16 +15,16 @@ if TYPE_CHECKING:
 
     from k3py.api.user import User
     from k3py.apiserver.interface import Authenticator
-    from k3py.client.interface import Client
+    from k3py.cluster.node_password import NodePasswords
     from k3py.config.server import ServerConfig
     from k3py.jsontypes import JsonObject
     from k3py.server.identity import ServerIdentity
 
 
 def build_supervisor(
-    config: ServerConfig, identity: ServerIdentity, authenticator: Authenticator, client: Client
+    config: ServerConfig, identity: ServerIdentity, authenticator: Authenticator, passwords: NodePasswords
 ) -> Supervisor:
-    """Make the registration endpoint; `client` acts with rights on Secrets and Nodes."""
+    """Make the registration endpoint."""
     authentication = Authentication(authenticator)
 
     async def authenticate(request: web.BaseRequest) -> User | None:
@@ -36,7 +35,7 @@ def build_supervisor(
         authorities=identity.authorities,
         token=identity.token,
         authenticate=authenticate,
-        passwords=NodePasswords(client),
+        passwords=passwords,
         settings=describe_cluster(config),
     )
 

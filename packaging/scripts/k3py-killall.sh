@@ -78,9 +78,12 @@ ip -o link show master cni0 2>/dev/null | awk -F': ' '{sub(/@.*/, "", $2); print
     ip link delete "$link"
 done
 ip link delete cni0 2>/dev/null
+ip link delete k3py.1 2>/dev/null
 
 nft list tables 2>/dev/null | while read -r _ family table; do
-    case "$table" in k3py | k3py-*) nft delete table "$family" "$table" ;; esac
+    case "$table" in k3py | k3py-*) nft delete table ip k3py-masquerade 2>/dev/null
+nft delete table ip6 k3py-masquerade 2>/dev/null
+nft delete table "$family" "$table" ;; esac
 done
 # Rules of the CNI plugins (masquerade, portmap), in either flavour of iptables; everything else stays.
 for save in iptables-save ip6tables-save iptables-legacy-save ip6tables-legacy-save; do

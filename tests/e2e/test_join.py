@@ -1,0 +1,138 @@
+"""Two nodes: an agent joins, pods of both reach each other and services, logs and exec work, wrong tokens do not."""
+
+import sys
+
+import pytest
+
+from tests.support.cluster import Server
+from tests.support.lab import Lab
+from tests.support.lab.node import PROJECT
+from tests.support.lab.runtime import put_busybox
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+IMAGE = "docker.io/library/busybox:local"
+
+
+def start_agent(node, server, token, *flags):
+    command = [sys.executable, "-m", "k3py", "agent", f"--server={server}", "--token-file=/etc/k3py/token", *flags]
+    (node.disk / "etc/k3py/token").write_text(token)
+    with (node.disk / "var/log/k3py.log").open("ab") as log:
+        return node.popen(command, cwd=PROJECT, stdout=log, stderr=log)
+
+
+def run_agent(node, server, token, *flags):
+    (node.disk / "etc/k3py/token").write_text(token)
+    command = [sys.executable, "-m", "k3py", "agent", f"--server={server}", "--token-file=/etc/k3py/token", *flags]
+    return node.run(command, cwd=PROJECT, check=False, timeout_s=30)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    with Lab() as lab:
+        first, second = lab.add_node("n1"), lab.add_node("n2")
+        for node in (first, second):
+            put_busybox(node)
+        server = Server(first)
+        server.start()
+        server.wait_ready()
+        url = f"https://{first.address}:6443"
+        token = first.run(["cat", "/var/lib/k3py/server/node-token"]).stdout.strip()
+        second.agent = start_agent(second, url, token)
+        try:
+            server.until(lambda: server.kubectl("get", "nodes").stdout.count(" Ready ") == 2, what="two Ready nodes")
+            yield server, second, url, token
+        finally:
+            second.agent.kill()
+            second.agent.wait(timeout=30)
+            server.kill()
+
+
+@pytest.fixture(scope="module")
+def pods(pair):
+    server = pair[0]
+    script = "hostname >/tmp/index.html; echo up; exec httpd -f -v -p 8080 -h /tmp"
+    server.kubectl("create", "deployment", "web", f"--image={IMAGE}", "--replicas=4", "--", "sh", "-c", script)
+    server.kubectl("expose", "deployment", "web", "--port=80", "--target-port=8080")
+    server.kubectl("rollout", "status", "deployment/web", "--timeout=60s", timeout_s=70)
+    by_node = {}
+    for one in server.get("pods", "-l", "app=web")["items"]:
+        by_node.setdefault(one["spec"]["nodeName"], one)
+    return by_node
+
+
+def fetch(server, pod, address):
+    done = server.kubectl(
+        "exec", pod["metadata"]["name"], "--", "timeout", "3", "wget", "-q", "-O", "-", f"http://{address}/", check=False
+    )
+    return done.stdout.strip()
+
+
+def test_pods_run_on_both_nodes_and_reach_each_other_by_address(pair, pods):
+    server = pair[0]
+    assert set(pods) == {"n1", "n2"}
+    for here, there in (("n1", "n2"), ("n2", "n1")):
+        target = pods[there]
+        assert fetch(server, pods[here], f"{target['status']['podIP']}:8080") == target["metadata"]["name"]
+
+
+def test_a_pod_sees_the_address_of_the_pod_that_asks(pair, pods):
+    server = pair[0]
+    fetch(server, pods["n1"], f"{pods['n2']['status']['podIP']}:8080")
+    log = server.kubectl("logs", pods["n2"]["metadata"]["name"]).stdout
+    assert f"[::ffff:{pods['n1']['status']['podIP']}]" in log
+
+
+def test_a_service_is_reached_from_both_nodes(pair, pods):
+    server = pair[0]
+    address = server.get("service", "web")["spec"]["clusterIP"]
+    names = {one["metadata"]["name"] for one in server.get("pods", "-l", "app=web")["items"]}
+    for node in ("n1", "n2"):
+        assert fetch(server, pods[node], address) in names
+
+
+def test_logs_and_exec_reach_the_other_node(pair, pods):
+    server = pair[0]
+    name = pods["n2"]["metadata"]["name"]
+    assert server.kubectl("logs", name).stdout.startswith("up\n")
+    assert server.kubectl("exec", name, "--", "hostname").stdout.strip() == name
+
+
+def test_a_wrong_token_is_refused_and_not_shown(pair, tmp_path):
+    _, node, url, token = pair
+    wrong = token.rpartition(":")[0] + ":guess"
+    done = run_agent(node, url, wrong, "--data-dir=/tmp/other", "--node-name=n3")
+    assert done.returncode == 1
+    assert "--token" in done.stderr
+    assert "guess" not in done.stderr
+    other = "K10" + "a" * 64 + "::server:guess"
+    done = run_agent(node, url, other, "--data-dir=/tmp/other", "--node-name=n3")
+    assert done.returncode == 2
+    assert "another cluster" in done.stderr
+
+
+def test_the_name_of_another_machine_is_refused(pair):
+    _, node, url, token = pair
+    done = run_agent(node, url, token, "--data-dir=/tmp/other", "--node-name=n1")
+    assert (done.returncode, "another machine" in done.stderr) == (1, True)
+
+
+def test_an_agent_needs_server_and_token(pair):
+    _, node, _, _ = pair
+    done = node.run([sys.executable, "-m", "k3py", "agent"], cwd=PROJECT, check=False)
+    assert (done.returncode, "--server" in done.stderr) == (2, True)
+
+
+def test_a_restarted_agent_adopts_its_pods(pair, pods):
+    server, node, url, token = pair
+    before = pods["n2"]["status"]["containerStatuses"][0]["containerID"]
+    node.agent.kill()
+    node.agent.wait(timeout=10)
+    node.agent = start_agent(node, url, token)
+    renewed = server.get("lease", "n2", "-n", "kube-node-lease")["spec"]["renewTime"]
+    server.until(
+        lambda: server.get("lease", "n2", "-n", "kube-node-lease")["spec"]["renewTime"] != renewed, what="a heartbeat"
+    )
+    found = server.get("pod", pods["n2"]["metadata"]["name"])["status"]["containerStatuses"][0]
+    assert (found["containerID"], found["restartCount"]) == (before, 0)
+    assert server.kubectl("exec", pods["n2"]["metadata"]["name"], "--", "hostname").stdout
