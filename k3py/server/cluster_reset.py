@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from k3py.datastore.factory import name_of, open_backend, sqlite_path
 from k3py.datastore.snapshot.restoring import restore_backend, restore_database
 from k3py.errors import ConfigError, K3pyError
-from k3py.server.data_dir import hold_data_dir
+from k3py.util.data_dir import hold_data_dir
 from k3py.util.files import write_atomically
 
 if TYPE_CHECKING:
