@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
 
-class Strategy(WorkloadStrategy):
+class DaemonSetStrategy(WorkloadStrategy):
     """See the module."""
 
     empty_status: ClassVar[JsonObject] = {
@@ -137,7 +137,7 @@ KIND: Final = Kind(
     short_names=("ds",),
     categories=("all",),
     schema="io.k8s.api.apps.v1.DaemonSet",
-    strategy=Strategy(),
+    strategy=DaemonSetStrategy(),
     subresources=(
         Subresource(
             name="status",

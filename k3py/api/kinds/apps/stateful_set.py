@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
 
-class Strategy(WorkloadStrategy):
+class StatefulSetStrategy(WorkloadStrategy):
     """See the module."""
 
     empty_status: ClassVar[JsonObject] = {"replicas": 0, "availableReplicas": 0}
@@ -142,7 +142,7 @@ KIND: Final = Kind(
     short_names=("sts",),
     categories=("all",),
     schema="io.k8s.api.apps.v1.StatefulSet",
-    strategy=Strategy(),
+    strategy=StatefulSetStrategy(),
     subresources=(
         Subresource(
             name="scale",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
 
-class Strategy(WorkloadStrategy):
+class CronJobStrategy(WorkloadStrategy):
     """See the module."""
 
 
@@ -44,7 +44,7 @@ KIND: Final = Kind(
     short_names=("cj",),
     categories=("all",),
     schema="io.k8s.api.batch.v1.CronJob",
-    strategy=Strategy(),
+    strategy=CronJobStrategy(),
     subresources=(
         Subresource(
             name="status",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
 
-class Strategy(WorkloadStrategy):
+class JobStrategy(WorkloadStrategy):
     """See the module."""
 
     default_propagation = "Orphan"
@@ -70,7 +70,7 @@ KIND: Final = Kind(
     plural="jobs",
     categories=("all",),
     schema="io.k8s.api.batch.v1.Job",
-    strategy=Strategy(),
+    strategy=JobStrategy(),
     subresources=(
         Subresource(
             name="status",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
 
-class Strategy(BaseStrategy):
+class LimitRangeStrategy(BaseStrategy):
     """See the module."""
 
     create_on_update = True
@@ -36,7 +36,7 @@ KIND: Final = Kind(
     plural="limitranges",
     short_names=("limits",),
     schema="io.k8s.api.core.v1.LimitRange",
-    strategy=Strategy(),
+    strategy=LimitRangeStrategy(),
     columns=(NAME, CREATED_AT),
     storage=StoragePolicy(prefix="limitranges"),
     storage_version_hash="EBKMFVe6cwo=",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
 
-class Strategy(BaseStrategy):
+class PodTemplateStrategy(BaseStrategy):
     """See the module."""
 
     object_on_delete = True
@@ -29,7 +29,7 @@ KIND: Final = Kind(
     kind="PodTemplate",
     plural="podtemplates",
     schema="io.k8s.api.core.v1.PodTemplate",
-    strategy=Strategy(),
+    strategy=PodTemplateStrategy(),
     columns=(
         NAME,
         *container_columns("template", wide=False),

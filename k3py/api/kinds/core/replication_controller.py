@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
 
-class Strategy(WorkloadStrategy):
+class ReplicationControllerStrategy(WorkloadStrategy):
     """See the module."""
 
     default_propagation = "Orphan"
@@ -60,7 +60,7 @@ KIND: Final = Kind(
     short_names=("rc",),
     categories=("all",),
     schema="io.k8s.api.core.v1.ReplicationController",
-    strategy=Strategy(),
+    strategy=ReplicationControllerStrategy(),
     subresources=(
         Subresource(
             name="scale",

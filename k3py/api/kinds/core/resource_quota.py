@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
 
-class Strategy(StatusStrategy):
+class ResourceQuotaStrategy(StatusStrategy):
     """See the module."""
 
     object_on_delete = True
@@ -53,7 +53,7 @@ KIND: Final = Kind(
     plural="resourcequotas",
     short_names=("quota",),
     schema="io.k8s.api.core.v1.ResourceQuota",
-    strategy=Strategy(),
+    strategy=ResourceQuotaStrategy(),
     subresources=(
         Subresource(
             name="status",

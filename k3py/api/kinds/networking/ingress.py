@@ -7,15 +7,25 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from k3py.api.columns import AGE, NAME, NONE, column, field_column, format_list, value_at
 from k3py.api.kind import Kind, StoragePolicy, Subresource
 from k3py.api.strategy import WorkloadStrategy
+from k3py.api.validation.ingress import validate_ingress, validate_ingress_status
 
 if TYPE_CHECKING:
+    from k3py.api.fielderror import FieldError
     from k3py.jsontypes import JsonObject
 
 
-class Strategy(WorkloadStrategy):
+class IngressStrategy(WorkloadStrategy):
     """See the module."""
 
     empty_status: ClassVar[JsonObject] = {"loadBalancer": {}}
+
+    def validate(self, obj: JsonObject) -> list[FieldError]:
+        """Check rules and backends."""
+        return validate_ingress(obj.get("spec") or {})
+
+    def validate_status_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
+        """Check what load balancers report."""
+        return validate_ingress_status(new.get("status") or {})
 
 
 def _hosts(obj: JsonObject) -> str:
@@ -41,7 +51,7 @@ KIND: Final = Kind(
     plural="ingresses",
     short_names=("ing",),
     schema="io.k8s.api.networking.v1.Ingress",
-    strategy=Strategy(),
+    strategy=IngressStrategy(),
     subresources=(
         Subresource(
             name="status",

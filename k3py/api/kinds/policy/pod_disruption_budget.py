@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
 
-class Strategy(WorkloadStrategy):
+class PodDisruptionBudgetStrategy(WorkloadStrategy):
     """See the module."""
 
     unconditional_update = False
@@ -65,7 +65,7 @@ KIND: Final = Kind(
     plural="poddisruptionbudgets",
     short_names=("pdb",),
     schema="io.k8s.api.policy.v1.PodDisruptionBudget",
-    strategy=Strategy(),
+    strategy=PodDisruptionBudgetStrategy(),
     subresources=(
         Subresource(
             name="status",
