@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from k3py.api.fielderror import FieldError
+    from k3py.api.structural.structure import Structure
     from k3py.api.user import User
     from k3py.jsontypes import JsonObject, JsonValue
 
@@ -133,6 +134,9 @@ class BaseStrategy:
         """Return texts for Warning headers of an accepted create (`old` None) or update."""
         return []
 
+    def prepare_delete(self, obj: JsonObject, context: WriteContext) -> None:
+        """Change an object, not yet deleted, that is about to be: a finalizer, a condition."""
+
     def graceful_delete_s(self, obj: JsonObject, requested_s: int | None) -> int | None:
         """Return the grace period in seconds with which `obj` is deleted, or None when this kind goes at once."""
         return None
@@ -203,6 +207,15 @@ class Kind:
     to_storage: Callable[[JsonObject], JsonObject] | None = None
     from_storage: Callable[[JsonObject], JsonObject] | None = None
     storage_version_hash: str = ""
+    stored: Kind | None = (
+        None  # the record of the stored version, of custom resources that are served in others too
+    )
+    structure: Structure | None = None  # the type of a custom resource, whose `schema` is ""
+    on_read: Callable[[JsonObject], bool] | None = (
+        None  # completes, in place, documents of older schemas; True = changed
+    )
+    deprecation: str = ""  # text of the Warning header of every answer, "" = not deprecated
+    creation_refusal: str = ""  # why nothing can be created any more, "" = it can
 
     @property
     def api_version(self) -> str:

@@ -25,6 +25,7 @@ from k3py.apiserver.authz.policy import RBAC_GROUP, Policy
 from k3py.apiserver.authz.rbac import RbacAuthorizer
 from k3py.apiserver.authz.union import UnionAuthorizer
 from k3py.apiserver.bootstrap import Bootstrap, ServiceAddress
+from k3py.apiserver.crd.definitions import CustomResources
 from k3py.apiserver.dispatcher import ApiDispatcher
 from k3py.apiserver.follower import Follower
 from k3py.apiserver.registry.builtin_patches import BuiltinPatches
@@ -100,6 +101,7 @@ class ApiAssembly:
         authenticator: Authenticator,
         rbac: Policy,
         followers: list[Follower],
+        custom: CustomResources | None = None,
         bootstrap: Bootstrap,
     ) -> None:
         self.dispatcher = dispatcher
@@ -107,6 +109,7 @@ class ApiAssembly:
         self.authenticator = authenticator
         self.rbac = rbac
         self._followers = followers
+        self._custom = custom
         self._bootstrap = bootstrap
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -119,6 +122,10 @@ class ApiAssembly:
                 _ = scope.spawn(follower.run(event.set), name=f"follow-{index}")
             for event in ready:
                 await event.wait()
+            if self._custom is not None:
+                served = asyncio.Event()
+                _ = scope.spawn(self._custom.run(served.set), name="custom-resources")
+                await served.wait()
             started()
 
     async def bootstrap(self) -> None:
@@ -193,6 +200,7 @@ async def build_dispatcher(
         authenticator=authenticator,
         rbac=rbac,
         followers=_followers(kinds, storage, rbac, graph),
+        custom=_custom(dispatcher, storage, kinds, now),
         bootstrap=Bootstrap(
             dispatcher, kinds, address, extension_authentication=options.extension_authentication
         ),
@@ -249,6 +257,15 @@ async def _open_hooks(
         await storage.store_for(services), cidrs=options.service_cidrs, node_ports=options.node_ports
     )
     return {("", "services"): allocator}
+
+
+def _custom(
+    dispatcher: ApiDispatcher, storage: Storage, kinds: KindRegistry, now: Callable[[], datetime]
+) -> CustomResources | None:
+    kind = kinds.find("apiextensions.k8s.io", "v1", "customresourcedefinitions")
+    if kind is None:
+        return None
+    return CustomResources(dispatcher=dispatcher, storage=storage, kinds=kinds, kind=kind, now=now)
 
 
 def _followers(kinds: KindRegistry, storage: Storage, rbac: Policy, graph: NodeGraph) -> list[Follower]:

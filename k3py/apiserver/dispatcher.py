@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.api.names import find_path_segment_faults
 from k3py.api.selectors import SelectorError, parse_field_selector
-from k3py.api.status import ApiError, bad_request, method_not_allowed
+from k3py.api.status import ApiError, bad_request, forbidden, method_not_allowed
 from k3py.apiserver.interface import Attributes
 from k3py.apiserver.registry.call import Call, Services
 from k3py.apiserver.registry.create import create
@@ -108,6 +108,10 @@ class ApiDispatcher:
         if kind is None:
             raise ApiError(404, "NotFound", "the server could not find the requested resource", details={})
         handler = self._find_handler(kind, request)
+        if kind.deprecation:
+            request.warnings.append(kind.deprecation)
+        if kind.creation_refusal and request.verb == "create":
+            raise forbidden(kind.group, kind.plural, error_name(request), kind.creation_refusal)
         if request.name:
             _check_path_name(request.name)
         try:

@@ -91,6 +91,12 @@ class CachedObject:
         return f"<{self.namespace}/{self.name} @{self.revision}>"
 
 
+class RewrittenObject(CachedObject):
+    """An object whose document is not what lies in the datastore: a write without changes brings it there."""
+
+    __slots__ = ()
+
+
 if TYPE_CHECKING:
 
     def _check(one: CachedObject) -> ObjectView:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import orjson
 
-from k3py.storage.cached_object import CachedObject, Shape
+from k3py.storage.cached_object import CachedObject, RewrittenObject, Shape
 
 if TYPE_CHECKING:
     from k3py.api.kind import Kind
@@ -92,12 +92,27 @@ class Codec:
         at = self.shape.splice_at
         return b'%b"resourceVersion":"%d",%b' % (document[:at], revision, document[at:])
 
+    def view_stored(self, key: bytes, value: bytes, revision: int) -> CachedObject:
+        """Return the view of what the datastore holds, completed as the kind says."""
+        on_read = self.kind.on_read
+        if on_read is None:
+            return self.view(self.open(key, value), revision)
+        document = self._transformer.open(key, value)
+        obj = orjson.loads(document)
+        if not on_read(obj) and document.startswith(self._prefix):
+            return self._make_view(CachedObject, obj, document, revision)
+        return self._make_view(RewrittenObject, obj, self.encode(obj), revision)
+
     def view(self, document: bytes, revision: int) -> CachedObject:
         """Return the view of a canonical document: it is parsed once, here, for its labels and fields."""
-        obj = orjson.loads(document)
+        return self._make_view(CachedObject, orjson.loads(document), document, revision)
+
+    def _make_view(
+        self, make: type[CachedObject], obj: JsonObject, document: bytes, revision: int
+    ) -> CachedObject:
         metadata = obj["metadata"]
         owners = metadata.get("ownerReferences")
-        return CachedObject(
+        return make(
             self.shape,
             namespace=metadata.get("namespace", ""),
             name=metadata["name"],

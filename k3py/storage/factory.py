@@ -206,6 +206,8 @@ async def _write_down(storage: CachedStorage) -> None:
 
 def _stored_kind(kind: Kind) -> Kind:
     """Return the record of the version in which objects of `kind` are stored."""
+    if kind.stored is not None:
+        return kind.stored
     if not kind.storage_version or kind.storage_version == kind.api_version:
         return kind
     from k3py.api import kinds  # noqa: PLC0415 - needed only when another version is asked for first

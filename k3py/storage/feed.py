@@ -64,7 +64,7 @@ class DurableFeed:
 def decode(codec: Codec, kv: KeyValue, revision: int) -> CachedObject | None:
     """Return the view of a stored object; one that is damaged is logged and left out: it must not take its whole kind along."""
     try:
-        return codec.view(codec.open(kv.key, kv.value), revision)
+        return codec.view_stored(kv.key, kv.value, revision)
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         log.exception("stored object cannot be decoded", extra={"key": kv.key.decode(errors="replace")})
         return None

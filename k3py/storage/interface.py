@@ -213,6 +213,9 @@ class Storage(Protocol):
     async def store_for(self, kind: Kind) -> Store:
         """Return the store of a kind, its cache filled; served versions that share a storage prefix share a store."""
 
+    def drop(self, kind: Kind) -> None:
+        """Forget the store of a kind that is served no longer, or in another form; its watchers end."""
+
     @property
     def current_revision(self) -> int:
         """The newest revision."""

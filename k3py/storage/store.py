@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.datastore.errors import Compacted, DatastoreError, FutureRevision, NoSpace
 from k3py.datastore.interface import LeaseId, Revision
+from k3py.storage.cached_object import RewrittenObject
 from k3py.storage.continue_token import (
     INCONSISTENT,
     TOKEN_TTL_S,
@@ -252,7 +253,7 @@ class ObjectStore:
                 done = await self._commit_delete(local_key, view, changed.last)
             else:
                 document = self._codec.encode(changed)
-                if document == self._codec.document_of(view):
+                if document == self._codec.document_of(view) and not isinstance(view, RewrittenObject):
                     return view
                 done = await self._commit_update(local_key, view, document)
             if done is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from k3py.api.kinds.apiextensions.custom_resource_definition import KIND as CUSTOM_RESOURCE_DEFINITION
 from k3py.api.kinds.apps.controller_revision import KIND as CONTROLLER_REVISION
 from k3py.api.kinds.apps.daemon_set import KIND as DAEMON_SET
 from k3py.api.kinds.apps.deployment import KIND as DEPLOYMENT
@@ -95,6 +96,7 @@ ALL: Final[tuple[Kind, ...]] = (
     CSI_DRIVER,
     CSI_NODE,
     STORAGE_CLASS,
+    CUSTOM_RESOURCE_DEFINITION,
     PRIORITY_CLASS,
     LEASE,
     RUNTIME_CLASS,

@@ -84,6 +84,8 @@ class BuiltinPatches:
 
     def _merge_type(self, kind: Kind) -> MergeType | None:
         """Return how objects of a kind merge; None for kinds without a type (maps are granular then, lists atomic)."""
+        if kind.structure is not None:
+            return kind.structure.merge_type
         return self._schemas.merge_type(kind.schema) if kind.schema else None
 
 

@@ -26,13 +26,20 @@ class BuiltinSchemas:
         """Return the object in canonical form and the paths of unknown fields. Raises TypeFault."""
         if kind.schema:
             return self.schemas.decode(kind.schema, obj)
+        if kind.structure is not None:
+            return kind.structure.decode(obj, self._decode_metadata)
         metadata, unknown = self.schemas.decode(_METADATA, obj.get("metadata") or {})
         return {**obj, "metadata": metadata}, [f"metadata.{path}" for path in unknown]
+
+    def _decode_metadata(self, metadata: JsonObject) -> tuple[JsonObject, list[str]]:
+        return self.schemas.decode(_METADATA, metadata)
 
     def default(self, kind: Kind, obj: JsonObject) -> None:
         """Fill in defaults in place."""
         if kind.schema:
             self.schemas.default(kind.schema, obj)
+        elif kind.structure is not None:
+            kind.structure.default(obj)
         kind.strategy.default(obj)
 
     def complete(self, kind: Kind, obj: JsonObject) -> None:

@@ -126,6 +126,10 @@ class Deletion:
         if kind.plural == "namespaces" and not kind.group:
             return self._plan_namespace(old)
         new: JsonObject = deep_copy(old)
+        if not new["metadata"].get("deletionTimestamp"):
+            kind.strategy.prepare_delete(
+                new, self._call.context(dry_run=self._options.dry_run, field_manager="")
+            )
         graceful = self._plan_grace(new)
         if graceful is None:
             return None

@@ -1,0 +1,101 @@
+"""A custom resource's type: one object a served version, compiled piece by piece when first needed."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from k3py.api.structural.defaulting import compile_defaulter
+from k3py.api.structural.list_types import find_duplicates, has_list_types
+from k3py.api.structural.metadata import coerce_embedded, has_embedded, validate_embedded
+from k3py.api.structural.numbers import copy_canonical
+from k3py.api.structural.pruning import prune
+from k3py.api.structural.values import ABSENT, compile_values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from k3py.api.fielderror import FieldError
+    from k3py.api.patch.merge_type import MergeType
+    from k3py.jsontypes import JsonObject
+
+
+class Structure:
+    """What a version's openAPIV3Schema says.
+
+    Args:
+        schema: the structural schema, {} = none was given; kept and not changed.
+        preserves: nothing is pruned (spec.preserveUnknownFields).
+    """
+
+    def __init__(self, schema: JsonObject, *, preserves: bool = False) -> None:
+        self.schema = schema
+        self._preserves = preserves
+
+    def decode(
+        self, obj: JsonObject, decode_metadata: Callable[[JsonObject], tuple[JsonObject, list[str]]]
+    ) -> tuple[JsonObject, list[str]]:
+        """Return a pruned copy with canonical metadata, and the paths of unknown fields.
+
+        Raises:
+            K3pyError: metadata of a wrong type, in the words of `decode_metadata`.
+        """
+        copied: JsonObject = copy_canonical(obj)
+        metadata, lost = decode_metadata(copied.get("metadata") or {})
+        copied["metadata"] = metadata
+        unknown = [f"metadata.{path}" for path in lost]
+        if self._has_embedded:
+            unknown += coerce_embedded(copied, self.schema, decode_metadata)
+        return copied, unknown + self.prune(copied)
+
+    def prune(self, obj: JsonObject) -> list[str]:
+        """Drop unknown fields in place; return their paths."""
+        return [] if self._preserves else prune(obj, self.schema)
+
+    def default(self, obj: JsonObject) -> bool:
+        """Fill in defaults and drop nulls that are not allowed, in place; say whether something changed."""
+        complete = self._defaulter
+        return complete is not None and complete(obj)
+
+    def validate(self, obj: JsonObject) -> list[FieldError]:
+        """Check a new object, apart from its metadata."""
+        errors: list[FieldError] = []
+        self._check(obj, "", errors, ABSENT)
+        if self._has_embedded:
+            errors += validate_embedded(obj, self.schema)
+        if self._has_list_types:
+            errors += find_duplicates(obj, self.schema)
+        return errors
+
+    def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
+        """Check an updated object; what was wrong before and did not change is let be."""
+        errors: list[FieldError] = []
+        self._check(new, "", errors, old)
+        if self._has_embedded and not validate_embedded(old, self.schema):
+            errors += validate_embedded(new, self.schema)
+        if self._has_list_types and not find_duplicates(old, self.schema):
+            errors += find_duplicates(new, self.schema)
+        return errors
+
+    @cached_property
+    def merge_type(self) -> MergeType:
+        """How objects merge in server-side apply."""
+        from k3py.api.patch.merge_type import merge_type_of_structure  # noqa: PLC0415 - imported when chosen
+
+        return merge_type_of_structure(self.schema, root=True)
+
+    @cached_property
+    def _defaulter(self) -> Callable[..., bool] | None:
+        return compile_defaulter(self.schema)
+
+    @cached_property
+    def _check(self) -> Callable[..., int]:
+        return compile_values(self.schema, is_root=True)
+
+    @cached_property
+    def _has_embedded(self) -> bool:
+        return has_embedded(self.schema)
+
+    @cached_property
+    def _has_list_types(self) -> bool:
+        return has_list_types(self.schema)

@@ -1,0 +1,1 @@
+"""Custom resources at run time: CustomResourceDefinitions become kinds of the registry, and go with their objects."""

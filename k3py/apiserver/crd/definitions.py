@@ -1,0 +1,282 @@
+"""Follows CustomResourceDefinitions: accepts their names, serves their kinds, empties and drops what is deleted.
+
+Everything happens in the order of the watch, one definition after the other; only emptying, which waits for finalizers, has a task of
+its own. Source: k8s.io/apiextensions-apiserver/pkg/{apiserver/customresource_handler,controller/finalizer}.go v0.35.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from k3py.api.conditions import set_condition
+from k3py.api.object import deep_copy
+from k3py.api.resource import Resource
+from k3py.api.status import ApiError
+from k3py.api.timestamps import format_time
+from k3py.api.user import AUTHENTICATED, MASTERS, User
+from k3py.apiserver.crd.kinds import build_kinds
+from k3py.apiserver.crd.names import plan_status
+from k3py.apiserver.follower import Follower
+from k3py.apiserver.interface import ApiRequest
+from k3py.storage.errors import RevisionExpired, StorageError
+from k3py.storage.interface import ListQuery, WatchQuery
+from k3py.util.backoff import Backoff
+from k3py.util.supervise import TaskScope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from k3py.api.kind import Kind
+    from k3py.api.registry import KindRegistry
+    from k3py.apiserver.crd.kinds import CustomKinds
+    from k3py.apiserver.interface import Dispatcher
+    from k3py.jsontypes import JsonObject, JsonValue
+    from k3py.storage.interface import Storage, Store
+
+log = logging.getLogger(__name__)
+
+DEFINITIONS: Final = Resource(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
+)
+CLEANUP: Final = "customresourcecleanup.apiextensions.k8s.io"
+_USER: Final = User(name="system:apiserver", groups=(MASTERS, AUTHENTICATED))
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What is served of a definition; `form` is compared to see whether it still is what the definition says."""
+
+    uid: str
+    form: JsonValue
+    kinds: CustomKinds
+
+
+class CustomResources:
+    """Keeps the registry's custom kinds as the definitions say.
+
+    Args:
+        dispatcher: the front door.
+        storage: where objects lie.
+        kinds: the registry that gains and loses kinds.
+        kind: of the definitions themselves.
+        now: the wall clock.
+    """
+
+    def __init__(
+        self,
+        *,
+        dispatcher: Dispatcher,
+        storage: Storage,
+        kinds: KindRegistry,
+        kind: Kind,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._storage = storage
+        self._kinds = kinds
+        self._now = now
+        self._follower = Follower(storage, kind, self._on_change)
+        self._definitions: dict[str, JsonObject] = {}
+        self._served: dict[str, _Served] = {}
+        self._changed: asyncio.Queue[str] = asyncio.Queue()
+        self._emptying: set[str] = set()
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Follow until cancelled; `ready` is called once all present definitions are served. Raises StorageError."""
+        followed = asyncio.Event()
+        async with TaskScope() as scope:
+            _ = scope.spawn(self._follower.run(followed.set), name="follow-definitions")
+            await followed.wait()
+            while not self._changed.empty():
+                await self._settle(self._changed.get_nowait(), scope)
+            ready()
+            while True:
+                await self._settle(await self._changed.get(), scope)
+
+    def _on_change(self, key: tuple[str, str], obj: JsonObject | None) -> None:
+        name = key[1]
+        if obj is None:
+            gone = self._definitions.pop(name, None)
+            if gone is not None:
+                # names that it held may be free for others of its group
+                for other, one in self._definitions.items():
+                    if one["spec"]["group"] == gone["spec"]["group"]:
+                        self._changed.put_nowait(other)
+        else:
+            self._definitions[name] = obj
+        self._changed.put_nowait(name)
+
+    async def _settle(self, name: str, scope: TaskScope) -> None:
+        try:
+            await self._serve(name, scope)
+        except ApiError as error:
+            if error.code not in (404, 409):  # its next event brings us back
+                log.warning("definition failed", extra={"definition": name, "error": error.message})
+        except Exception:  # one definition must not stop the others
+            log.exception("definition failed", extra={"definition": name})
+
+    async def _serve(self, name: str, scope: TaskScope) -> None:
+        definition = self._definitions.get(name)
+        served = self._served.get(name)
+        if served is not None and (definition is None or definition["metadata"]["uid"] != served.uid):
+            self._drop(name, served)
+            served = None
+        if definition is None:
+            return
+        deleting = bool(definition["metadata"].get("deletionTimestamp"))
+        if not deleting:
+            wanted = plan_status(definition, self._definitions.values(), now=format_time(self._now()))
+            if wanted != definition.get("status"):
+                await self._write_status(definition, wanted)
+                return
+        if not _is_established(definition):
+            return
+        form = _form_of(definition)
+        if served is None or served.form != form:
+            self._replace(name, served, _Served(definition["metadata"]["uid"], form, build_kinds(definition)))
+        if (
+            deleting
+            and CLEANUP in (definition["metadata"].get("finalizers") or ())
+            and name not in self._emptying
+        ):
+            self._emptying.add(name)
+            _ = scope.spawn(self._empty(name, self._served[name].kinds.stored), name=f"empty-{name}")
+
+    def _replace(self, name: str, old: _Served | None, new: _Served) -> None:
+        stays = {(kind.group, kind.version, kind.plural) for kind in new.kinds.served}
+        if old is not None:
+            # watchers end: what they see may have another form from now on
+            self._storage.drop(old.kinds.stored)
+            for kind in old.kinds.served:
+                if (kind.group, kind.version, kind.plural) not in stays:
+                    self._kinds.remove(kind)
+        self._served[name] = new
+        for kind in new.kinds.served:
+            self._kinds.add(kind)
+
+    def _drop(self, name: str, served: _Served) -> None:
+        del self._served[name]
+        self._emptying.discard(name)
+        for kind in served.kinds.served:
+            self._kinds.remove(kind)
+        self._storage.drop(served.kinds.stored)
+
+    async def _write_status(
+        self, definition: JsonObject, status: JsonObject, *, finalizers: list[str] | None = None
+    ) -> None:
+        body: JsonObject = deep_copy(definition)
+        body["status"] = status
+        if finalizers is not None:
+            body["metadata"]["finalizers"] = finalizers
+        await self._dispatcher.dispatch(
+            ApiRequest(
+                verb="update",
+                resource=DEFINITIONS,
+                user=_USER,
+                user_agent="kube-apiserver",
+                name=definition["metadata"]["name"],
+                subresource="status",
+                body=body,
+            )
+        )
+
+    async def _empty(self, name: str, stored: Kind) -> None:
+        """Delete all objects of a definition, wait until they are gone, let the definition go."""
+        backoff = Backoff(first_s=0.1, cap_s=30.0, jitter=0.5)
+        while name in self._emptying:
+            try:
+                await self._delete_objects(stored)
+                await self._finish(name)
+            except (ApiError, StorageError) as error:
+                log.warning("emptying a definition failed", extra={"definition": name, "error": str(error)})
+                await asyncio.sleep(backoff.next_s())
+            else:
+                return
+
+    async def _delete_objects(self, stored: Kind) -> None:
+        store = await self._storage.store_for(stored)
+        while True:
+            page = await store.list(ListQuery())
+            if not page.items:
+                return
+            for view in page.items:
+                if not view.parsed["metadata"].get("deletionTimestamp"):
+                    await self._delete_object(stored, view.namespace, view.name)
+            await self._wait_until_empty(store, page.revision)
+
+    async def _delete_object(self, kind: Kind, namespace: str, name: str) -> None:
+        try:
+            await self._dispatcher.dispatch(
+                ApiRequest(
+                    verb="delete",
+                    resource=self._served_resource(kind),
+                    user=_USER,
+                    user_agent="kube-apiserver",
+                    namespace=namespace,
+                    name=name,
+                )
+            )
+        except ApiError as error:
+            if error.code != 404:
+                raise
+
+    def _served_resource(self, stored: Kind) -> Resource:
+        """Return a version under which objects can be reached; the stored one may not be served."""
+        served = self._served[f"{stored.plural}.{stored.group}"].kinds.served
+        return served[0].resource if served else stored.resource
+
+    async def _wait_until_empty(self, store: Store, revision: int) -> None:
+        try:
+            async with store.watch(WatchQuery(after=revision)) as batches:
+                if not (await store.list(ListQuery(limit=1))).items:
+                    return
+                async for _ in batches:
+                    if not (await store.list(ListQuery(limit=1))).items:
+                        return
+        except RevisionExpired:
+            return  # look again
+
+    async def _finish(self, name: str) -> None:
+        definition = self._definitions.get(name)
+        while definition is not None and CLEANUP in (definition["metadata"].get("finalizers") or ()):
+            status = definition.get("status") or {}
+            conditions = set_condition(
+                status.get("conditions") or [],
+                "Terminating",
+                "False",
+                reason="InstanceDeletionCompleted",
+                message="removed all instances",
+                now=format_time(self._now()),
+            )
+            finalizers = [one for one in definition["metadata"]["finalizers"] if one != CLEANUP]
+            try:
+                await self._write_status(
+                    definition, {**status, "conditions": conditions}, finalizers=finalizers
+                )
+            except ApiError as error:
+                if error.code == 404:
+                    return
+                if error.code != 409:
+                    raise
+                await asyncio.sleep(0)  # our view is behind by a turn of the loop
+                definition = self._definitions.get(name)
+            else:
+                return
+
+
+def _is_established(definition: JsonObject) -> bool:
+    conditions = (definition.get("status") or {}).get("conditions") or ()
+    return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+
+
+def _form_of(definition: JsonObject) -> JsonValue:
+    """Return what makes a difference for the kinds."""
+    return (
+        definition["spec"],
+        (definition.get("status") or {}).get("acceptedNames"),
+        bool(definition["metadata"].get("deletionTimestamp")),
+    )
