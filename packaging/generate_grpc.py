@@ -1,10 +1,10 @@
-"""Make k3py/wire/cri.tsv, the compact table of CRI and containerd messages, from a table of gRPC definitions.
+"""Make k3py/wire/cri.tsv (CRI, containerd) and etcd.tsv, compact tables of messages, from a table of gRPC definitions.
 
     python packaging/generate_grpc.py grpc.json
 
 Input: a JSON list of {"message", "fields": [[number, name, type, …]]}, {"enum", "values"} and {"method", "request", "response", "stream"}.
 Output, one definition a line, fields separated by tabs; only what the methods below reach:
-    M  name  "number field type" …        E  name  "NAME=number" …        R  path  request  response  stream
+    M  name  "number field type" … (*type: repeated, ?type: a scalar of a oneof)        E  name  "NAME=number" …        R  path  request  response  stream
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import sys
 from pathlib import Path
 
-SERVICES = (
+CRI = (
     "/runtime.v1.RuntimeService/",
     "/runtime.v1.ImageService/",
     "/containerd.services.events.v1.Events/Subscribe",
@@ -21,6 +21,7 @@ SERVICES = (
     "/containerd.services.images.v1.Images/",
     "/containerd.services.version.v1.Version/",
 )
+ETCD = ("/etcdserverpb.",)
 # Messages that come inside google.protobuf.Any, so that no method names them.
 CARRIED = ("TaskStart", "TaskExit", "TaskOOM", "TaskDelete", "ContainerCreate", "ContainerDelete")
 WELL_KNOWN = {
@@ -40,13 +41,19 @@ def inner(kind: str) -> str:
     return kind.removeprefix("repeated ")
 
 
-def main(source: Path) -> None:
-    records = json.loads(source.read_text())
+def short(field: list, enums: dict) -> str:
+    """Return a field as it stands in the table."""
+    number, name, kind, *more = field
+    oneof = bool(more) and str(more[0]).startswith("oneof") and (kind in SCALARS or kind in enums)
+    return f"{number} {name} {'?' if oneof else ''}{kind.replace('repeated ', '*')}"
+
+
+def write(records: list, services: tuple[str, ...], carried: list[str], name_of_table: str) -> None:
     messages = {r["message"]: r["fields"] for r in records if "message" in r} | WELL_KNOWN
     enums = {r["enum"]: r["values"] for r in records if "enum" in r}
-    methods = [r for r in records if "method" in r and r["method"].startswith(SERVICES)]
+    methods = [r for r in records if "method" in r and r["method"].startswith(services)]
     pending = [r[side] for r in methods for side in ("request", "response")]
-    pending += [f"containerd.events.{name}" for name in CARRIED]
+    pending += carried
     reached: set[str] = set()
     while pending:
         name = pending.pop()
@@ -60,12 +67,18 @@ def main(source: Path) -> None:
             values = (f"{key}={number}" for key, number in enums[name].items())
             lines.append("\t".join(["E", name, *values]))
         else:
-            fields = (f"{f[0]} {f[1]} {f[2].replace('repeated ', '*')}" for f in messages[name])
+            fields = (short(field, enums) for field in messages[name])
             lines.append("\t".join(["M", name, *fields]))
     lines += [f"R\t{r['method']}\t{r['request']}\t{r['response']}\t{r['stream']}" for r in methods]
-    target = Path(__file__).parent.parent / "k3py/wire/cri.tsv"
+    target = Path(__file__).parent.parent / "k3py/wire" / name_of_table
     target.write_text("\n".join(lines) + "\n")
     print(f"{target}: {len(lines)} definitions, {target.stat().st_size} bytes")
+
+
+def main(source: Path) -> None:
+    records = json.loads(source.read_text())
+    write(records, CRI, [f"containerd.events.{name}" for name in CARRIED], "cri.tsv")
+    write(records, ETCD, [], "etcd.tsv")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "etcd-snapshot", "k3py.cli.etcd_snapshot", "save, list, delete and prune snapshots of the datastore"
     ),
     Command("datastore", "k3py.cli.datastore", "export, import, copy and check the datastore"),
+    Command("kine", "k3py.cli.kine", "serve the datastore to clients of etcd"),
     Command("kubectl", "k3py.cli.kubectl", "run kubectl with the administrator's kubeconfig"),
     Command("ctr", "k3py.cli.ctr", "run containerd's client on k3py's containerd"),
 )

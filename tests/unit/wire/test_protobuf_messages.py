@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k3py.wire.cri_protobuf import CriMessages, load_cri_messages
+from k3py.wire.cri_protobuf import load_cri_messages
+from k3py.wire.protobuf_messages import ProtobufMessages
 from k3py.wire.varint import ProtobufError
 
 TABLE = """\
@@ -14,7 +15,7 @@ M\ttest.All\t1 text string\t2 data bytes\t3 flag bool\t4 small int32\t5 big uint
 E\ttest.Color\tRED=0\tGREEN=1
 R\t/test.S/Do\ttest.All\ttest.All\tserver
 """
-CODEC = CriMessages(TABLE)
+CODEC = ProtobufMessages(TABLE)
 
 
 def test_scalars_are_written_by_the_rules_of_protobuf():

@@ -1,0 +1,114 @@
+"""`k3py kine`: the datastore alone, for other programs that expect an etcd (flags as Kine spells them)."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Never
+
+from k3py.datastore.etcdapi.listener import parse_listen_address, server_context
+from k3py.datastore.factory import HISTORY_S, open_backend
+from k3py.errors import ConfigError
+from k3py.util.log import set_up_logging
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+log = logging.getLogger(__name__)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Never:
+        raise ConfigError(f"{message} (see `k3py kine --help`)")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run `k3py kine` until it is told to stop; returns 0 after an orderly stop.
+
+    Raises:
+        K3pyError: with the exit code of what went wrong.
+    """
+    flags = _parser().parse_args(arguments)
+    set_up_logging(debug=flags.debug)
+
+    import uvloop  # noqa: PLC0415 - `--help` and usage errors need not wait for it
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(flags))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="k3py kine", description="Serve the datastore to clients of etcd v3.", allow_abbrev=False
+    )
+    add = parser.add_argument
+    add("--listen-address", default="0.0.0.0:2379", help="host:port or unix:///path (default: %(default)s)")
+    add("--endpoint", default="", help="datastore, as in --datastore-endpoint (default: ./db/state.db)")
+    add("--ca-file", type=Path, metavar="FILE", help="authority of the database's certificate")
+    add("--cert-file", type=Path, metavar="FILE", help="our certificate for the database")
+    add("--key-file", type=Path, metavar="FILE", help="its key")
+    add("--server-cert-file", type=Path, metavar="FILE", help="certificate to serve with; none: no TLS")
+    add("--server-key-file", type=Path, metavar="FILE", help="its key")
+    add("--server-ca-file", type=Path, metavar="FILE", help="authority whose certificates clients must have")
+    add(
+        "--watch-progress-notify-interval",
+        type=_seconds,
+        default=5.0,
+        metavar="DURATION",
+        help="how often silent watches that ask for it are told how far they are (default: 5s)",
+    )
+    add(
+        "--compact-interval",
+        type=_seconds,
+        default=HISTORY_S,
+        metavar="DURATION",
+        help="history that is kept at least, 0: clients compact (default: 5m)",
+    )
+    add("--debug", action="store_true", help="log more")
+    return parser
+
+
+def _seconds(text: str) -> float:
+    number, unit = text.rstrip("hms"), text[len(text.rstrip("hms")) :]
+    factors = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+    if unit not in factors:
+        raise ValueError(text)
+    return float(number) * factors[unit]
+
+
+async def _serve(flags: argparse.Namespace) -> int:
+    from k3py.datastore.etcdapi.server import open_etcd_server  # noqa: PLC0415 - as above
+
+    address = parse_listen_address(flags.listen_address)
+    if bool(flags.server_cert_file) != bool(flags.server_key_file):
+        raise ConfigError("server-cert-file and server-key-file belong together")
+    tls = None
+    if flags.server_cert_file:
+        tls = server_context(flags.server_cert_file, flags.server_key_file, flags.server_ca_file)
+    elif flags.server_ca_file:
+        raise ConfigError("server-ca-file needs server-cert-file and server-key-file")
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        backend = await stack.enter_async_context(
+            open_backend(flags.endpoint, data_dir=Path(), history_s=flags.compact_interval or None)
+        )
+        try:
+            url = await stack.enter_async_context(
+                open_etcd_server(
+                    backend, address, tls=tls, progress_interval_s=flags.watch_progress_notify_interval
+                )
+            )
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {flags.listen_address}: {error.strerror or error}"
+            ) from error
+        log.info("listening", extra={"url": url, "driver": (await backend.status()).driver})
+        await stop.wait()
+    log.info("stopped")
+    return 0
