@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Never
 
 from k3py.datastore.etcdapi.listener import parse_listen_address, server_context
 from k3py.datastore.factory import HISTORY_S, open_backend
+from k3py.datastore.tls_files import TlsFiles
 from k3py.errors import ConfigError
 from k3py.util.log import set_up_logging
 
@@ -96,7 +97,12 @@ async def _serve(flags: argparse.Namespace) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         backend = await stack.enter_async_context(
-            open_backend(flags.endpoint, data_dir=Path(), history_s=flags.compact_interval or None)
+            open_backend(
+                flags.endpoint,
+                data_dir=Path(),
+                history_s=flags.compact_interval or None,
+                tls=TlsFiles(flags.ca_file, flags.cert_file, flags.key_file),
+            )
         )
         try:
             url = await stack.enter_async_context(

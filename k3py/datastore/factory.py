@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 
 from k3py.datastore.errors import Incomplete
+from k3py.datastore.etcdapi import endpoints as etcd_endpoints
+from k3py.datastore.tls_files import TlsFiles
 from k3py.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,21 +36,24 @@ async def open_backend(
     data_dir: Path | None = None,
     history_s: float | None = HISTORY_S,
     incomplete: bool = False,
+    tls: TlsFiles | None = None,
 ) -> AsyncIterator[Backend]:
     """Open a store; leaving the block finishes its writes and closes it.
 
     Args:
-        endpoint: "" = SQLite at `data_dir`/db/state.db; `sqlite:///absolute/path`; `memory://`.
+        endpoint: "" = SQLite at `data_dir`/db/state.db; `sqlite:///absolute/path`; `memory://`; an etcd cluster as
+            `https://host:port,https://host:port` (or http, unix, unixs).
         data_dir: only used when `endpoint` is empty.
         history_s: older revisions are compacted, seconds; None: nothing is, unless `Backend.compact` is called.
         incomplete: also open a store with an import that did not finish.
+        tls: files for TLS to a server.
 
     Raises:
         ConfigError: the endpoint names no known driver.
         Corrupt, Locked, NoSpace, Unavailable: as the driver finds it.
         Incomplete: an import into the store did not finish.
     """
-    async with _opening(endpoint, data_dir, history_s) as backend:
+    async with _opening(endpoint, data_dir, history_s, tls or TlsFiles()) as backend:
         if not incomplete and (await backend.range(INCOMPLETE_KEY, count_only=True)).count:
             raise Incomplete(
                 f"an import into {name_of(endpoint, data_dir)} did not finish: repeat it with --force, or name another store"
@@ -79,7 +84,7 @@ def sqlite_path(endpoint: str, data_dir: Path | None = None) -> Path | None:
 
 
 def _opening(
-    endpoint: str, data_dir: Path | None, history_s: float | None
+    endpoint: str, data_dir: Path | None, history_s: float | None, tls: TlsFiles
 ) -> AbstractAsyncContextManager[Backend]:
     path = sqlite_path(endpoint, data_dir)
     if path is not None:
@@ -87,7 +92,15 @@ def _opening(
     parts = urlsplit(endpoint)
     if parts.scheme == "memory":
         return _driver("memory", "open_memory")(history_s=history_s)
-    raise ConfigError(f"--datastore-endpoint: scheme {parts.scheme!r}: must be sqlite:///path or memory://")
+    if parts.scheme in etcd_endpoints.SCHEMES:
+        encrypted, addresses = etcd_endpoints.parse_etcd_endpoints(endpoint)
+        context = (
+            etcd_endpoints.client_context(tls.ca, tls.certificate, tls.key) if encrypted or tls else None
+        )
+        return _driver("etcd", "open_etcd")(addresses, tls=context, history_s=history_s)
+    raise ConfigError(
+        f"--datastore-endpoint: scheme {parts.scheme!r}: must be sqlite:///path, memory:// or https://host:port of an etcd"
+    )
 
 
 def _driver(module: str, name: str) -> Callable[..., AbstractAsyncContextManager[Backend]]:

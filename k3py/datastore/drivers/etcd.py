@@ -129,6 +129,10 @@ class EtcdBackend:
         """See `Backend`: the newest that this process has heard of."""
         return self._revision
 
+    async def latest_revision(self) -> Revision:
+        """Return the last revision committed by anybody before this call."""
+        return (await self.range(b"\0", count_only=True)).revision
+
     def saw(self, revision: int) -> None:
         """Take note of a revision that the cluster told."""
         if revision > self._revision:
