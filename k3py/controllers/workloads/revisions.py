@@ -15,13 +15,20 @@ from k3py.api.status import ApiError
 from k3py.controllers.ownership import find_controller, make_controller_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from k3py.api.resource import Resource
     from k3py.client.interface import Client
     from k3py.jsontypes import JsonObject
 
 REVISION_HASH_LABEL: Final = "controller-revision-hash"
+_GO_ESCAPES: Final = (
+    ("&", "\\u0026"),
+    ("<", "\\u003c"),
+    (">", "\\u003e"),
+    ("\u2028", "\\u2028"),
+    ("\u2029", "\\u2029"),
+)
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 
@@ -33,6 +40,17 @@ def hash_document(document: JsonObject, collisions: int) -> str:
     value = 0x811C9DC5
     for byte in data:
         value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
+    return "".join(_ALPHABET[ord(char) % len(_ALPHABET)] for char in str(value))
+
+
+def hash_revision(data: JsonObject, collisions: int) -> str:
+    """Return upstream's hash of a StatefulSet's revision (FNV-1 32 bit over the data as Go writes it, then the collisions)."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    for char, escape in _GO_ESCAPES:
+        text = text.replace(char, escape)
+    value = 0x811C9DC5
+    for byte in f"{text}{collisions}".encode():
+        value = ((value * 0x01000193) & 0xFFFFFFFF) ^ byte
     return "".join(_ALPHABET[ord(char) % len(_ALPHABET)] for char in str(value))
 
 
@@ -102,11 +120,12 @@ async def ensure_revision(
     resource: Resource,
     revisions: Sequence[JsonObject],
     hash_label: str,
+    hash_of: Callable[[JsonObject, int], str],
     collisions: int,
 ) -> tuple[JsonObject, int]:
     """Carry out `plan_revision`; returns the current revision and the number of hash collisions so far.
 
-    hash_label: label of the revision that carries its hash.
+    hash_label: label of the revision that carries its hash; hash_of(data, collisions): that hash.
 
     Raises:
         ApiError: as the API answers.
@@ -122,7 +141,7 @@ async def ensure_revision(
     metadata = owner["metadata"]
     namespace = metadata["namespace"]
     while True:
-        digest = hash_document(owner["spec"]["template"], collisions)
+        digest = hash_of(data, collisions)
         labels = (owner["spec"]["template"].get("metadata") or {}).get("labels") or {}
         wanted: JsonObject = {
             "kind": "ControllerRevision",

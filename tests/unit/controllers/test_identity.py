@@ -20,7 +20,9 @@ async def test_it_is_made_and_made_again_but_not_where_a_namespace_ends(build, r
         await world.until(lambda: len(world.client.objects(resource)) == 1)
         uid = world.client.objects(resource)[0]["metadata"]["uid"]
         await world.client.delete(resource, name, namespace="a")
-        await world.until(lambda: [one["metadata"]["uid"] for one in world.client.objects(resource)] not in ([], [uid]))
+        await world.until(
+            lambda: [one["metadata"]["uid"] for one in world.client.objects(resource)] not in ([], [uid])
+        )
     assert [one["metadata"]["namespace"] for one in world.client.objects(resource)] == ["a"]
 
 

@@ -32,6 +32,7 @@ from k3py.controllers.workloads.pod_control import PodControl
 from k3py.controllers.workloads.revisions import (
     REVISION_HASH_LABEL,
     ensure_revision,
+    hash_document,
     plan_trim,
     template_patch,
 )
@@ -167,6 +168,7 @@ class DaemonSetController:
             resource=DAEMON_SETS,
             revisions=revisions,
             hash_label=REVISION_HASH_LABEL,
+            hash_of=hash_document,
             collisions=old_collisions or 0,
         )
         digest = str(current["metadata"]["labels"][REVISION_HASH_LABEL])

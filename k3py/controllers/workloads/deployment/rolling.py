@@ -71,7 +71,8 @@ def plan_old_sizes(
         taken = min(budget, sick)
         sizes[one["metadata"]["uid"]] -= taken
         budget -= taken
-    spare = sum(_available(one) for one in sets) - minimum
+    # a set that was just resized still tells its former availability: it cannot have more than it is to have
+    spare = sum(min(_available(one), size_of(one)) for one in sets) - minimum
     for one in in_order:
         taken = max(0, min(spare, sizes[one["metadata"]["uid"]]))
         sizes[one["metadata"]["uid"]] -= taken

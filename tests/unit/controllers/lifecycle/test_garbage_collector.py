@@ -99,7 +99,13 @@ async def test_orphaning_keeps_the_dependents(world):
 
 def node(*owners, finalizers=()):
     return Node(
-        uid="u", resource=PODS, namespace="default", name="p", owners=owners, finalizers=finalizers, deleting=False
+        uid="u",
+        resource=PODS,
+        namespace="default",
+        name="p",
+        owners=owners,
+        finalizers=finalizers,
+        deleting=False,
     )
 
 
@@ -118,7 +124,9 @@ A, B = (Owner(uid=one, api_version="v1", kind="ConfigMap", name=one, blocks=True
     ],
 )
 def test_the_verdict_follows_owners_and_finalizers(absent, waiting, dependents, finalizers, expected):
-    verdict = plan_verdict(node(A, B, finalizers=finalizers), absent=absent, waiting=waiting, has_dependents=dependents)
+    verdict = plan_verdict(
+        node(A, B, finalizers=finalizers), absent=absent, waiting=waiting, has_dependents=dependents
+    )
     assert verdict.delete == expected
 
 

@@ -10,7 +10,11 @@ from tests.support.objects import pod
 from tests.unit.controllers.lifecycle.test_garbage_collector import KINDS
 
 NAMESPACE_KIND = Kind(
-    version="v1", kind="Namespace", plural="namespaces", namespaced=False, storage=StoragePolicy(prefix="namespaces")
+    version="v1",
+    kind="Namespace",
+    plural="namespaces",
+    namespaced=False,
+    storage=StoragePolicy(prefix="namespaces"),
 )
 
 

@@ -33,7 +33,10 @@ def _keys(taints):
 
 def test_taints_follow_conditions_and_keep_those_of_others():
     one = node("a", unschedulable=True, taints=[{"key": "mine", "effect": "NoSchedule"}])
-    one["status"]["conditions"] = [{"type": "Ready", "status": "False"}, {"type": "DiskPressure", "status": "True"}]
+    one["status"]["conditions"] = [
+        {"type": "Ready", "status": "False"},
+        {"type": "DiskPressure", "status": "True"},
+    ]
     assert _keys(plan_taints(one, "t")) == {
         ("mine", "NoSchedule"),
         ("unschedulable", "NoSchedule"),

@@ -29,7 +29,10 @@ def make_set(image="i:1", **spec):
                 "metadata": {"labels": {"app": "d"}},
                 "spec": {"containers": [{"name": "c", "image": image}]},
             },
-            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
+            "updateStrategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1},
+            },
             "revisionHistoryLimit": 10,
             **spec,
         },
@@ -78,7 +81,9 @@ async def test_every_node_gets_one_pod_tied_to_it_and_a_new_node_too(world):
         world.client.seed(NODES, node("n3"))
         await world.until(lambda: len(_pods(world)) == 3)
         _bind_and_ready(world)
-        await world.until(lambda: world.client.objects(DAEMON_SETS)[0].get("status", {}).get("numberAvailable") == 3)
+        await world.until(
+            lambda: world.client.objects(DAEMON_SETS)[0].get("status", {}).get("numberAvailable") == 3
+        )
     status = world.client.objects(DAEMON_SETS)[0]["status"]
     assert (status["desiredNumberScheduled"], status["updatedNumberScheduled"]) == (3, 3)
     assert [one["revision"] for one in world.client.objects(CONTROLLER_REVISIONS)] == [1]
@@ -90,13 +95,17 @@ async def test_a_new_template_replaces_pods_one_at_a_time_also_over_a_restart(wo
     async with world.running(daemon_set.build):
         await world.until(lambda: len(_pods(world)) == 2)
         _bind_and_ready(world)
-        await world.until(lambda: world.client.objects(DAEMON_SETS)[0].get("status", {}).get("numberAvailable") == 2)
+        await world.until(
+            lambda: world.client.objects(DAEMON_SETS)[0].get("status", {}).get("numberAvailable") == 2
+        )
         template = make_set(image="i:2")["spec"]["template"]
         await world.client.patch(DAEMON_SETS, "d", {"spec": {"template": template}}, namespace="default")
         await world.until(lambda: len(_images(world)) == 2)
         assert sorted(one["spec"]["containers"][0]["image"] for one in _pods(world)) == ["i:1", "i:2"]
     async with world.running(daemon_set.build):
-        await world.until(lambda: (_bind_and_ready(world), _images(world) == {"i:2"} and len(_pods(world)) == 2)[1])
+        await world.until(
+            lambda: (_bind_and_ready(world), _images(world) == {"i:2"} and len(_pods(world)) == 2)[1]
+        )
     assert sorted(one["revision"] for one in world.client.objects(CONTROLLER_REVISIONS)) == [1, 2]
 
 
@@ -112,7 +121,9 @@ async def test_a_failed_pod_is_replaced_and_told(world):
         failed["spec"]["nodeName"] = target_node(failed)
         failed["status"] = {"phase": "Failed"}
         world.client.seed(PODS, failed)
-        await world.until(lambda: failed["metadata"]["name"] not in _names(_pods(world)) and len(_pods(world)) == 2)
+        await world.until(
+            lambda: failed["metadata"]["name"] not in _names(_pods(world)) and len(_pods(world)) == 2
+        )
     assert "FailedDaemonPod" in world.recorder.reasons()
 
 
@@ -124,7 +135,10 @@ async def test_a_failed_pod_is_replaced_and_told(world):
         ({"key": "k", "effect": "PreferNoSchedule"}, Placement(run=True, stay=True)),
         ({"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}, Placement(run=True, stay=True)),
         ({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}, Placement(run=True, stay=True)),
-        ({"key": "node.kubernetes.io/network-unavailable", "effect": "NoSchedule"}, Placement(run=False, stay=True)),
+        (
+            {"key": "node.kubernetes.io/network-unavailable", "effect": "NoSchedule"},
+            Placement(run=False, stay=True),
+        ),
     ],
 )
 def test_taints_decide_about_running_and_staying(taint, expected):
@@ -136,7 +150,9 @@ def test_required_affinity_is_replaced_by_the_nodes_name_and_preferences_stay():
     owner = make_set()
     owner["spec"]["template"]["spec"]["affinity"] = {
         "nodeAffinity": {
-            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": []}]},
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{"matchExpressions": []}]
+            },
             "preferredDuringSchedulingIgnoredDuringExecution": preferred,
         }
     }
@@ -159,7 +175,11 @@ def test_pods_meant_for_a_node_that_is_gone_are_deleted_unless_bound():
 
 def test_unavailable_old_pods_are_replaced_beyond_the_bound():
     nodes = [node(name) for name in ("a", "b", "c")]
-    pods = [daemon_pod("pa", "a", "old", ready=False), daemon_pod("pb", "b", "old"), daemon_pod("pc", "c", "old")]
+    pods = [
+        daemon_pod("pa", "a", "old", ready=False),
+        daemon_pod("pb", "b", "old"),
+        daemon_pod("pc", "c", "old"),
+    ]
     assert _names(plan_rolling(view(nodes, pods)).delete) == ["pa", "pb"]
 
 

@@ -39,10 +39,11 @@ async def complete(world):
         for one in world.client.objects(PODS):
             if not one.get("status", {}).get("conditions"):
                 world.make_ready(one)
-        return progressing(world) == "NewReplicaSetAvailable" and live(world)["status"].get("updatedReplicas") == live(
-            world
-        )["spec"]["replicas"] and live(world)["status"].get("observedGeneration") == live(world)["metadata"].get(
-            "generation", 0
+        return (
+            progressing(world) == "NewReplicaSetAvailable"
+            and live(world)["status"].get("updatedReplicas") == live(world)["spec"]["replicas"]
+            and live(world)["status"].get("observedGeneration")
+            == live(world)["metadata"].get("generation", 0)
         )
 
     await world.until(step)
@@ -56,7 +57,9 @@ async def test_a_deployment_becomes_a_replica_set_with_hash_and_revision(world):
     digest = owned["metadata"]["labels"][HASH_LABEL]
     assert owned["metadata"]["name"] == f"d-{digest}"
     assert owned["spec"]["selector"]["matchLabels"] == {"app": "d", HASH_LABEL: digest}
-    assert owned["metadata"]["annotations"][REVISION] == live(world)["metadata"]["annotations"][REVISION] == "1"
+    assert (
+        owned["metadata"]["annotations"][REVISION] == live(world)["metadata"]["annotations"][REVISION] == "1"
+    )
     assert live(world)["status"]["availableReplicas"] == 2
     assert ("ScalingReplicaSet", f"Scaled up replica set d-{digest} from 0 to 2") in world.recorder.events
 
@@ -96,7 +99,9 @@ async def test_recreate_starts_new_pods_only_after_the_old_are_gone(world):
         await world.client.patch(DEPLOYMENTS, "d", {"spec": {"template": template}}, namespace="default")
 
         def step():
-            images.append(frozenset(one["spec"]["containers"][0]["image"] for one in world.client.objects(PODS)))
+            images.append(
+                frozenset(one["spec"]["containers"][0]["image"] for one in world.client.objects(PODS))
+            )
             return images[-1] == {"i:2"} and len(world.client.objects(PODS)) == 2
 
         await world.until(step)
@@ -117,7 +122,9 @@ async def test_a_paused_deployment_follows_scale_but_not_template(world):
 
 
 async def test_history_is_trimmed_to_its_limit(world):
-    await world.client.create(DEPLOYMENTS, deployment(replicas=1, revisionHistoryLimit=1), namespace="default")
+    await world.client.create(
+        DEPLOYMENTS, deployment(replicas=1, revisionHistoryLimit=1), namespace="default"
+    )
     async with world.running(controller.build, replica_set.build):
         for number in range(2, 6):
             await complete(world)
@@ -183,7 +190,9 @@ def test_shrinking_old_sets_keeps_the_minimum_available(wanted, new, old):
 
 
 def test_scaling_amid_a_rollout_is_proportional():
-    one = deployment(replicas=30, strategy={"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 3, "maxUnavailable": 2}})
+    one = deployment(
+        replicas=30, strategy={"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 3, "maxUnavailable": 2}}
+    )
     sets = [_set("0", 8, 8, "13"), _set("1", 5, 0, "13")]
     planned = {s["metadata"]["name"]: size for s, size in rolling.plan_proportional(one, sets)}
     assert planned == {"0": 20, "1": 13}

@@ -19,7 +19,10 @@ def make_set(replicas=3, name="rs"):
         "spec": {
             "replicas": replicas,
             "selector": {"matchLabels": {"app": name}},
-            "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {"containers": [{"name": "c", "image": "i"}]},
+            },
         },
     }
 
@@ -130,7 +133,9 @@ def test_deletion_cost_comes_before_crowding():
 
 async def test_a_terminating_namespace_is_neither_told_nor_retried(world):
     details = {"causes": [{"reason": "NamespaceTerminating", "message": "m", "field": "metadata.namespace"}]}
-    world.client.fail("create", PODS, ApiError(403, "Forbidden", "is being terminated", details=details), times=9)
+    world.client.fail(
+        "create", PODS, ApiError(403, "Forbidden", "is being terminated", details=details), times=9
+    )
     await world.client.create(REPLICA_SETS, make_set(1), namespace="default")
     assert await replica_set.build(world.context).reconcile("default/rs") is None
     assert world.recorder.events == []

@@ -24,6 +24,8 @@ async def test_pods_are_made_and_counted_beside_the_other_controller():
             assert one["metadata"]["ownerReferences"][0]["kind"] == "ReplicationController"
             world.make_ready(one)
         await world.until(
-            lambda: world.client.objects(REPLICATION_CONTROLLERS)[0].get("status", {}).get("readyReplicas") == 2
+            lambda: (
+                world.client.objects(REPLICATION_CONTROLLERS)[0].get("status", {}).get("readyReplicas") == 2
+            )
         )
     assert "terminatingReplicas" not in world.client.objects(REPLICATION_CONTROLLERS)[0]["status"]
