@@ -26,8 +26,9 @@ def machine():
 
 @pytest.fixture
 def node(machine):
-    """The node with an empty data dir and no configuration."""
-    machine.run(["/bin/sh", "-c", "find /var/lib/k3py /etc/k3py -mindepth 1 -delete; rm -rf /tmp/*"])
+    """The node with an empty data dir, no configuration and an empty /run/test."""
+    for folder in ("/var/lib/k3py", "/etc/k3py", "/run/test"):
+        machine.run(["/bin/sh", "-c", 'mkdir -p "$0" && find "$0" -mindepth 1 -delete', folder])
     return machine
 
 
@@ -123,7 +124,7 @@ def test_an_address_that_is_not_this_machines(node):
 
 
 def test_somebody_who_is_not_root(node):
-    done = shell(node, f"exec setpriv --reuid=65534 --clear-groups {K3PY} server --data-dir=/tmp/data")
+    done = shell(node, f"exec setpriv --reuid=65534 --clear-groups {K3PY} server --data-dir=/run/test/data")
     assert (done.returncode, done.stderr) == (1, "k3py: k3py server must run as root, or with --disable-agent\n")
 
 
@@ -150,10 +151,10 @@ def test_a_program_that_is_missing(node, program, package):
 
 @pytest.mark.parametrize(
     ("folder", "reason"),
-    [("/proc/k3py", "No such file or directory"), ("/etc/passwd", "File exists"), ("/tmp/d", "Read-only file system")],
+    [("/proc/k3py", "No such file or directory"), ("/etc/passwd", "File exists"), ("/run/test/d", "Read-only file system")],
 )
 def test_a_data_dir_that_cannot_be_written(node, folder, reason):
-    before = "mkdir -p /tmp/d && mount -t tmpfs -o ro tmpfs /tmp/d"
+    before = "mkdir -p /run/test/d && mount -t tmpfs -o ro tmpfs /run/test/d"
     said = refusal(node, f"--disable-agent --data-dir={folder}", before, code=2)
     assert said == f"--data-dir: '{folder}': must be a folder that can be written: {reason}"
 
@@ -170,7 +171,7 @@ def test_a_second_server_on_the_same_data_dir_and_a_kubeconfig_with_another_auth
         assert said.startswith(f"--data-dir: '/var/lib/k3py': is in use by another k3py (process {pid}); stop that one")
 
         change = "sed 's|authority-data:.*|authority-data: '$(base64 -w0 /var/lib/k3py/server/tls/client-ca.crt)'|'"
-        wrong = ask(node, "get nodes", "/tmp/wrong", f"{change} {KUBECONFIG} >/tmp/wrong;")
+        wrong = ask(node, "get nodes", "/run/test/wrong", f"{change} {KUBECONFIG} >/run/test/wrong;")
         assert (wrong.returncode, wrong.stdout) == (1, "")
         assert wrong.stderr.startswith("Unable to connect to the server: tls: failed to verify certificate of 127.0.0.1:6443: ")
         assert wrong.stderr.count("\n") == 1
@@ -205,12 +206,12 @@ def test_a_token_that_differs_from_the_stored_one(node):
 
 
 def test_a_full_disk_is_told_and_healed_by_space(node):
-    mount = "mkdir -p /tmp/small && mount -t tmpfs -o size=12m tmpfs /tmp/small"
+    mount = "mkdir -p /run/test/small && mount -t tmpfs -o size=12m tmpfs /run/test/small"
     assert shell(node, mount).returncode == 0
-    with running(node, "--data-dir=/tmp/small") as server:
+    with running(node, "--data-dir=/run/test/small") as server:
         assert ask(node, "create nonsense").returncode == 2  # the built-in one has no create
-        shell(node, "head -c 9000 /dev/urandom | base64 -w0 >/tmp/text; cat /dev/zero >/tmp/small/server/ballast")
-        manifest = "{apiVersion: v1, kind: ConfigMap, metadata: {name: NAME}, data: {a: '$(cat /tmp/text)'}}"
+        shell(node, "head -c 9000 /dev/urandom | base64 -w0 >/run/test/text; cat /dev/zero >/run/test/small/server/ballast")
+        manifest = "{apiVersion: v1, kind: ConfigMap, metadata: {name: NAME}, data: {a: '$(cat /run/test/text)'}}"
         refused = None
         for number in range(200):
             document = manifest.replace("NAME", f"c{number}")
@@ -222,14 +223,14 @@ def test_a_full_disk_is_told_and_healed_by_space(node):
         assert "no space left" in refused.stderr.lower()
         assert server.log.read_text().count("no space left for the database") == 1
         assert ask(node, "get configmaps").returncode == 0
-        shell(node, "rm /tmp/small/server/ballast")
+        shell(node, "rm /run/test/small/server/ballast")
         healed = ask(node, "apply -f -", before=f'echo "{document}" |')
         assert healed.stdout == f"configmap/c{number} serverside-applied\n"
         assert "there is space for the database again" in server.log_tail()
-    assert shell(node, "umount /tmp/small").returncode == 0
+    assert shell(node, "umount /run/test/small").returncode == 0
 
 
 def test_a_disk_that_is_full_from_the_start(node):
-    before = "mkdir -p /tmp/small && mount -t tmpfs -o size=16k tmpfs /tmp/small"
-    said = refusal(node, "--disable-agent --data-dir=/tmp/small", before, code=1)
+    before = "mkdir -p /run/test/small && mount -t tmpfs -o size=16k tmpfs /run/test/small"
+    said = refusal(node, "--disable-agent --data-dir=/run/test/small", before, code=1)
     assert "No space left on device" in said

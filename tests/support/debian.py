@@ -39,8 +39,13 @@ mount --bind "$project" "$root$project"
 mount -o remount,bind,ro "$root$project"
 [ -e "$root/etc/resolv.conf" ] || touch "$root/etc/resolv.conf"
 mount --bind /etc/resolv.conf "$root/etc/resolv.conf"
+# Not a chroot: what enters this namespace, such as a lab within it, has to arrive in this root.
+mkdir -p "$root/run/old"
 cd "$root"
-exec chroot "$root" "$@"
+pivot_root . run/old
+umount --lazy /run/old
+rmdir /run/old
+exec "$@"
 """
 
 
@@ -124,8 +129,10 @@ class BareMachine:
         for name, value in os.environ.items():
             if (name.startswith("PIP_") and name != "PIP_FIND_LINKS") or name.lower().endswith("_proxy"):
                 self._environment[name] = value
+        certificates = _SYSTEM_CA
         for name in ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
             if name in os.environ:
+                certificates = Path(os.environ[name])
                 self._environment[name] = _CA_FILE
         lines = []
         for file in sorted(Path("/etc/apt/apt.conf.d").glob("*")):
@@ -133,9 +140,9 @@ class BareMachine:
         target = self._upper / "etc/apt/apt.conf.d/99test"
         target.parent.mkdir(parents=True)
         target.write_text("\n".join([*lines, ""]))
-        if _SYSTEM_CA.exists():
+        if certificates.exists():
             (self._upper / "etc/ssl").mkdir()
-            shutil.copyfile(_SYSTEM_CA, self._upper / _CA_FILE.lstrip("/"))
+            shutil.copyfile(certificates, self._upper / _CA_FILE.lstrip("/"))
 
 
 @contextmanager

@@ -109,6 +109,8 @@ class Lab:
 
     def _boot(self, node: Node) -> None:
         node.start()
+        # Before anything is changed in it: what is entered is the node, not this machine.
+        node.run(["/bin/sh", "-c", '[ "$(cat /run/lab-name)" = "$0" ]', node.name])
         port = f"v-{node.name}"[:15]
         assert self._switch is not None
         _ip("link", "add", "eth0", "netns", str(node.pid), "type", "veth", "peer", "name", port, "netns", str(self._switch.pid))

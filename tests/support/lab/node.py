@@ -174,7 +174,9 @@ class Node:
     def _enter(self, command: Sequence[str | Path], *, cwd: str | Path) -> list[str]:
         if not self.pid:
             raise RuntimeError(f"node {self.name} is not running")
-        spaces = ["nsenter", "-t", str(self.pid), "-m", "-u", "-i", "-n", "-p", "-C", f"--wd={self.path(cwd)}", "--"]
+        # The root is named: that of the mount namespace is another one where the lab itself runs in a chroot.
+        spaces = ["nsenter", "-t", str(self.pid), "-m", "-u", "-i", "-n", "-p", "-C"]
+        spaces += [f"--root={self.path('/')}", f"--wd={self.path(cwd)}", "--"]
         return self._within_groups([*spaces, *(str(part) for part in command)])
 
     def _within_groups(self, command: list[str]) -> list[str]:

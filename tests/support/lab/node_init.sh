@@ -69,6 +69,7 @@ rm -f "$root/etc/resolv.conf"
 echo "nameserver 127.0.0.1" > "$root/etc/resolv.conf"  # nobody there: a look-up fails at once
 printf '127.0.0.1 localhost\n' > "$root/etc/hosts"
 cp "$pause" "$root/run/lab-init"
+echo "$name" > "$root/run/lab-name"
 
 cd "$root"
 mkdir -p run/old
