@@ -113,6 +113,7 @@ def _settings(config: AgentConfig, joined: Joined, name: str, node_ip: str) -> N
         cluster_cidr=cluster["clusterCIDR"],
         service_cidr=cluster["serviceCIDR"],
         cluster_domain=cluster["clusterDomain"],
+        cluster_dns=cluster["clusterDNS"],
         overlay=cluster["flannelBackend"],
         service_proxy=not cluster["disableKubeProxy"],
         node_labels=config.node_labels,

@@ -222,6 +222,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
         value_type="path",
         help="snapshot to restore",
     ),
+    # C-36
+    Option(
+        name="disable",
+        theme="components",
+        value_type="list",
+        help="leave a component out: coredns (the cluster's DNS)",
+    ),
     # C-37, C-38
     Option(
         name="disable-agent",

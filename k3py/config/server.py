@@ -6,17 +6,20 @@ import ipaddress
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from k3py.config.loader import load_values
 from k3py.config.node import OverlayKind, read_node_fields
-from k3py.config.reading import find_own_address, get_path, get_text, load_token
+from k3py.config.reading import find_own_address, get_list, get_path, get_text, load_token
 from k3py.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from k3py.config.value import Value
+
+
+COMPONENTS: Final = ("coredns",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,7 @@ class ServerConfig:
     cluster_domain: str
     token: str
     datastore_endpoint: str
+    disable: tuple[str, ...]
     disable_agent: bool
     disable_scheduler: bool
     disable_kube_proxy: bool
@@ -63,6 +67,11 @@ class ServerConfig:
     etcd_snapshot_compress: bool
     cluster_reset: bool
     cluster_reset_restore_path: Path | None
+
+    @property
+    def served_dns(self) -> str:
+        """Return the address of the cluster's DNS, "" when k3py is not to serve it."""
+        return "" if "coredns" in self.disable else self.cluster_dns
 
     def __repr__(self) -> str:
         return f"ServerConfig(data_dir={str(self.data_dir)!r}, node_name={self.node_name!r})"
@@ -94,6 +103,7 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
         cluster_domain=get_text(values, "cluster_domain"),
         token=load_token(values),
         datastore_endpoint=get_text(values, "datastore_endpoint"),
+        disable=_disabled(values),
         disable_agent=bool(values["disable_agent"]),
         disable_scheduler=bool(values["disable_scheduler"]),
         disable_kube_proxy=bool(values["disable_kube_proxy"]),
@@ -159,6 +169,14 @@ def _find_node_ip(bind_address: str) -> str:
     if not ipaddress.ip_address(bind_address).is_unspecified:
         return bind_address
     return find_own_address("192.0.2.1", "2001:db8::1")
+
+
+def _disabled(values: Mapping[str, Value]) -> tuple[str, ...]:
+    names = get_list(values, "disable")
+    for name in names:
+        if name not in COMPONENTS:
+            raise ConfigError(f"--disable: {name!r}: must be one of {', '.join(COMPONENTS)}")
+    return names
 
 
 def _overlay(values: Mapping[str, Value]) -> OverlayKind:

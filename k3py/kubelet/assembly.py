@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.client.events import EventRecorder
 from k3py.kubelet.config import KubeletConfig
+from k3py.kubelet.name_servers import NameServers
 from k3py.kubelet.wiring import Kubelet
 from k3py.network.cni import BridgeNetwork
+from k3py.network.dns.records import ClusterRecords
+from k3py.network.dns.server import DnsServer
+from k3py.network.dns.upstream import Upstream
 from k3py.network.kernel_settings import apply_kernel_settings
 from k3py.network.masquerade import Masquerade
 from k3py.network.overlay.controller import OverlayController
@@ -40,6 +44,7 @@ class NodeSettings:
     """What a node is made with.
 
     serving_certificate: path without suffix of the kubelet's certificate and key; client_ca: who may call the kubelet.
+    cluster_dns: address of the cluster's DNS service, "" = the node serves none and pods use the node's name servers.
     container_runtime_endpoint: socket of a foreign runtime, "" = k3py's own containerd.
     """
 
@@ -53,6 +58,7 @@ class NodeSettings:
     service_cidr: str
     cluster_domain: str
     overlay: OverlayKind
+    cluster_dns: str
     service_proxy: bool
     node_labels: tuple[str, ...]
     node_taints: tuple[str, ...]
@@ -109,6 +115,7 @@ def _kubelet_config(settings: NodeSettings, containerd: ContainerdConfig) -> Kub
         node_name=settings.node_name,
         node_ip=settings.node_ip,
         cni_conf_dir=containerd.cni_conf_dir,
+        cluster_dns=settings.cluster_dns,
         cluster_domain=settings.cluster_domain,
         resolv_conf=Path(settings.resolv_conf),
         cert_file=serving.with_name(serving.name + ".crt"),
@@ -144,6 +151,10 @@ def _build_network(settings: NodeSettings, proxy: NodeIdentity) -> list[Componen
             nft=nft, conntrack=find_program("conntrack"), cluster_cidrs=(settings.cluster_cidr,)
         )
         parts.append(ServiceProxyController(proxy.informers, rules, node_name=settings.node_name))
+    if settings.cluster_dns:
+        records = ClusterRecords(proxy.informers, domain=settings.cluster_domain)
+        upstream = Upstream(NameServers(Path(settings.resolv_conf)))
+        parts.append(DnsServer(proxy.informers, records, upstream, node_name=settings.node_name))
     masquerade = Masquerade(nft=nft, cluster_cidr=settings.cluster_cidr)
     overlay = _make_overlay(settings)
     parts.append(OverlayController(proxy.informers, overlay, masquerade, node_name=settings.node_name))

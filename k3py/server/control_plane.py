@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from k3py.api.kinds import ALL
@@ -21,6 +22,7 @@ from k3py.cluster.machine import ensure_password
 from k3py.cluster.node_password import NodePasswords
 from k3py.controllers.manager import build_controllers
 from k3py.scheduler.scheduler import Scheduler
+from k3py.server.cluster_dns import ensure_dns_service
 from k3py.server.listener import Listener, ServingCertificate
 from k3py.server.registration import build_supervisor, share_port
 from k3py.util.metrics import Registry, process_metrics
@@ -112,6 +114,8 @@ async def build_control_plane(
         Step("bootstrap-objects", assembly.bootstrap),
         Step("registration", open_registration),
     ]
+    if config.served_dns:
+        plane.components.append(Step("dns-service", partial(ensure_dns_service, masters, config.served_dns)))
     plane.components += _build_loops(config, identity, plane)
     return plane
 

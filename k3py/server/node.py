@@ -37,6 +37,7 @@ def build_node(config: ServerConfig, identity: ServerIdentity, plane: ControlPla
         cluster_cidr=config.cluster_cidr,
         service_cidr=config.service_cidr,
         cluster_domain=config.cluster_domain,
+        cluster_dns=config.served_dns,
         overlay=config.flannel_backend,
         service_proxy=not config.disable_kube_proxy,
         node_labels=config.node_labels,

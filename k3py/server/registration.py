@@ -45,7 +45,7 @@ def describe_cluster(config: ServerConfig) -> JsonObject:
     return {
         "clusterCIDR": config.cluster_cidr,
         "serviceCIDR": config.service_cidr,
-        "clusterDNS": config.cluster_dns,
+        "clusterDNS": config.served_dns,
         "clusterDomain": config.cluster_domain,
         "flannelBackend": config.flannel_backend,
         "disableKubeProxy": config.disable_kube_proxy,

@@ -170,3 +170,13 @@ def test_a_service_leads_to_its_pods(server, namespace):
         lambda: server.node.run(["timeout", "2", "busybox", "wget", "-q", "-O", "-", f"http://{address}/"]).stdout == "hi\n",
         what="an answer from the service",
     )
+
+
+def test_names_of_services_resolve_in_pods(server, web):
+    server.kubectl("expose", "deployment", "web", "--port=80", "-n", web)
+    name = pods(server, web)[0]["metadata"]["name"]
+    address = server.get("service", "web", "-n", web)["spec"]["clusterIP"]
+    command = ["exec", name, "-n", web, "--", "timeout", "5", "nslookup", f"web.{web}.svc.cluster.local"]
+    assert address in server.kubectl(*command).stdout
+    kubernetes = server.kubectl("exec", name, "-n", web, "--", "nslookup", "kubernetes.default.svc.cluster.local").stdout
+    assert "10.43.0.1" in kubernetes

@@ -1,0 +1,47 @@
+"""Makes the Service `kube-dns` at the cluster's DNS address; the nodes' own servers stand behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from k3py.api.resource import SERVICES
+from k3py.api.status import ApiError
+
+if TYPE_CHECKING:
+    from k3py.client.interface import Client
+
+_NAMESPACE: Final = "kube-system"
+
+
+async def ensure_dns_service(client: Client, address: str) -> None:
+    """Create the Service if it is missing; one that is there is left as it is, so that a cluster may bring its own DNS.
+
+    Queries go to the server on the asker's own node only (internalTrafficPolicy Local): names resolve while other nodes are away.
+
+    Raises:
+        ApiError: the address is taken, or outside of the service range.
+    """
+    labels = {
+        "k8s-app": "kube-dns",
+        "kubernetes.io/cluster-service": "true",
+        "kubernetes.io/name": "CoreDNS",
+    }
+    service = {
+        "kind": "Service",
+        "apiVersion": "v1",
+        "metadata": {"name": "kube-dns", "namespace": _NAMESPACE, "labels": labels},
+        "spec": {
+            "clusterIP": address,
+            "internalTrafficPolicy": "Local",
+            "ports": [
+                {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 53},
+                {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53},
+            ],
+        },
+    }
+    try:
+        await client.get(SERVICES, "kube-dns", namespace=_NAMESPACE)
+    except ApiError as error:
+        if error.code != 404:
+            raise
+        await client.create(SERVICES, service, namespace=_NAMESPACE)
