@@ -41,7 +41,7 @@ def read_response(data: bytes) -> dict[str, object]:
 
 
 def _name(data: bytes, at: int) -> tuple[str, int]:
-    labels = []
+    labels: list[str] = []
     while True:
         size = data[at]
         if size >= 0xC0:
