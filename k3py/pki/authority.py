@@ -164,6 +164,13 @@ def _sign(authority: KeyPair, request: LeafRequest, public: ec.EllipticCurvePubl
     return leaf.public_bytes(serialization.Encoding.PEM) + authority.certificate
 
 
+def find_renewal_s(certificate: bytes) -> float:
+    """Return in how many seconds a leaf (PEM) should be renewed; negative when that time has passed."""
+    leaf = x509.load_pem_x509_certificate(certificate)
+    due = leaf.not_valid_after_utc - dt.timedelta(days=RENEW_BEFORE_DAYS)
+    return (due - clock.now()).total_seconds()
+
+
 def find_leaf_fault(authority: KeyPair, request: LeafRequest, pair: KeyPair) -> str:
     """Say why a leaf must be made anew ("expires soon", "other issuer", …), or "" when it is as `request` wants it (J-86)."""
     try:

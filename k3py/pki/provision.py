@@ -16,7 +16,7 @@ from k3py.pki.service_account import make_service_account_key
 from k3py.util.files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from k3py.pki.layout import Leaf, PkiPaths
@@ -48,7 +48,7 @@ def ensure_authorities(paths: PkiPaths) -> dict[str, KeyPair]:
     return authorities
 
 
-def ensure_leaves(authorities: dict[str, KeyPair], leaves: Iterable[Leaf]) -> list[Leaf]:
+def ensure_leaves(authorities: Mapping[str, KeyPair], leaves: Iterable[Leaf]) -> list[Leaf]:
     """Make or renew the leaves that need it; return those that were written. Blocking: call it off the loop.
 
     Raises:

@@ -25,6 +25,7 @@ from k3py.scheduler.scheduler import Scheduler
 from k3py.server.cluster_dns import ensure_dns_service
 from k3py.server.listener import Listener, ServingCertificate
 from k3py.server.registration import build_supervisor, share_port
+from k3py.server.renewal import CertificateRenewal
 from k3py.util.metrics import Registry, process_metrics
 from k3py.util.process_stats import ProcessStats
 from k3py.util.step import Step
@@ -45,7 +46,10 @@ _SYSTEM_GROUP = "system:serviceaccounts"
 
 
 class ControlPlane:
-    """Made once by `build_control_plane`; `components` in starting order."""
+    """Made once by `build_control_plane`; `components` in starting order.
+
+    `renewal_hooks` are called when certificates were renewed.
+    """
 
     def __init__(
         self, *, assembly: ApiAssembly, kinds: KindRegistry, health: HealthChecks, components: list[Component]
@@ -54,6 +58,7 @@ class ControlPlane:
         self.kinds = kinds
         self.health = health
         self.components = components
+        self.renewal_hooks: list[Callable[[], object]] = []
 
     def client(self, name: str, *groups: str, user_agent: str) -> LocalClient:
         """Return an in-process client with this identity; it passes the same rules as anybody."""
@@ -117,6 +122,13 @@ async def build_control_plane(
     if config.served_dns:
         plane.components.append(Step("dns-service", partial(ensure_dns_service, masters, config.served_dns)))
     plane.components += _build_loops(config, identity, plane)
+
+    async def renewed() -> None:
+        for hook in plane.renewal_hooks:
+            hook()
+        await publish(listener.port)
+
+    plane.components.append(CertificateRenewal(identity, renewed))
     return plane
 
 
@@ -146,6 +158,17 @@ def _build_listener(
     tls, keys = identity.paths.server_tls, identity.service_account_keys
     metrics = Registry()
     metrics.add(*process_metrics(ProcessStats().read))
+    dialer = KubeletDialer(
+        certificate=tls / "client-kube-apiserver.crt",
+        key=tls / "client-kube-apiserver.key",
+        authority=tls / "server-ca.crt",
+    )
+    serving = ServingCertificate(
+        certificate=tls / "serving-kube-apiserver.crt",
+        key=tls / "serving-kube-apiserver.key",
+        client_ca=tls / "client-ca.crt",
+    )
+    plane.renewal_hooks += [dialer.reload, serving.reload]
     api = ApiServer(
         dispatcher=plane.assembly.dispatcher,
         kinds=plane.kinds,
@@ -154,11 +177,7 @@ def _build_listener(
         health=plane.health,
         metrics=metrics,
         server_address=f"{config.advertise_address}:{config.https_listen_port}",
-        kubelet_connector=KubeletDialer(
-            certificate=tls / "client-kube-apiserver.crt",
-            key=tls / "client-kube-apiserver.key",
-            authority=tls / "server-ca.crt",
-        ),
+        kubelet_connector=dialer,
         openapi_builder=OpenApiDocuments(schemas),
         load_protobuf=lambda: KubernetesProtobuf(schemas.table),
         openid_configuration={
@@ -175,11 +194,7 @@ def _build_listener(
         drain=api.drain,
         host=config.bind_address,
         port=config.https_listen_port,
-        tls=ServingCertificate(
-            certificate=tls / "serving-kube-apiserver.crt",
-            key=tls / "serving-kube-apiserver.key",
-            client_ca=tls / "client-ca.crt",
-        ),
+        tls=serving,
     )
 
 

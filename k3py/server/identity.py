@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from k3py.config.server import ServerConfig
     from k3py.pki.authority import KeyPair
-    from k3py.pki.layout import PkiPaths
+    from k3py.pki.layout import Leaf, PkiPaths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,7 @@ class ServerIdentity:
     root_ca: str
     token: str
     authorities: Mapping[str, KeyPair]
+    leaves: tuple[Leaf, ...]
     service_account_keys: ServiceAccountKeys
 
     def __repr__(self) -> str:
@@ -67,5 +68,6 @@ def prepare_identity(config: ServerConfig) -> ServerIdentity:
         root_ca=root_ca.decode(),
         token=token,
         authorities=authorities,
+        leaves=leaves,
         service_account_keys=keys,
     )

@@ -9,6 +9,7 @@ from k3py.api.resource import NODES
 from k3py.client.local_informers import LocalInformerFactory
 from k3py.kubelet.assembly import NodeIdentity, NodeSettings
 from k3py.kubelet.assembly import build_node as build_parts
+from k3py.kubelet.wiring import Kubelet
 from k3py.util.step import Step
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def build_node(config: ServerConfig, identity: ServerIdentity, plane: ControlPla
     kubelet = plane.client(f"system:node:{config.node_name}", "system:nodes", user_agent="kubelet")
     proxy = plane.client("system:kube-proxy", user_agent="kube-proxy")
     parts = build_parts(settings, kubelet=_identify(kubelet), proxy=_identify(proxy))
+    plane.renewal_hooks += [part.reload_certificate for part in parts if isinstance(part, Kubelet)]
     return [*parts, Step("node-role", partial(_set_role, config, plane))]
 
 
