@@ -26,6 +26,10 @@ MANIFESTS = Path(__file__).resolve().parents[1] / "support" / "manifests"
 STORED = [kind for kind in ALL if "list" in kind.verbs]
 
 
+# Upstream still stores definitions in the old version, and says so; the document of ours is v1.
+HASHED_AS = {"CustomResourceDefinition": "apiextensions.k8s.io/v1beta1"}
+
+
 def label(kind):
     return f"{kind.api_version}-{kind.kind}"
 
@@ -71,7 +75,7 @@ def test_kinds_with_one_prefix_are_stored_in_one_version():
 
 @pytest.mark.parametrize("kind", STORED, ids=label)
 def test_the_storage_version_hash_is_that_of_the_stored_version(kind):
-    stored = kind.storage_version or kind.api_version
+    stored = HASHED_AS.get(kind.kind) or kind.storage_version or kind.api_version
     group_version = stored if "/" in stored else f"/{stored}"
     digest = hashlib.sha256(f"{group_version}/{kind.kind}".encode()).digest()
     assert kind.storage_version_hash == base64.b64encode(digest[:8]).decode()

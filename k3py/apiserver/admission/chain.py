@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from k3py.apiserver.admission.plugins.default_class import DefaultIngressClass, DefaultStorageClass
 from k3py.apiserver.admission.plugins.default_toleration_seconds import DefaultTolerationSeconds
+from k3py.apiserver.admission.plugins.limit_ranger import LimitRanger
 from k3py.apiserver.admission.plugins.namespace_lifecycle import NamespaceLifecycle
 from k3py.apiserver.admission.plugins.node_restriction import NodeRestriction
+from k3py.apiserver.admission.plugins.persistent_volume_claim_resize import PersistentVolumeClaimResize
 from k3py.apiserver.admission.plugins.pod_topology_labels import PodTopologyLabels
 from k3py.apiserver.admission.plugins.priority import Priority
 from k3py.apiserver.admission.plugins.runtime_class import RuntimeClassAdmission
@@ -44,12 +47,16 @@ def build_chain(lookup: Lookup) -> AdmissionChain:
     return AdmissionChain(
         (
             NamespaceLifecycle(lookup),
+            LimitRanger(lookup),
             ServiceAccountAdmission(lookup),
             NodeRestriction(lookup),
             TaintNodesByCondition(),
             Priority(lookup),
             DefaultTolerationSeconds(),
+            DefaultStorageClass(lookup),
+            PersistentVolumeClaimResize(lookup),
             RuntimeClassAdmission(lookup),
+            DefaultIngressClass(lookup),
             PodTopologyLabels(lookup),
         )
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from k3py.api.columns import AGE, NAME, NONE, column, field_column, format_list, value_at
+from k3py.api.fielderror import invalid_value
 from k3py.api.kind import Kind, StoragePolicy, Subresource
 from k3py.api.strategy import WorkloadStrategy
 from k3py.api.validation.ingress import validate_ingress, validate_ingress_status
@@ -21,11 +22,27 @@ class IngressStrategy(WorkloadStrategy):
 
     def validate(self, obj: JsonObject) -> list[FieldError]:
         """Check rules and backends."""
-        return validate_ingress(obj.get("spec") or {})
+        return validate_ingress(obj.get("spec") or {}) + _validate_class(obj)
+
+    def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
+        """Check rules and backends; a class said twice is let through where it is old."""
+        return validate_ingress(new.get("spec") or {})
 
     def validate_status_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
         """Check what load balancers report."""
         return validate_ingress_status(new.get("status") or {})
+
+
+def _validate_class(obj: JsonObject) -> list[FieldError]:
+    name = (obj["metadata"].get("annotations") or {}).get(_ANNOTATION)
+    if name is None or (obj.get("spec") or {}).get("ingressClassName") is None:
+        return []
+    return [
+        invalid_value(f"annotations.{_ANNOTATION}", name, "can not be set when the class field is also set")
+    ]
+
+
+_ANNOTATION: Final = "kubernetes.io/ingress.class"
 
 
 def _hosts(obj: JsonObject) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MOUNT_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 TOKEN_EXPIRATION_S: Final = 3607
 _MIRROR: Final = "kubernetes.io/config.mirror"
+_ENFORCE: Final = "kubernetes.io/enforce-mountable-secrets"
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 
@@ -59,7 +60,9 @@ class ServiceAccountAdmission(BasePlugin):
             if spec.get("serviceAccountName"):
                 raise refuse(request, "a mirror pod may not reference service accounts")
             return
-        await self._find(request, spec.get("serviceAccountName", ""))
+        account = await self._find(request, spec.get("serviceAccountName", ""))
+        if (account["metadata"].get("annotations") or {}).get(_ENFORCE) == "true":
+            _check_secrets(request, spec, {one.get("name") for one in account.get("secrets") or ()})
 
     async def _find(self, request: AdmissionRequest, name: str) -> JsonObject:
         account = await self._lookup.find(SERVICE_ACCOUNTS, request.namespace, name)
@@ -69,6 +72,32 @@ class ServiceAccountAdmission(BasePlugin):
                 f'error looking up service account {request.namespace}/{name}: serviceaccount "{name}" not found',
             )
         return account
+
+
+def _check_secrets(request: AdmissionRequest, spec: JsonObject, allowed: set[str]) -> None:
+    """Refuse secrets that the account does not list."""
+    for volume in spec.get("volumes") or ():
+        name = (volume.get("secret") or {}).get("secretName")
+        if name and name not in allowed:
+            raise refuse(
+                request,
+                f'volume with secret.secretName="{name}" is not allowed because service account '
+                f"{spec.get('serviceAccountName', '')} does not reference that secret",
+            )
+    for field in ("initContainers", "containers"):
+        for container in spec.get(field) or ():
+            names = [
+                ((one.get("valueFrom") or {}).get("secretKeyRef") or {}).get("name")
+                for one in container.get("env") or ()
+            ]
+            names += [(one.get("secretRef") or {}).get("name") for one in container.get("envFrom") or ()]
+            for name in names:
+                if name and name not in allowed:
+                    raise refuse(
+                        request,
+                        f"container {container.get('name', '')} with secret {name} is not allowed because service "
+                        f"account {spec.get('serviceAccountName', '')} does not reference that secret",
+                    )
 
 
 def wants_token(account: JsonObject, spec: JsonObject) -> bool:
