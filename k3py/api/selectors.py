@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
 _TOKEN: Final = re.compile(r"\s*(!=|==|=|!|\(|\)|,|<|>|[^\s!=(),<>]+)")
+# What is no identifier; "" stands for the end.
+_MARKS: Final = ("", "!=", "==", "=", "!", "(", ")", ",", "<", ">")
 
 
 class SelectorError(ValueError):
@@ -162,26 +164,37 @@ def _parse_requirement(tokens: list[str], at: int) -> tuple[Requirement, int]:
     if operator in ("in", "notin"):
         values, at = _parse_values(tokens, at + 1)
         return _checked(key, operator, values), at
-    raise SelectorError(f"found '{operator}', expected: in, notin, =, ==, !=, <, >")
+    raise SelectorError(f"found '{operator}', expected: in, notin, =, ==, !=, gt, lt")
 
 
 def _parse_values(tokens: list[str], at: int) -> tuple[tuple[str, ...], int]:
-    if at >= len(tokens) or tokens[at] != "(":
-        raise SelectorError("expected: '('")
-    values, current = [], ""
+    """Parse `(a,b)` at `at`; an empty place between commas or brackets is the empty value."""
+    if (found := _at(tokens, at)) != "(":
+        raise SelectorError(f"found '{found}' expected: '('")
     at += 1
-    while at < len(tokens):
-        token = tokens[at]
+    if (found := _at(tokens, at)) == ")":
+        return ("",), at + 1
+    if found in _MARKS and found != ",":
+        raise SelectorError(f"found '{found}', expected: ',', ')' or identifier")
+    values: list[str] = []
+    while True:
+        value = ""
+        if _at(tokens, at) not in (",", ")"):
+            value = _at(tokens, at)
+            if value in _MARKS:
+                raise SelectorError(f"found '{value}', expected: ',', or identifier")
+            at += 1
+        values.append(value)
+        end = _at(tokens, at)
         at += 1
-        if token == ")":
-            values.append(current)
+        if end == ")":
             return tuple(dict.fromkeys(values)), at
-        if token == ",":
-            values.append(current)
-            current = ""
-        else:
-            current = token
-    raise SelectorError("expected: ',' or ')'")
+        if end != ",":
+            raise SelectorError(f"found '{end}', expected: ',' or ')'")
+
+
+def _at(tokens: list[str], at: int) -> str:
+    return tokens[at] if at < len(tokens) else ""
 
 
 def _checked(key: str, operator: str, values: tuple[str, ...]) -> Requirement:

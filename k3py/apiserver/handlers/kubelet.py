@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from k3py.api.status import ApiError
+from k3py.api.status import ApiError, bad_request
 from k3py.apiserver.encoding.answer import make_headers
 from k3py.apiserver.filters.authn import WEBSOCKET_TOKEN
 from k3py.apiserver.handlers.websocket import MessageStream, is_websocket
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from k3py.apiserver.interface import KubeletConnector, StreamResult
 
 _CHUNK_BYTES: Final = 64 * 1024
+_FAULT_BYTES: Final = 50_000
 _DIAL_S: Final = 15.0
 _HEAD_S: Final = 60.0
 _NOT_FORWARDED: Final = frozenset(
@@ -90,7 +91,9 @@ class KubeletProxy:
                 head = await _read_head(reader)
             if head.status == 101 and upgrade:
                 return await _tunnel(exchange, head, reader, writer)
-            if as_messages and head.status == 200:
+            if exchange.info.subresource == "log" and not 200 <= head.status <= 206:
+                raise await _log_fault(exchange, head, reader)
+            if as_messages:
                 return await MessageStream(exchange, text=False).run(_iter_body(head, reader))
             return await _relay(exchange, head, reader)
         except TimeoutError as error:
@@ -272,6 +275,26 @@ async def _iter_body(head: _Head, reader: asyncio.StreamReader) -> AsyncIterator
     while left and (data := await reader.read(_CHUNK_BYTES if left < 0 else min(left, _CHUNK_BYTES))):
         left -= len(data) if left > 0 else 0
         yield data
+
+
+async def _log_fault(exchange: Exchange, head: _Head, reader: asyncio.StreamReader) -> ApiError:
+    """Make a Status of what a kubelet says instead of logs.
+
+    Source: k8s.io/apiserver/pkg/registry/generic/rest/response_checker.go v0.35.
+    """
+    body = b""
+    async for data in _iter_body(head, reader):
+        body += data
+        if len(body) >= _FAULT_BYTES:
+            break
+    text = body[:_FAULT_BYTES].decode("utf-8", "replace").rstrip("\n")
+    if head.status == 400:
+        return bad_request(text)
+    if head.status == 404:
+        message = f"the server could not find the requested resource ( pods {exchange.info.name})"
+        return ApiError(404, "NotFound", message, details={"name": exchange.info.name, "kind": "pods"})
+    message = f"Internal error occurred: {text}"
+    return ApiError(500, "InternalError", message, details={"causes": [{"message": text}]})
 
 
 def _unreachable(target: str, reason: str) -> ApiError:

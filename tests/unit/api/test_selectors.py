@@ -25,6 +25,29 @@ def test_a_bad_label_selector_is_refused(text):
         parse_label_selector(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a in b", "found 'b' expected: '('"),
+        ("a in (b", "found '', expected: ',' or ')'"),
+        ("a in (b c)", "found 'c', expected: ',' or ')'"),
+        ("a in (=)", "found '=', expected: ',', ')' or identifier"),
+        ("a b", "found 'b', expected: in, notin, =, ==, !=, gt, lt"),
+        ("a=b,", "found '', expected: identifier after ','"),
+    ],
+)
+def test_a_bad_label_selector_is_explained_as_upstream_does(text, fault):
+    with pytest.raises(SelectorError) as error:
+        parse_label_selector(text)
+    assert str(error.value) == fault
+
+
+def test_empty_places_in_a_set_are_the_empty_value():
+    assert parse_label_selector("a in (,b)").matches({"a": ""})
+    assert parse_label_selector("a in ()").matches({"a": ""})
+    assert not parse_label_selector("a in (b)").matches({"a": ""})
+
+
 def test_a_field_selector_unescapes_and_pins():
     selector = parse_field_selector(r"metadata.name=a\,b,spec.nodeName!=n")
     assert selector.find_exact("metadata.name") == "a,b"

@@ -62,6 +62,26 @@ async def test_log_is_streamed_without_the_client_credential():
     assert "Authorization" not in seen
 
 
+@pytest.mark.parametrize(
+    ("status", "reason", "message"),
+    [
+        (400, "BadRequest", "container has no logs"),
+        (404, "NotFound", "the server could not find the requested resource ( pods p)"),
+        (500, "InternalError", "Internal error occurred: container has no logs"),
+    ],
+)
+async def test_what_a_kubelet_says_instead_of_a_log_becomes_a_status(status, reason, message):
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=status, text="container has no logs")
+
+    async with run_kubelet(handle) as url, run_http_face(kubelet_connector=PlainConnector()) as face:
+        face.dispatcher.target = f"{url}/log"
+        async with face.session.get(LOG) as answer:
+            assert answer.status == status
+            found = await answer.json()
+    assert (found["kind"], found["reason"], found["message"]) == ("Status", reason, message)
+
+
 async def test_following_a_log_ends_when_the_client_goes():
     ended = asyncio.Event()
 

@@ -123,6 +123,7 @@ def _progress(
             if current is not None and current["status"] == "True"
             else stamp,
         }
+        conditions.pop("Progressing", None)  # what changes goes to the end, as upstream lists it
         conditions["Progressing"] = moved
         current = moved
     if current is None:
@@ -192,6 +193,7 @@ def _set(
     old = conditions.get(kind)
     if old is not None and (old["status"], old["reason"]) == (value, reason):
         return
+    conditions.pop(kind, None)
     conditions[kind] = {
         "type": kind,
         "status": value,
