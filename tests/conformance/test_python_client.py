@@ -94,15 +94,16 @@ def test_life_of(api, namespace, suffix):
     found = call("read", name, *place)
     assert found.metadata.uid == created.metadata.uid
     assert name in {one.metadata.name for one in call("list", *place).items}
-    found.metadata.labels = {**(found.metadata.labels or {}), "seen": "yes"}
-    try:
-        replaced = call("replace", name, *place, found)
-    except ApiException as conflict:
-        # A controller may have been faster (nodes get taints): as any client, read again.
-        assert conflict.status == 409
-        found = call("read", name, *place)
+    while True:
         found.metadata.labels = {**(found.metadata.labels or {}), "seen": "yes"}
-        replaced = call("replace", name, *place, found)
+        try:
+            replaced = call("replace", name, *place, found)
+            break
+        except ApiException as conflict:
+            # A controller may have been faster (nodes get taints): as any client, read again.
+            if conflict.status != 409:
+                raise
+            found = call("read", name, *place)
     assert replaced.metadata.labels["seen"] == "yes"
     assert replaced.metadata.resource_version != created.metadata.resource_version
     patched = call("patch", name, *place, {"metadata": {"annotations": {"note": "x"}}})
