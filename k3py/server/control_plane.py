@@ -26,6 +26,7 @@ from k3py.server.cluster_dns import ensure_dns_service
 from k3py.server.listener import Listener, ServingCertificate
 from k3py.server.registration import build_supervisor, share_port
 from k3py.server.renewal import CertificateRenewal
+from k3py.util.loop_lag import LoopLag
 from k3py.util.metrics import Registry, process_metrics
 from k3py.util.process_stats import ProcessStats
 from k3py.util.step import Step
@@ -157,7 +158,7 @@ def _build_listener(
 ) -> Listener:
     tls, keys = identity.paths.server_tls, identity.service_account_keys
     metrics = Registry()
-    metrics.add(*process_metrics(ProcessStats().read))
+    metrics.add(*process_metrics(ProcessStats().read), LoopLag().metric())
     dialer = KubeletDialer(
         certificate=tls / "client-kube-apiserver.crt",
         key=tls / "client-kube-apiserver.key",

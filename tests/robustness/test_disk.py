@@ -115,7 +115,7 @@ async def test_a_damaged_header_is_told_with_the_file_and_the_remedy(tmp_path):
         async with opening(path):
             pass
     assert str(path) in str(caught.value)
-    assert "backup" in str(caught.value)
+    assert "restore a snapshot" in str(caught.value)
 
 
 async def test_a_truncated_file_is_told(tmp_path):

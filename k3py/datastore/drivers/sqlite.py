@@ -26,6 +26,7 @@ from k3py.datastore.mvcc.backend import open_mvcc
 from k3py.datastore.mvcc.log import FIRST_REVISION, Commit, Lease, Log, LogPage, LogSize, LogState
 from k3py.datastore.mvcc.row_cache import RowCache
 from k3py.datastore.sql import migrations, statements
+from k3py.datastore.sql.sqlite import seal
 from k3py.datastore.sql.sqlite.replacement import finish_replacement
 from k3py.datastore.sql.statements import POSITION_BITS, Statement, Value, first_id
 from k3py.util import clock
@@ -72,10 +73,12 @@ async def open_sqlite(path: Path, *, history_s: float | None) -> AsyncIterator[M
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(_short_switch_interval())
-        stack.enter_context(await offload(_lock, path))
+        lock, unclean = await offload(_take, path)
+        stack.enter_context(lock)
+        stack.push_async_callback(offload, _seal, path)
         with _translated(path):
             writer = await stack.enter_async_context(aiosqlite.connect(path, isolation_level=None))
-            await _prepare(writer, path)
+            await _prepare(writer, path, unclean=unclean)
             reader = await stack.enter_async_context(aiosqlite.connect(path, isolation_level=None))
             await _configure(reader, "query_only = ON")
             checkpointer = await stack.enter_async_context(aiosqlite.connect(path, isolation_level=None))
@@ -104,6 +107,30 @@ def _short_switch_interval() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
+def _take(path: Path) -> tuple[FileLock, bool]:
+    """Lock the database, look at it before anything opens it; return the lock and whether SQLite should check it."""
+    lock = _lock(path)
+    try:
+        if seal.is_broken(path):
+            raise _damaged(path, "its bytes changed since k3py closed it")
+        unclean = _left_open(path) or seal.was_rewritten(path)
+        seal.unseal(path)
+    except OSError as error:
+        lock.release()
+        raise Unavailable(f"cannot open the database {path}: {error.strerror or error}") from error
+    except Corrupt:
+        lock.release()
+        raise
+    return lock, unclean
+
+
+def _seal(path: Path) -> None:
+    try:
+        seal.seal(path)
+    except OSError as error:
+        log.warning("cannot write the checksum of the database", extra={"error": str(error)})
+
+
 def _lock(path: Path) -> FileLock:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -126,9 +153,8 @@ async def _configure(connection: aiosqlite.Connection, *pragmas: str) -> None:
         await connection.execute_fetchall(f"PRAGMA {pragma}")
 
 
-async def _prepare(writer: aiosqlite.Connection, path: Path) -> None:
+async def _prepare(writer: aiosqlite.Connection, path: Path, *, unclean: bool) -> None:
     """Bring a new, an older or an uncleanly closed database to where it can be used."""
-    unclean = await offload(_left_open, path)
     (empty,) = await _one(writer, "SELECT count(*) = 0 FROM sqlite_schema")
     (application_id,) = await _one(writer, "PRAGMA application_id")
     (version,) = await _one(writer, "PRAGMA user_version")
@@ -173,8 +199,9 @@ async def _one(connection: aiosqlite.Connection, sql: str) -> sqlite3.Row:
 
 def _damaged(path: Path, finding: str) -> Corrupt:
     return Corrupt(
-        f"the database {path} is damaged ({finding}). Stop k3py, keep a copy of {path}*, and put a backup in its place; "
-        f"without a backup try: sqlite3 {path} .recover | sqlite3 {path}.recovered"
+        f"the database {path} is damaged ({finding}). Keep a copy of {path}*, then restore a snapshot (see `k3py etcd-snapshot ls`): "
+        "k3py server --cluster-reset --cluster-reset-restore-path=FILE; "
+        f"without one try: sqlite3 {path} .recover | sqlite3 {path}.recovered"
     )
 
 
@@ -218,6 +245,7 @@ class SqliteLog:
         self._compact_revision = 0
         self._purged_revision = 0
         self._purged_at_once = PURGED_REVISIONS
+        self._vacuumed_at_once = VACUUM_PAGES
         self._unmoved_bytes = 0
         self._checkpoint_due = asyncio.Event()
 
@@ -363,7 +391,7 @@ class SqliteLog:
     async def purge(self, budget_s: float) -> bool:
         """See `Log`."""
         if self._purged_revision >= self._compact_revision:
-            return await self._vacuum()
+            return await self._vacuum(budget_s)
         upper = min(self._purged_revision + self._purged_at_once, self._compact_revision)
         ids = (first_id(self._purged_revision), first_id(upper))
         begin = clock.monotonic_s()
@@ -372,18 +400,26 @@ class SqliteLog:
             await self._write(statements.PURGE_TOMBSTONES, ids)
             await self._write(statements.SET_PURGED_REVISION, (upper,))
         self._purged_revision = upper
-        took_s = clock.monotonic_s() - begin
-        factor = 2.0 if took_s < budget_s / 2 else 0.5 if took_s > budget_s else 1.0
-        self._purged_at_once = max(8, min(10_000, int(self._purged_at_once * factor)))
+        self._purged_at_once = _next_size(self._purged_at_once, clock.monotonic_s() - begin, budget_s)
         return True
 
-    async def _vacuum(self) -> bool:
+    async def _vacuum(self, budget_s: float) -> bool:
         """Give a few free pages back to the file system when a quarter of the file is free."""
         ((pages, free, _),) = await self._fetch(self._writer, statements.SIZES)
         if free < SLACK_PAGES or free * 4 < pages:
             return False
-        await self._write(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
+        begin = clock.monotonic_s()
+        with _translated(self._path):
+            # Not by `execute`: the pragma answers with a row without columns for each page, and sqlite3 stops at the first.
+            await self._writer.executescript(f"PRAGMA incremental_vacuum({self._vacuumed_at_once})")
+        self._vacuumed_at_once = _next_size(self._vacuumed_at_once, clock.monotonic_s() - begin, budget_s)
         return True
+
+
+def _next_size(size: int, took_s: float, budget_s: float) -> int:
+    """Return how much to do in the next slice, from how long this one took."""
+    factor = 2.0 if took_s < budget_s / 2 else 0.5 if took_s > budget_s else 1.0
+    return max(8, min(10_000, int(size * factor)))
 
 
 def _revision(newest_id: int | None) -> Revision:

@@ -454,7 +454,7 @@ class MvccBackend:
             self._renewed.discard(lease)
         self._broadcaster.publish(events, view.revision)
         if events and self.retention is not None:
-            self.retention.wake()
+            self.retention.count(events)
         for write, result in evaluated:
             if not write.future.done():
                 write.future.set_result(result)

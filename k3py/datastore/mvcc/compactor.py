@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SLICE_S = 0.004
-PAUSE_S = 0.02
+PAUSE_S = 0.006
 RETRY_S = 30.0
 
 

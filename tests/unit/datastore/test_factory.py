@@ -22,7 +22,7 @@ async def test_a_path_may_hold_any_character(tmp_path):
     ("endpoint", "message"),
     [
         ("", "no data directory"),
-        ("oracle://x", "scheme 'oracle': must be sqlite:///path or memory://"),
+        ("oracle://x", "scheme 'oracle': must be sqlite:///path"),
         ("sqlite://relative", "absolute"),
         ("sqlite:///path?mode=ro", "absolute"),
         ("sqlite://", "absolute"),

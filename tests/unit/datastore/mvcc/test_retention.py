@@ -6,6 +6,7 @@ import pytest
 
 from k3py.datastore.drivers.memory import open_memory
 from k3py.datastore.errors import Compacted
+from k3py.datastore.mvcc.retention import Retention
 
 pytestmark = pytest.mark.looptime
 
@@ -24,6 +25,21 @@ async def test_what_is_older_than_the_promise_is_compacted_and_younger_is_kept()
             await backend.range(b"/a", revision=2)
         assert (await backend.range(b"/a", revision=3)).kvs[0].value == b"2"
         assert len(backend._log._events) == 1
+
+
+async def test_large_writes_shorten_the_history_to_its_bound_in_bytes(monkeypatch):
+    bound = 1 << 20
+    monkeypatch.setattr(Retention.__init__, "__defaults__", (bound,))
+    async with open_memory(history_s=300) as backend:
+        revision = await backend.create(b"/a", b"")
+        kept = []
+        for _ in range(200):
+            revision, _ = await backend.update(b"/a", b"x" * 20_000, expected=revision)
+            await asyncio.sleep(0.01)
+            kept.append(sum(len(event.kv.value) for event in backend._log._events))
+        assert max(kept) < bound * 1.1
+        assert min(kept[50:]) > bound * 0.4
+        assert backend.current_revision == 202
 
 
 async def test_an_idle_store_has_no_timer():
