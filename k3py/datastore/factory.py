@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 
+from k3py.datastore.endpoint import parse_mysql, parse_postgres
 from k3py.datastore.errors import Incomplete
 from k3py.datastore.etcdapi import endpoints as etcd_endpoints
 from k3py.datastore.tls_files import TlsFiles
@@ -41,7 +42,8 @@ async def open_backend(
     """Open a store; leaving the block finishes its writes and closes it.
 
     Args:
-        endpoint: "" = SQLite at `data_dir`/db/state.db; `sqlite:///absolute/path`; `memory://`; an etcd cluster as
+        endpoint: "" = SQLite at `data_dir`/db/state.db; `sqlite:///absolute/path`; `memory://`; `postgres://…` and `mysql://…`
+            as in k3py.datastore.endpoint; an etcd cluster as
             `https://host:port,https://host:port` (or http, unix, unixs).
         data_dir: only used when `endpoint` is empty.
         history_s: older revisions are compacted, seconds; None: nothing is, unless `Backend.compact` is called.
@@ -49,7 +51,7 @@ async def open_backend(
         tls: files for TLS to a server.
 
     Raises:
-        ConfigError: the endpoint names no known driver.
+        ConfigError: the endpoint names no known driver, or the server is not fit; says what to change.
         Corrupt, Locked, NoSpace, Unavailable: as the driver finds it.
         Incomplete: an import into the store did not finish.
     """
@@ -75,9 +77,9 @@ def sqlite_path(endpoint: str, data_dir: Path | None = None) -> Path | None:
         if data_dir is None:
             raise ConfigError("--datastore-endpoint: is empty and there is no data directory")
         return data_dir / DATABASE_PATH
-    parts = urlsplit(endpoint)
-    if parts.scheme != "sqlite":
+    if not endpoint.startswith("sqlite://"):
         return None
+    parts = urlsplit(endpoint)
     if parts.netloc or not parts.path.startswith("/") or parts.query:
         raise ConfigError("--datastore-endpoint: SQLite must be named as sqlite:///absolute/path/of/the/file")
     return Path(unquote(parts.path))
@@ -89,17 +91,22 @@ def _opening(
     path = sqlite_path(endpoint, data_dir)
     if path is not None:
         return _driver("sqlite", "open_sqlite")(path, history_s=history_s)
-    parts = urlsplit(endpoint)
-    if parts.scheme == "memory":
+    scheme = endpoint.partition("://")[0]
+    if scheme in ("postgres", "postgresql"):
+        return _driver("postgres", "open_postgres")(parse_postgres(endpoint, tls), history_s=history_s)
+    if scheme == "mysql":
+        return _driver("mysql", "open_mysql")(parse_mysql(endpoint, tls), history_s=history_s)
+    if scheme == "memory":
         return _driver("memory", "open_memory")(history_s=history_s)
-    if parts.scheme in etcd_endpoints.SCHEMES:
+    if scheme in etcd_endpoints.SCHEMES:
         encrypted, addresses = etcd_endpoints.parse_etcd_endpoints(endpoint)
         context = (
             etcd_endpoints.client_context(tls.ca, tls.certificate, tls.key) if encrypted or tls else None
         )
         return _driver("etcd", "open_etcd")(addresses, tls=context, history_s=history_s)
+    shown = f"scheme {scheme!r}" if "://" in endpoint else "no scheme"
     raise ConfigError(
-        f"--datastore-endpoint: scheme {parts.scheme!r}: must be sqlite:///path, memory:// or https://host:port of an etcd"
+        f"--datastore-endpoint: {shown}: must be sqlite:///path, postgres://, mysql://, memory:// or https://host:port of an etcd"
     )
 
 

@@ -213,6 +213,13 @@ class Backend(Protocol):
     def current_revision(self) -> Revision:
         """The last committed revision that this process knows (always exact with a single writer)."""
 
+    async def latest_revision(self) -> Revision:
+        """Return the last revision committed by anybody before this call; no read of the database with a single writer.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+
     async def range(
         self,
         start: bytes,

@@ -28,6 +28,7 @@ from k3py.datastore.interface import (
     PutOp,
     RangeOp,
 )
+from tests.support.databases import fresh_endpoint, keep_running
 
 KEYS = (b"/a", b"/a/x", b"/a/y\x00", b"/b", b"\xff\xfe", b"\x00")
 keys = st.sampled_from(KEYS)
@@ -55,14 +56,18 @@ class BackendMachine(RuleBasedStateMachine):
         self.compacted = 0
         self.leases = []
         self.ended = []
+        if self.driver in ("memory", "sqlite"):
+            self.endpoint = "memory://" if self.driver == "memory" else f"sqlite://{self.folder.name}/state.db"
+        else:
+            self.endpoint = fresh_endpoint(self.driver)
         self.open()
 
     def run_(self, coroutine):
         return self.runner.run(coroutine)
 
     def open(self):
-        endpoint = "memory://" if self.driver == "memory" else f"sqlite://{self.folder.name}/state.db"
-        self.backend = self.run_(self.stack.enter_async_context(open_backend(endpoint, history_s=None)))
+        opening = open_backend(self.endpoint, history_s=None)
+        self.backend = self.run_(self.stack.enter_async_context(opening))
 
     def teardown(self):
         self.run_(self.stack.aclose())
@@ -276,13 +281,15 @@ class BackendMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("driver", ["memory", "sqlite"])
+@pytest.mark.parametrize("driver", ["memory", "sqlite", "postgres", "mysql"])
 def test_random_histories_agree_with_the_model(driver):
+    if driver in ("postgres", "mysql"):
+        keep_running(driver)
     machine = type(f"{driver.title()}Machine", (BackendMachine,), {"driver": driver})
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=60 if driver == "memory" else 30,
+            max_examples={"memory": 60, "sqlite": 30}.get(driver, 20),
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

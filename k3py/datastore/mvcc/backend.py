@@ -85,6 +85,16 @@ class _Write:
     revoke: LeaseId | None = None
 
 
+@dataclass(slots=True)
+class _Evaluated:
+    """A group that is ready to be made durable: the changes, the revision after them, what each writer is told then."""
+
+    commit: Commit
+    revision: Revision
+    outcomes: list[tuple[_Write, object]]
+    failures: list[tuple[_Write, Exception]]
+
+
 @asynccontextmanager
 async def open_mvcc(rows: Log, *, driver: str, history_s: float | None = None) -> AsyncIterator[MvccBackend]:
     """Open a backend over `rows` (which the caller closes afterwards) and run its tasks until the block is left.
@@ -125,7 +135,7 @@ class MvccBackend:
         self._stopping = False
         self._doubtful = False
         self._full = False
-        self._granting: set[LeaseId] = set()
+        self._granting: dict[LeaseId, Lease] = {}
         self._renewed: set[LeaseId] = set()
         self._broadcaster = Broadcaster(self, state.revision)
         self.compactor = Compactor(self._purge)
@@ -143,6 +153,10 @@ class MvccBackend:
     def current_revision(self) -> Revision:
         """See `Backend`."""
         return self._broadcaster.position
+
+    async def latest_revision(self) -> Revision:
+        """See `Backend`."""
+        return self.current_revision
 
     @property
     def compact_revision(self) -> Revision:
@@ -285,9 +299,9 @@ class MvccBackend:
         granted = Lease(lease or LeaseId(secrets.randbits(62) + 1), ttl_s, clock.wall_s())
 
         def evaluate(_: View) -> tuple[object, Sequence[Event]]:
-            if granted.id in self.reaper or granted.id in self._granting:
+            # A group may be evaluated twice.
+            if granted.id in self.reaper or self._granting.setdefault(granted.id, granted) is not granted:
                 raise LeaseExists("lease already exists")
-            self._granting.add(granted.id)
             return granted.id, ()
 
         write = _Write(asyncio.get_running_loop().create_future(), evaluate, grant=granted)
@@ -295,7 +309,8 @@ class MvccBackend:
             await self._enqueue(write).future
             self.reaper.add(granted.id, ttl_s=ttl_s, remaining_s=ttl_s)
         finally:
-            self._granting.discard(granted.id)
+            if self._granting.get(granted.id) is granted:
+                del self._granting[granted.id]
         return granted.id
 
     async def keep_alive(self, lease: LeaseId) -> int:
@@ -359,14 +374,17 @@ class MvccBackend:
         The log gets a tombstone of the empty key there, which is in nobody's range.
         """
         async with self._writing:
-            if revision <= self.current_revision:
-                return
-            mark = KeyValue(b"", b"", Revision(0), revision, 0)
-            await self._log.append(Commit((Event(EventType.DELETE, mark),)))
-            self._broadcaster.publish((), revision)
-            await self._log.set_compact_revision(revision)
-            self._compact_revision = revision
+            await self._advance(revision)
         self.compactor.wake()
+
+    async def _advance(self, revision: Revision) -> None:
+        if revision <= self.current_revision:
+            return
+        mark = KeyValue(b"", b"", Revision(0), revision, 0)
+        await self._log.append(Commit((Event(EventType.DELETE, mark),)))
+        self._broadcaster.publish((), revision)
+        await self._log.set_compact_revision(revision)
+        self._compact_revision = revision
 
     # The writer task
 
@@ -420,42 +438,56 @@ class MvccBackend:
         except DatastoreError as error:
             self._fail(group, error)
             return
+        evaluated = self._evaluate(group, view)
+        if not evaluated.commit.is_empty:
+            try:
+                await self._log.append(evaluated.commit)
+            except NoSpace as error:
+                await self._refuse(group, error)
+                return
+            except DatastoreError as error:
+                self._doubtful = True
+                self._fail(group, error)
+                return
+            self._note_space()
+        self._answer(evaluated)
+
+    def _note_space(self) -> None:
+        if self._full:
+            log.warning("there is space for the database again: writes go on")
+            self._full = False
+
+    @staticmethod
+    def _evaluate(group: Sequence[_Write], view: View) -> _Evaluated:
+        """Evaluate a group in order; nothing outside `view` changes."""
         events: list[Event] = []
-        evaluated: list[tuple[_Write, object]] = []
+        outcomes: list[tuple[_Write, object]] = []
+        failures: list[tuple[_Write, Exception]] = []
         for write in group:
             try:
                 result, changes = write.evaluate(view)
             except (DatastoreError, ValueError, TypeError) as error:
-                self._fail((write,), error)
+                failures.append((write, error))
                 continue
             view.apply(changes)
             events.extend(changes)
-            evaluated.append((write, result))
-        grants = [write.grant for write, _ in evaluated if write.grant is not None]
-        revokes = [write.revoke for write, _ in evaluated if write.revoke is not None]
-        if events or grants or revokes:
-            try:
-                await self._log.append(Commit(events, grants, revokes))
-            except NoSpace as error:
-                if not self._full:
-                    log.warning("%s: writes are refused until there is", error)
-                    self._full = True
-                await self._refuse([write for write, _ in evaluated], error)
-                return
-            except DatastoreError as error:
-                self._doubtful = True
-                self._fail([write for write, _ in evaluated], error)
-                return
-            if self._full:
-                log.warning("there is space for the database again: writes go on")
-                self._full = False
-        for lease in revokes:
+            outcomes.append((write, result))
+        grants = [write.grant for write, _ in outcomes if write.grant is not None]
+        revokes = [write.revoke for write, _ in outcomes if write.revoke is not None]
+        return _Evaluated(Commit(events, grants, revokes), view.revision, outcomes, failures)
+
+    def _answer(self, evaluated: _Evaluated) -> None:
+        """Publish a durable group and tell its writers."""
+        commit = evaluated.commit
+        for lease in commit.revokes:
             self.reaper.discard(lease)
             self._renewed.discard(lease)
-        self._broadcaster.publish(events, view.revision)
-        if events and self.retention is not None:
-            self.retention.count(events)
-        for write, result in evaluated:
+        self._broadcaster.publish(commit.events, evaluated.revision)
+        if commit.events and self.retention is not None:
+            self.retention.count(commit.events)
+        for write, error in evaluated.failures:
+            self._fail((write,), error)
+        for write, result in evaluated.outcomes:
             if not write.future.done():
                 write.future.set_result(result)
 
@@ -490,6 +522,9 @@ class MvccBackend:
 
     async def _refuse(self, writes: Sequence[_Write], error: NoSpace) -> None:
         """Answer a group that found no space: whatever changes nothing is still answered."""
+        if not self._full:
+            log.warning("%s: writes are refused until there is", error)
+            self._full = True
         for write in writes:
             try:
                 result, changes = write.evaluate(await self._read((write,)))

@@ -83,6 +83,13 @@ class Watcher:
             self._buffer_bytes = 0
         self._wake()
 
+    def fall_behind(self) -> None:
+        """Read the log from behind what was delivered, instead of waiting for events."""
+        self._synced = False
+        self._buffer = []
+        self._buffer_bytes = 0
+        self._wake()
+
     def fail(self, error: Exception) -> None:
         """End the iteration by `error`, after what is buffered."""
         self._error = error
@@ -187,6 +194,12 @@ class Broadcaster:
                 if contains(*watcher.bounds, key):
                     watcher.push(event)
         self.position = revision
+
+    def skip(self, revision: Revision) -> None:
+        """Go on at `revision`: events before it cannot be had; watchers find out from the log whether they can go on."""
+        self.position = revision
+        for watcher in self._all():
+            watcher.fall_behind()
 
     def close(self) -> None:
         """End all watches; later ones end at once."""

@@ -60,6 +60,11 @@ class Commit:
     grants: Sequence[Lease] = ()
     revokes: Sequence[LeaseId] = ()
 
+    @property
+    def is_empty(self) -> bool:
+        """Say whether there is nothing to write."""
+        return not (self.events or self.grants or self.revokes)
+
 
 class Log(Protocol):
     """Rows of a store.

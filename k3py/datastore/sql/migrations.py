@@ -7,6 +7,9 @@ from importlib.resources import files
 SQLITE: tuple[str, ...] = ("sqlite/0001.sql",)
 """Script n (from 0) leads from version n to n + 1."""
 
+POSTGRES: tuple[str, ...] = ("postgres/0001.sql",)
+MYSQL: tuple[str, ...] = ("mysql/0001.sql",)
+
 
 def script(name: str) -> str:
     """Return the text of a script."""

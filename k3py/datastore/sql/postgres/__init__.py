@@ -1,0 +1,1 @@
+"""The tables in SQLite, one script per schema version."""
