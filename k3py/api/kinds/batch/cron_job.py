@@ -16,15 +16,34 @@ from k3py.api.columns import (
     pod_template_columns,
     value_at,
 )
+from k3py.api.fielderror import invalid_value
 from k3py.api.kind import Kind, StoragePolicy, Subresource
 from k3py.api.strategy import WorkloadStrategy
+from k3py.api.validation.job import validate_cron_job
 
 if TYPE_CHECKING:
+    from k3py.api.fielderror import FieldError
     from k3py.jsontypes import JsonObject
 
 
 class CronJobStrategy(WorkloadStrategy):
-    """See the module."""
+    """Source: kubernetes/pkg/registry/batch/cronjob/strategy.go v1.35."""
+
+    def validate(self, obj: JsonObject) -> list[FieldError]:
+        """Check schedule and template; the names of its Jobs must have room for a suffix."""
+        name = obj["metadata"].get("name") or ""
+        errors = validate_cron_job(obj.get("spec") or {})
+        if len(name) > _LONGEST_NAME:
+            detail = f"must be no more than {_LONGEST_NAME} characters"
+            errors.append(invalid_value("metadata.name", name, detail))
+        return errors
+
+    def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
+        """Check schedule and template."""
+        return validate_cron_job(new.get("spec") or {})
+
+
+_LONGEST_NAME: Final = 52
 
 
 def _suspend(obj: JsonObject) -> str:

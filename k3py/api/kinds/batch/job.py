@@ -9,17 +9,58 @@ from k3py.api.duration import human_duration
 from k3py.api.kind import Column, Kind, StoragePolicy, Subresource
 from k3py.api.strategy import WorkloadStrategy
 from k3py.api.timestamps import parse_time
+from k3py.api.validation.job import (
+    generated_labels,
+    validate_job,
+    validate_job_change,
+    validate_whole_spec,
+)
+from k3py.api.validation.job_status import validate_job_status
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from k3py.api.fielderror import FieldError
+    from k3py.api.kind import WriteContext
     from k3py.jsontypes import JsonObject
 
 
 class JobStrategy(WorkloadStrategy):
-    """See the module."""
+    """Source: kubernetes/pkg/registry/batch/job/strategy.go v1.35."""
 
     default_propagation = "Orphan"
+
+    def prepare_create(self, obj: JsonObject, context: WriteContext) -> None:
+        """Unless the client has its own, the selector is generated, and the labels that it looks for."""
+        super().prepare_create(obj, context)
+        spec = obj.setdefault("spec", {})
+        if spec.get("manualSelector"):
+            return
+        generated = generated_labels(obj["metadata"])
+        template = spec.setdefault("template", {})
+        metadata = template.setdefault("metadata", {})
+        given = metadata.get("labels") or {}
+        metadata["labels"] = {**generated, **given}
+        if (obj["metadata"].get("labels") or {}) == given:  # A Job without labels has those of its pods.
+            obj["metadata"]["labels"] = dict(metadata["labels"])
+        selector = dict(spec.get("selector") or {})
+        selector["matchLabels"] = {_SELECTED: generated[_SELECTED], **(selector.get("matchLabels") or {})}
+        spec["selector"] = selector
+
+    def validate(self, obj: JsonObject) -> list[FieldError]:
+        """Check numbers, policies, selector and template."""
+        return validate_job(obj)
+
+    def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
+        """Most of a Job stays."""
+        return validate_whole_spec(new.get("spec") or {}) + validate_job_change(new, old)
+
+    def validate_status_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
+        """Conditions, times and counts fit together."""
+        return validate_job_status(new, old)
+
+
+_SELECTED: Final = "batch.kubernetes.io/controller-uid"
 
 
 def _selector(obj: JsonObject) -> str:
