@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from k3py.api.fielderror import FieldError
 from k3py.api.structural.defaulting import compile_defaulter
 from k3py.api.structural.list_types import find_duplicates, has_list_types
 from k3py.api.structural.metadata import coerce_embedded, has_embedded, validate_embedded
 from k3py.api.structural.numbers import copy_canonical
 from k3py.api.structural.pruning import prune
-from k3py.api.structural.values import ABSENT, compile_values
+from k3py.api.structural.rules import has_rules
+from k3py.api.structural.values import ABSENT, NO_PATH, compile_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from k3py.api.fielderror import FieldError
+    from k3py.api.cel.rules import RuleSet
     from k3py.api.patch.merge_type import MergeType
     from k3py.jsontypes import JsonObject
+
+
+_BLOCKING: Final = frozenset(
+    (
+        "FieldValueNotSupported",
+        "FieldValueRequired",
+        "FieldValueTooLong",
+        "FieldValueTooMany",
+        "FieldValueTypeInvalid",
+    )
+)
+_NOT_RUN: Final = (
+    "some validation rules were not checked because the object was invalid; correct the existing errors to complete "
+    "validation"
+)
 
 
 class Structure:
@@ -65,7 +82,7 @@ class Structure:
             errors += validate_embedded(obj, self.schema)
         if self._has_list_types:
             errors += find_duplicates(obj, self.schema)
-        return errors
+        return errors + self._run_rules(obj, None, errors)
 
     def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
         """Check an updated object; what was wrong before and did not change is let be."""
@@ -75,7 +92,16 @@ class Structure:
             errors += validate_embedded(new, self.schema)
         if self._has_list_types and not find_duplicates(old, self.schema):
             errors += find_duplicates(new, self.schema)
-        return errors
+        return errors + self._run_rules(new, old, errors)
+
+    def _run_rules(
+        self, new: JsonObject, old: JsonObject | None, errors: list[FieldError]
+    ) -> list[FieldError]:
+        if not self._has_rules:
+            return []
+        if any(error.reason in _BLOCKING for error in errors):
+            return [FieldError(NO_PATH, "FieldValueInvalid", _NOT_RUN)]
+        return self._rules.run(new, old)
 
     @cached_property
     def merge_type(self) -> MergeType:
@@ -91,6 +117,16 @@ class Structure:
     @cached_property
     def _check(self) -> Callable[..., int]:
         return compile_values(self.schema, is_root=True)
+
+    @cached_property
+    def _has_rules(self) -> bool:
+        return has_rules(self.schema)
+
+    @cached_property
+    def _rules(self) -> RuleSet:
+        from k3py.api.cel.rules import RuleSet  # noqa: PLC0415 - few schemas have rules
+
+        return RuleSet(self.schema, is_root=True)
 
     @cached_property
     def _has_embedded(self) -> bool:

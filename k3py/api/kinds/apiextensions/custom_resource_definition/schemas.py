@@ -14,6 +14,7 @@ from k3py.api.object import deep_copy
 from k3py.api.structural.list_types import find_duplicates
 from k3py.api.structural.metadata import validate_embedded, validate_type_meta
 from k3py.api.structural.pruning import prune
+from k3py.api.structural.rules import has_rules
 from k3py.api.structural.values import compile_values
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ def validate_schema(schema: JsonObject, path: str, *, has_status: bool) -> list[
     errors += _check_node(schema, path, "root")
     if not errors:
         errors += _check_defaults(schema, path, is_root=True)
+    if not errors and has_rules(schema):
+        from k3py.api.cel.definitions import validate_rules  # noqa: PLC0415 - few schemas have rules
+
+        errors += validate_rules(schema, path)
     return errors
 
 
@@ -356,6 +361,10 @@ def _check_default(schema: JsonObject, path: str) -> list[FieldError]:
         found += validate_type_meta(default, "")
     found += validate_embedded(default, schema)
     found += find_duplicates(default, schema)
+    if not found and has_rules(schema):
+        from k3py.api.cel.rules import RuleSet  # noqa: PLC0415 - few schemas have rules
+
+        found += RuleSet(schema, is_root=False).run(default, None)
     return [
         FieldError(_joined(path, one.path), one.reason, one.detail.removeprefix(" in body "), one.value)
         for one in found
