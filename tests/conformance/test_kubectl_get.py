@@ -43,6 +43,8 @@ OBJECTS = """
 ---
 {apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: r}, rules: []}
 ---
+{apiVersion: v1, kind: Endpoints, metadata: {name: e}, subsets: [{addresses: [{ip: 10.0.0.1}, {ip: 10.0.0.2}], ports: [{port: 80}]}]}
+---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata: {name: rb}
@@ -74,7 +76,7 @@ spec:
 
 
 def header(kubectl, *arguments):
-    line = kubectl("get", *arguments).splitlines()[0]
+    line = kubectl("get", *arguments).partition("\n")[0]
     for name in ("NOMINATED NODE", "READINESS GATES", "CREATED AT", "LAST SEEN", "FIRST SEEN"):
         line = line.replace(name, name.replace(" ", "-"))
     return " ".join(line.split())
@@ -113,6 +115,7 @@ def test_rows_say_what_the_objects_hold(objects):
     assert row(objects, "service", "web", "-o", "wide")[:5] == ["web", "ClusterIP", "None", "<none>", "80/TCP,53/UDP"]
     assert row(objects, "service", "web", "-o", "wide")[6:] == ["app=web"]
     assert row(objects, "service", "out")[:5] == ["out", "ExternalName", "<none>", "example.org", "<none>"]
+    assert row(objects, "endpoints", "e")[:2] == ["e", "10.0.0.1:80,10.0.0.2:80"]
     assert row(objects, "lease", "l")[:2] == ["l", "me"]
     assert row(objects, "rolebinding", "rb", "-o", "wide")[:2] == ["rb", "Role/r"]
     assert row(objects, "rolebinding", "rb", "-o", "wide")[3:] == ["ann,", "bob", "ops", "x/robot"]
@@ -120,6 +123,11 @@ def test_rows_say_what_the_objects_hold(objects):
     assert row(objects, "deployment", "web", "-o", "wide")[5:] == ["a,b", "a:1,b:1", "app=web"]
     assert row(objects, "pod", "p", "-o", "wide")[:4] == ["p", "0/2", "Pending", "0"]
     assert row(objects, "pod", "p", "-o", "wide")[5:] == ["<none>", "<none>", "<none>", "0/1"]
+
+
+def test_endpoints_are_deprecated(objects):
+    warning = "Warning: v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice\n"
+    assert objects.run("get", "endpoints").stderr == warning
 
 
 def test_a_service_shows_its_node_port_and_the_addresses_of_its_load_balancer(kubectl):
