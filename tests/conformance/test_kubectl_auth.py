@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jwt
 import pytest
 import yaml
 
@@ -75,6 +76,26 @@ def test_a_token_of_a_service_account_is_who_it_says(reader, namespace):
     )
     reader("delete", "serviceaccount", "robot")
     assert "You must be logged in to the server" in reader.fails("get", "configmaps", **environment)
+
+
+def test_an_expired_token_is_none(reader, cluster):
+    token = reader("create", "token", "robot").strip()
+    claims = jwt.decode(token, options={"verify_signature": False})
+    key = (cluster.folder / "data/server/tls/service.key").read_text()
+    kid = jwt.get_unverified_header(token)["kid"]
+    method = jwt.get_unverified_header(token)["alg"]
+
+    def signed(**changed):
+        return jwt.encode({**claims, **changed}, key, algorithm=method, headers={"kid": kid})
+
+    assert "robot" in reader("auth", "whoami", **with_token(reader, signed()))
+    expired = signed(iat=claims["iat"] - 7200, nbf=claims["nbf"] - 7200, exp=claims["iat"] - 3600)
+    unauthorized = "error: You must be logged in to the server (Unauthorized)\n"
+    assert reader.fails("get", "configmaps", **with_token(reader, expired)) == unauthorized
+    early = signed(nbf=claims["nbf"] + 3600)
+    assert reader.fails("get", "configmaps", **with_token(reader, early)) == unauthorized
+    forged = signed(sub="system:serviceaccount:kube-system:default")
+    assert reader.fails("get", "configmaps", **with_token(reader, forged)) == unauthorized
 
 
 def test_a_token_for_another_audience_is_none(reader):

@@ -1,7 +1,6 @@
 """Wrong input: what is said, and the exit code."""
 
 import json
-import ssl
 from pathlib import Path
 
 import pytest
@@ -105,13 +104,10 @@ def changed_config(kubectl, tmp_path, change):
 
 
 def test_a_kubeconfig_with_a_wrong_authority(kubectl, tmp_path, cluster):
-    ours = ssl.create_default_context().get_ca_certs(binary_form=True)
-    if not ours:
-        pytest.skip("no other certificate authority at hand")
-    (tmp_path / "other.crt").write_text(ssl.DER_cert_to_PEM_cert(ours[0]))
+    other = cluster.folder / "data/server/tls/client-ca.crt"
 
     def change(config):
-        config["clusters"][0]["cluster"] = {"server": cluster.url, "certificate-authority": str(tmp_path / "other.crt")}
+        config["clusters"][0]["cluster"] = {"server": cluster.url, "certificate-authority": str(other)}
 
     fault = kubectl.fails("get", "pods", **changed_config(kubectl, tmp_path, change))
     assert "tls: failed to verify certificate: x509: certificate signed by unknown authority" in fault

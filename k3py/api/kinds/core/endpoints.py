@@ -35,10 +35,6 @@ class EndpointsStrategy(BaseStrategy):
                 errors += _validate_port(port, f"{path}.ports[{number}]", is_named=len(ports) > 1)
         return errors
 
-    def warnings(self, new: JsonObject, old: JsonObject | None) -> list[str]:
-        """The kind is out of date."""
-        return ["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"]
-
 
 def _validate_address(address: JsonObject, path: str) -> list[FieldError]:
     errors = check_outside_ip(address.get("ip", ""), f"{path}.ip")
@@ -94,6 +90,7 @@ KIND: Final = Kind(
     schema="io.k8s.api.core.v1.Endpoints",
     strategy=EndpointsStrategy(),
     columns=(NAME, column("Endpoints", _format), AGE),
+    deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
     storage=StoragePolicy(prefix="services/endpoints"),
     storage_version_hash="fWeeMqaN/OA=",
 )
