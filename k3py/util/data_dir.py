@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_OURS: Final = frozenset(("server", "agent", "data", "storage", "k3py.lock", "kubelet", "lost+found"))
+_OURS: Final = frozenset(("server", "agent", "data", "storage", "bin", "k3py.lock", "kubelet", "lost+found"))
 
 
 @contextmanager
