@@ -51,6 +51,7 @@ CONTROLLERS: Final[tuple[Entry, ...]] = (
         "daemon-set-controller", "k3py.controllers.workloads.daemon_set.controller", "daemonset-controller"
     ),
     Entry("statefulset-controller", "k3py.controllers.workloads.stateful_set.controller"),
+    Entry("job-controller", "k3py.controllers.workloads.job.controller"),
     Entry("endpointslice-controller", "k3py.controllers.networking.cluster_dns"),
     Entry("endpointslice-controller", "k3py.controllers.networking.endpoint_slice"),
 )
