@@ -27,7 +27,10 @@ async def test_each_node_with_a_range_is_an_endpoint():
 async def test_a_dns_service_with_a_selector_is_somebody_elses():
     world = World()
     world.client.seed(NODES, node("a", podCIDR="10.42.0.0/24"))
-    service = {"metadata": {"name": "kube-dns", "namespace": "kube-system"}, "spec": {"selector": {"k8s-app": "x"}}}
+    service = {
+        "metadata": {"name": "kube-dns", "namespace": "kube-system"},
+        "spec": {"selector": {"k8s-app": "x"}},
+    }
     world.client.seed(SERVICES, service)
     await cluster_dns.build(world.context).reconcile("cluster-dns")
     assert addresses(world) is None
