@@ -18,6 +18,7 @@ from k3py.datastore.transfer.dump_file import DumpFile, write_dump
 from k3py.datastore.transfer.errors import TransferError
 from k3py.datastore.transfer.kine_file import KineFile, is_kine_file, open_read_only
 from k3py.datastore.transfer.loading import digest_of, load
+from k3py.datastore.transfer.saved_stream import without_digest
 from k3py.datastore.transfer.source import read_backend
 from k3py.errors import ConfigError
 from k3py.util.files import sync_folder
@@ -119,7 +120,7 @@ async def _file_source(operand: str) -> AsyncIterator[Source]:
     with await offload(path.open, "rb") as file:
         if file.read(len(_SQLITE)) != _SQLITE:
             file.seek(0)
-            yield DumpFile(file, operand)
+            yield DumpFile(await offload(without_digest, file), operand)
             return
     if not is_kine_file(path):
         raise TransferError(

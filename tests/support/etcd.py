@@ -34,7 +34,7 @@ async def served(backend: Backend) -> AsyncIterator[tuple[EtcdClient, str]]:
         try:
             yield client, url
         finally:
-            client.close()
+            await client.close()
 
 
 @asynccontextmanager

@@ -81,7 +81,7 @@ async def open_etcd(
                 await backend.close()
                 scope.cancel()
     finally:
-        client.close()
+        await client.close()
 
 
 class EtcdBackend:

@@ -2,7 +2,7 @@
 
 Each watch has a stream of its own, so that a progress answer is about this watch alone::
 
-    connect ─► create at position + 1 ─► events, progress ─► (stream lost) ─► back-off ─► connect
+    connect ─► create at position ─► events, progress ─► (stream lost) ─► back-off ─► connect
                                     └─► compacted: the iteration ends
 """
 
@@ -76,6 +76,8 @@ class EtcdWatch:
         self._error: Exception | None = None
         self._moved = asyncio.Event()
         self._fragments: list[Event] = []
+        self._overlap = True
+        self._resumed_at = after
 
     def __aiter__(self) -> Self:
         return self
@@ -121,7 +123,7 @@ class EtcdWatch:
         """Keep a stream open until the iteration has failed or this is cancelled."""
         backoff = Backoff(first_s=RECONNECT_FIRST_S, cap_s=RECONNECT_CAP_S)
         while self._error is None:
-            before = self.position
+            before = self._resumed_at = self.position
             try:
                 async with (
                     self._client.stream("Watch/Watch") as stream,
@@ -134,6 +136,9 @@ class EtcdWatch:
                     finally:
                         asking.cancel()
             except Compacted as error:
+                if self._overlap and error.compact_revision == self.position + 1:
+                    self._overlap = False
+                    continue
                 self.fail(error)
             except Unavailable as error:
                 log.info("watch interrupted", extra={"watch": self.name, "error": str(error)})
@@ -150,9 +155,12 @@ class EtcdWatch:
         if end is not None and end != UNBOUNDED and end <= (start or b"\0"):
             # etcd refuses an empty range, here it is a watch without events: on a key that nobody can know.
             start, end = b"\0" + secrets.token_bytes(32), None
+        # From the last delivered revision on, though its events are dropped: etcd answers no progress request of a watch that starts
+        # behind the current revision, until something is written.
+        first = self.position if self._overlap and self.position > 0 else self.position + 1
         return {
             **bounds_document(start, end),
-            "start_revision": self.position + 1,
+            "start_revision": first,
             "prev_kv": True,
             "fragment": True,
         }
@@ -175,14 +183,15 @@ class EtcdWatch:
             self._saw(revision)
 
     def _take(self, events: list[Event], *, whole: bool) -> None:
-        for one in events:
+        fresh = [one for one in events if one.kv.mod_revision > self._resumed_at]
+        for one in fresh:
             kv = one.kv
             created = one.type is EventType.PUT and kv.create_revision == kv.mod_revision
             if one.previous is None and not created:
                 # The row before is compacted: the first revision that can be followed is a later one.
                 raise Compacted(kv.mod_revision + 1)
-        self._fragments += events
-        if not whole:
+        self._fragments += fresh
+        if not whole or not self._fragments:
             return
         complete, self._fragments = tuple(self._fragments), []
         # Not the header's revision: with a part of what there is to catch up on it tells of events that are still to come.

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from grpclib.client import Channel
 from grpclib.config import Configuration
 from grpclib.const import Cardinality, Status
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
+from grpclib.protocol import H2Protocol
 from h2.exceptions import ProtocolError as Http2Error
 
 from k3py.datastore.errors import (
@@ -48,6 +49,40 @@ _TEXTS: Final[tuple[tuple[str, type[DatastoreError]], ...]] = (
 )
 
 
+class _Protocol(H2Protocol):
+    """A connection that tells when it is gone: one under TLS outlives `close` for a while."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.gone = asyncio.Event()
+        self.gone.set()
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.transport = cast("asyncio.Transport", transport)
+        self.gone.clear()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self.gone.set()
+
+
+class _Channel(Channel):
+    _last: _Protocol | None = None
+
+    def _protocol_factory(self) -> H2Protocol:
+        made = super()._protocol_factory()
+        self._last = _Protocol(made.handler, made.config, made.h2_config)
+        return self._last
+
+    async def close_and_wait(self) -> None:
+        self.close()
+        if self._last is not None and self._last.transport is not None:
+            self._last.transport.abort()
+            await self._last.gone.wait()
+
+
 class CompactedSomewhere(DatastoreError):
     """A revision was compacted; etcd does not say which is the first readable one."""
 
@@ -68,18 +103,18 @@ class EtcdClient:
             _http2_min_sent_ping_interval_without_data=KEEPALIVE_S / 2,
         )
         self._channels = [
-            Channel(host, port, codec=MessageCodec(), ssl=tls, config=config)
+            _Channel(host, port, codec=MessageCodec(), ssl=tls, config=config)
             if port
-            else Channel(path=host, codec=MessageCodec(), ssl=tls, config=config)
+            else _Channel(path=host, codec=MessageCodec(), ssl=tls, config=config)
             for host, port in endpoints
         ]
         self._names = [f"{host}:{port}" if port else host for host, port in endpoints]
         self._current = 0
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connections; calls that wait fail as Unavailable."""
         for channel in self._channels:
-            channel.close()
+            await channel.close_and_wait()
 
     async def call(
         self, name: str, request: JsonObject, *, write: bool = False, timeout_s: float = CALL_TIMEOUT_S

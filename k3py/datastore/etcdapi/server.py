@@ -13,7 +13,17 @@ from grpclib.server import Server
 from h2.settings import SettingCodes
 
 from k3py.datastore.errors import DatastoreError
-from k3py.datastore.etcdapi import auth, cluster, compact, delete_range, lease, maintenance, put, txn
+from k3py.datastore.etcdapi import (
+    auth,
+    cluster,
+    compact,
+    delete_range,
+    lease,
+    maintenance,
+    put,
+    snapshot,
+    txn,
+)
 from k3py.datastore.etcdapi import range as range_
 from k3py.datastore.etcdapi.channel import MessageCodec
 from k3py.datastore.etcdapi.conditions import condition, refusal
@@ -161,6 +171,7 @@ class _Services:
         for name, stream, cardinality in (
             ("Watch/Watch", self._watch, Cardinality.STREAM_STREAM),
             ("Lease/LeaseKeepAlive", partial(lease.keep_alive, self._store), Cardinality.STREAM_STREAM),
+            ("Maintenance/Snapshot", partial(snapshot.serve, self._store), Cardinality.UNARY_STREAM),
         ):
             method = messages.method(f"/etcdserverpb.{name}")
             handlers[method.path] = Handler(stream, cardinality, method.request, method.response)
