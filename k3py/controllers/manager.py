@@ -51,6 +51,8 @@ CONTROLLERS: Final[tuple[Entry, ...]] = (
         "daemon-set-controller", "k3py.controllers.workloads.daemon_set.controller", "daemonset-controller"
     ),
     Entry("statefulset-controller", "k3py.controllers.workloads.stateful_set.controller"),
+    Entry("ttl-after-finished-controller", "k3py.controllers.lifecycle.ttl_after_finished"),
+    Entry("cronjob-controller", "k3py.controllers.workloads.cron_job"),
     Entry("job-controller", "k3py.controllers.workloads.job.controller"),
     Entry("endpointslice-controller", "k3py.controllers.networking.cluster_dns"),
     Entry("endpointslice-controller", "k3py.controllers.networking.endpoint_slice"),

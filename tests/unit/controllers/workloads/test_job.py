@@ -93,7 +93,9 @@ async def test_a_job_runs_to_completion_also_over_a_restart_and_counts_each_pod_
     async with world.running(job_controller.build):
         await world.until(lambda: len(_running(world)) == 2)
         _end(world, _running(world)[0], "Succeeded")
-        await world.until(lambda: _job(world).get("status", {}).get("succeeded") == 1 and len(_running(world)) == 2)
+        await world.until(
+            lambda: _job(world).get("status", {}).get("succeeded") == 1 and len(_running(world)) == 2
+        )
     _end(world, _running(world)[0], "Succeeded")
     _end(world, _running(world)[0], "Succeeded")
     async with world.running(job_controller.build):
