@@ -10,6 +10,7 @@ from k3py.apiserver.admission.plugins.limit_ranger import LimitRanger
 from k3py.apiserver.admission.plugins.namespace_lifecycle import NamespaceLifecycle
 from k3py.apiserver.admission.plugins.node_restriction import NodeRestriction
 from k3py.apiserver.admission.plugins.persistent_volume_claim_resize import PersistentVolumeClaimResize
+from k3py.apiserver.admission.plugins.pod_security import PodSecurity
 from k3py.apiserver.admission.plugins.pod_topology_labels import PodTopologyLabels
 from k3py.apiserver.admission.plugins.priority import Priority
 from k3py.apiserver.admission.plugins.runtime_class import RuntimeClassAdmission
@@ -51,6 +52,7 @@ def build_chain(lookup: Lookup) -> AdmissionChain:
             ServiceAccountAdmission(lookup),
             NodeRestriction(lookup),
             TaintNodesByCondition(),
+            PodSecurity(lookup),
             Priority(lookup),
             DefaultTolerationSeconds(),
             DefaultStorageClass(lookup),

@@ -16,6 +16,7 @@ _FROZEN: Final = (
     "`spec.activeDeadlineSeconds`, `spec.tolerations` (only additions to existing tolerations), "
     "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
 )
+APPARMOR: Final = "container.apparmor.security.beta.kubernetes.io/"
 _AFFINITY: Final = "spec.affinity.nodeAffinity"
 _REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 
@@ -142,3 +143,17 @@ def _only_adds(new: JsonObject, old: JsonObject) -> bool:
     if not any(old.get(part) for part in parts):
         return not any(new.get(part) for part in parts)
     return all((new.get(part) or [])[: len(old.get(part) or [])] == (old.get(part) or []) for part in parts)
+
+
+def check_annotations(new: JsonObject, old: JsonObject) -> list[FieldError]:
+    """AppArmor's old annotations stay; both are metadata."""
+    before, after = (
+        {key: value for key, value in (one.get("annotations") or {}).items() if key.startswith(APPARMOR)}
+        for one in (old, new)
+    )
+    detail = "may not add, remove or update AppArmor annotations"
+    return [
+        forbidden_field(f"metadata.annotations[{key}]", detail)
+        for key in sorted({*before, *after})
+        if before.get(key) != after.get(key)
+    ]

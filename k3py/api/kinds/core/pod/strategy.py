@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from k3py.api.kind import BaseStrategy
 from k3py.api.kinds.core.pod.creation import adopt_apparmor_annotations, first_status, merge_label_keys
-from k3py.api.kinds.core.pod.mutation import validate_mutation
+from k3py.api.kinds.core.pod.mutation import check_annotations, validate_mutation
 from k3py.api.kinds.core.pod.status_rules import validate_status
 from k3py.api.kinds.core.pod.warnings import find_warnings
 from k3py.api.pod_template import drop_gated_fields
@@ -64,7 +64,7 @@ class PodStrategy(BaseStrategy):
 
     def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
         """Only a few fields of a pod may change."""
-        errors = validate_pod(new)
+        errors = validate_pod(new) + check_annotations(new["metadata"], old["metadata"])
         return errors + validate_mutation(new.get("spec") or {}, old.get("spec") or {})
 
     def validate_status_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:

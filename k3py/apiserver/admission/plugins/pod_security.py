@@ -1,0 +1,137 @@
+"""Pods keep to the security level that their namespace asks for.
+
+Source: k8s.io/pod-security-admission/admission v0.35 (defaults: privileged, latest; no exemptions).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from k3py.api.pod_security.evaluation import evaluate
+from k3py.api.pod_security.labels import read_policy, validate_policy_labels
+from k3py.api.resource import NAMESPACES, PODS
+from k3py.api.status import invalid
+from k3py.apiserver.admission.plugins.base import BasePlugin, refuse
+
+if TYPE_CHECKING:
+    from k3py.api.pod_security.labels import LevelVersion
+    from k3py.apiserver.admission.lookup import Lookup
+    from k3py.apiserver.interface import AdmissionRequest
+    from k3py.jsontypes import JsonObject
+
+# Where the pod template of a kind is.
+_TEMPLATES: Final = {
+    ("", "podtemplates"): ("template",),
+    ("", "replicationcontrollers"): ("spec", "template"),
+    ("apps", "deployments"): ("spec", "template"),
+    ("apps", "replicasets"): ("spec", "template"),
+    ("apps", "statefulsets"): ("spec", "template"),
+    ("apps", "daemonsets"): ("spec", "template"),
+    ("batch", "jobs"): ("spec", "template"),
+    ("batch", "cronjobs"): ("spec", "jobTemplate", "spec", "template"),
+}
+_MOST_PODS: Final = 3000
+
+
+class PodSecurity(BasePlugin):
+    """See the module."""
+
+    name = "PodSecurity"
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+
+    def handles(self, request: AdmissionRequest) -> bool:
+        """See writes of namespaces, pods and what makes pods."""
+        if request.operation not in ("CREATE", "UPDATE"):
+            return False
+        key = (request.kind.group, request.kind.plural)
+        if key == ("", "pods"):
+            return request.subresource in ("", "ephemeralcontainers")
+        return not request.subresource and (key == ("", "namespaces") or key in _TEMPLATES)
+
+    async def validate(self, request: AdmissionRequest) -> None:
+        """Refuse pods with 403 and namespaces with 422; warn about templates."""
+        key = (request.kind.group, request.kind.plural)
+        if key == ("", "namespaces"):
+            await self._judge_namespace(request)
+            return
+        namespace = await self._lookup.find(NAMESPACES, "", request.namespace)
+        labels = ((namespace or {}).get("metadata") or {}).get("labels")
+        if key == ("", "pods"):
+            _judge_pod(request, read_policy(labels, "enforce"), read_policy(labels, "warn"))
+            return
+        template = request.obj or {}
+        for part in _TEMPLATES[key]:
+            template = template.get(part) or {}
+        _warn(request, template, read_policy(labels, "warn"))
+
+    async def _judge_namespace(self, request: AdmissionRequest) -> None:
+        labels = _labels_of(request.obj)
+        errors = validate_policy_labels(labels)
+        if request.old is not None:
+            known = [one.path for one in validate_policy_labels(_labels_of(request.old))]
+            errors = [one for one in errors if one.path not in known]
+        if errors:
+            raise invalid("", "Namespace", request.name, errors)
+        if request.old is None:
+            return
+        new, old = read_policy(labels, "enforce"), read_policy(_labels_of(request.old), "enforce")
+        is_stricter = new.strictness > old.strictness or new.minor != old.minor
+        if new == old or new.level == "privileged" or not is_stricter:
+            return
+        request.warnings += await self._find_violations(request.name, new)
+
+    async def _find_violations(self, namespace: str, policy: LevelVersion) -> list[str]:
+        """Return warnings about pods that are there already, those with the same faults together."""
+        pods = (await self._lookup.list(PODS, namespace))[:_MOST_PODS]
+        groups: dict[str, list[str]] = {}
+        for pod in sorted(pods, key=lambda one: str(one["metadata"]["name"])):
+            found = evaluate(pod, policy)
+            if found:
+                groups.setdefault(", ".join(one.title for one in found), []).append(pod["metadata"]["name"])
+        if not groups:
+            return []
+        lines = [
+            f'existing pods in namespace "{namespace}" violate the new PodSecurity enforce level "{policy}"'
+        ]
+        for titles, names in sorted(groups.items(), key=lambda one: one[1][0]):
+            others = len(names) - 1
+            more = f" (and {others} other {'pod' if others == 1 else 'pods'})" if others else ""
+            lines.append(f"{names[0]}{more}: {titles}")
+        return lines
+
+
+def _labels_of(obj: JsonObject | None) -> JsonObject:
+    return ((obj or {}).get("metadata") or {}).get("labels") or {}
+
+
+def _judge_pod(request: AdmissionRequest, enforced: LevelVersion, warned: LevelVersion) -> None:
+    pod = request.obj or {}
+    if request.operation == "UPDATE" and not _is_significant(pod, request.old or {}):
+        return
+    found = evaluate(pod, enforced)
+    if found:
+        listed = ", ".join(str(one) for one in found)
+        raise refuse(request, f'violates PodSecurity "{enforced}": {listed}')
+    _warn(request, pod, warned)
+
+
+def _warn(request: AdmissionRequest, pod: JsonObject, policy: LevelVersion) -> None:
+    found = evaluate(pod, policy)
+    if found:
+        listed = ", ".join(str(one) for one in found)
+        request.warnings.append(f'would violate PodSecurity "{policy}": {listed}')
+
+
+def _is_significant(new: JsonObject, old: JsonObject) -> bool:
+    """Say whether an update changes what runs: its images, or which containers there are."""
+
+    def images(pod: JsonObject) -> list[tuple[str, str]]:
+        spec = pod.get("spec") or {}
+        fields = ("initContainers", "containers", "ephemeralContainers")
+        return [
+            (one.get("name", ""), one.get("image", "")) for field in fields for one in spec.get(field) or ()
+        ]
+
+    return images(new) != images(old)
