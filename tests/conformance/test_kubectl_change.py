@@ -91,8 +91,12 @@ def test_a_patch_that_leads_to_an_invalid_object_is_refused(web):
         'The Deployment "web" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0\n'
     )
     fault = web.fails("patch", "deployment", "web", "-p", '{"spec":{"replicas":"many"}}')
-    assert fault.startswith("The request is invalid: patch: Invalid value: ")
-    assert "spec.replicas of type int32" in fault
+    assert fault == (
+        'The request is invalid: patch: Invalid value: "map[spec:map[replicas:many]]": unrecognized type: int32\n'
+    )
+    fault = web.fails("patch", "configmap", "c", "--type=merge", "-p", '{"data":"x"}')
+    assert fault.startswith('The request is invalid: patch: Invalid value: "{\\"')
+    assert fault.endswith("json: cannot unmarshal string into Go struct field ConfigMap.data of type map[string]string\n")
 
 
 def test_replace_takes_the_whole_and_checks_the_version(web):

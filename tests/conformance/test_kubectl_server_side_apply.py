@@ -73,7 +73,7 @@ def test_a_conflict_with_an_update_says_by_what(kubectl):
     ssa(kubectl, DEPLOYMENT)
     kubectl("scale", "deployment", "web", "--replicas=4")
     fault = kubectl.fails("apply", "--server-side", "-f", "-", stdin=DEPLOYMENT)
-    assert 'conflict with "kubectl" with subresource "scale" using apps/v1 at 20' in fault
+    assert 'conflict with "kubectl" with subresource "scale" using apps/v1: .spec.replicas\n' in fault
 
 
 def test_client_side_applied_objects_are_taken_over(kubectl):

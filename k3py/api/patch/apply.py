@@ -294,7 +294,7 @@ def apply_configuration(
             if allowed is not None:
                 found = [one for one in found if one[1] not in allowed]
         if found:
-            raise _conflict_error(found, managed) from conflicts
+            raise _conflict_error(found) from conflicts
         merged = request.apply(bare, config, managed, force=True)
     if manager == _KUBECTL:
         merged = _with_last_applied(merged, config)
@@ -348,35 +348,31 @@ def _with_last_applied(merged: JsonObject, config: JsonObject) -> JsonObject:
     return {**merged, "metadata": {**metadata, "annotations": {**annotations, LAST_APPLIED: text}}}
 
 
-def _describe(manager: ManagerId, managed: Managed) -> str:
+def _describe(manager: ManagerId) -> str:
     text = f'"{manager.manager}"'
     if manager.subresource:
         text += f' with subresource "{manager.subresource}"'
     if manager.operation == "Update":
         text += f" using {manager.api_version}"
-        if time := managed.times.get(manager):
-            text += f" at {time}"
     return text
 
 
-def _conflict_error(found: list[Conflict], managed: Managed) -> ApiError:
+def _conflict_error(found: list[Conflict]) -> ApiError:
     causes = [
         {
             "reason": "FieldManagerConflict",
-            "message": f"conflict with {_describe(manager, managed)}",
+            "message": f"conflict with {_describe(manager)}",
             "field": format_path(path),
         }
         for manager, path in found
     ]
     if len(found) == 1:
         manager, path = found[0]
-        text = (
-            f"Apply failed with 1 conflict: conflict with {_describe(manager, managed)}: {format_path(path)}"
-        )
+        text = f"Apply failed with 1 conflict: conflict with {_describe(manager)}: {format_path(path)}"
     else:
         lines = []
         for manager in sorted({one[0] for one in found}):
-            lines.append(f"conflicts with {_describe(manager, managed)}:")
+            lines.append(f"conflicts with {_describe(manager)}:")
             lines += [f"- {format_path(path)}" for other, path in found if other == manager]
         text = f"Apply failed with {len(found)} conflicts: " + "\n".join(lines)
     return ApiError(409, "Conflict", text, details={"causes": causes})

@@ -5,11 +5,12 @@ Source: k8s.io/apiserver/pkg/endpoints/handlers/{create,update,patch,rest}.go v0
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
 from k3py.api.fielderror import FieldError
+from k3py.api.schema.decoder import TypeFault
 from k3py.api.schema.duplicates import find_duplicate_fields
 from k3py.api.status import ApiError, bad_request, invalid
 from k3py.errors import K3pyError
@@ -17,7 +18,9 @@ from k3py.errors import K3pyError
 if TYPE_CHECKING:
     from k3py.api.kind import Kind
     from k3py.apiserver.registry.call import Call
-    from k3py.jsontypes import JsonObject
+    from k3py.jsontypes import JsonObject, JsonValue
+
+_STRATEGIC: Final = "application/strategic-merge-patch+json"
 
 
 def decode_object(call: Call, kind: Kind, *, field_validation: str) -> JsonObject:
@@ -68,10 +71,10 @@ def decode_patched(call: Call, kind: Kind, patched: JsonObject, *, field_validat
     except ApiError:
         raise
     except K3pyError as fault:
-        raise _patch_fault(call, fault_text(fault)) from fault
+        raise _patch_fault(call, _patched_text(call, fault), patched) from fault
     problems = [f'unknown field "{path}"' for path in unknown]
     if problems and field_validation == "Strict":
-        raise _patch_fault(call, f"strict decoding error: {', '.join(problems)}")
+        raise _patch_fault(call, f"strict decoding error: {', '.join(problems)}", patched)
     if field_validation == "Warn":
         call.request.warnings.extend(problems)
     _complete(kind, obj)
@@ -85,9 +88,42 @@ def fault_text(fault: K3pyError) -> str:
     return str(message() if callable(message) else fault)
 
 
-def _patch_fault(call: Call, text: str) -> ApiError:
-    fault = FieldError("patch", "FieldValueInvalid", text, call.request.body)
-    return invalid("", "", "", [fault])
+def _patch_fault(call: Call, text: str, patched: JsonObject) -> ApiError:
+    """422 on field "patch": of strategic patches the patch, of others the outcome, is the invalid value."""
+    strategic = call.request.patch_type == _STRATEGIC
+    value = _go_text(call.request.body) if strategic else orjson.dumps(patched).decode()
+    return invalid("", "", "", [FieldError("patch", "FieldValueInvalid", text, value)])
+
+
+def _patched_text(call: Call, fault: K3pyError) -> str:
+    """Return what upstream says: strategic patches go through a converter of maps, others through the JSON decoder.
+
+    Source: k8s.io/apimachinery/pkg/runtime/converter.go v0.35.
+    """
+    if call.request.patch_type != _STRATEGIC or not isinstance(fault, TypeFault) or fault.text:
+        return fault_text(fault)
+    found = {"array": "slice", "object": "map", "number": "int64"}.get(fault.found, fault.found)
+    if fault.wanted.startswith("[]"):
+        return f"cannot restore slice from {found}"
+    if fault.wanted.startswith("map["):
+        return f"cannot restore map from {found}"
+    if "." in fault.wanted:
+        return f"cannot restore struct from: {found}"
+    return f"unrecognized type: {fault.wanted}"
+
+
+def _go_text(value: JsonValue) -> str:
+    """Format a value as Go's %+v does: maps in the order of their keys."""
+    match value:
+        case dict():
+            return f"map[{' '.join(f'{key}:{_go_text(value[key])}' for key in sorted(value))}]"
+        case list():
+            return f"[{' '.join(_go_text(one) for one in value)}]"
+        case bool():
+            return "true" if value else "false"
+        case None:
+            return "<nil>"
+    return str(value)
 
 
 def _complete(kind: Kind, obj: JsonObject) -> None:
