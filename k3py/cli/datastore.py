@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
+from k3py.cli.json_source import JsonSource
 from k3py.cli.server_values import CommandParser, ServerValues, add_server_flags, load_server_values
 from k3py.datastore.factory import name_of, open_backend, sqlite_path
 from k3py.datastore.transfer.dump_file import DumpFile, write_dump
@@ -52,29 +53,36 @@ def run(arguments: Sequence[str]) -> int:
         action="store_true",
         help="import, copy: remove what an interrupted import left, and start again",
     )
+    parser.add_argument(
+        "--to-json",
+        action="store_true",
+        help="import, copy: turn objects in protobuf (of K3s, of a kube-apiserver) into JSON, which k3py's API server reads",
+    )
     parsed = parser.parse_args(arguments)
     wanted = _OPERANDS[parsed.action]
     if len(parsed.operands) != wanted:
         raise ConfigError(f"{_PROG} {parsed.action}: needs {wanted} operands, not {len(parsed.operands)}")
     server = load_server_values(parsed)
     try:
-        asyncio.run(_do(parsed.action, parsed.operands, server, again=parsed.force))
+        asyncio.run(_do(parsed.action, parsed.operands, server, again=parsed.force, to_json=parsed.to_json))
     except OSError as error:
         raise TransferError(f"{error.filename or 'the file'}: {error.strerror}") from error
     return 0
 
 
-async def _do(action: str, operands: Sequence[str], server: ServerValues, *, again: bool) -> None:
+async def _do(
+    action: str, operands: Sequence[str], server: ServerValues, *, again: bool, to_json: bool
+) -> None:
     if action == "export":
         await _export(server, operands[0])
     elif action == "import":
         async with _file_source(operands[0]) as source:
-            await _fill(source, server.endpoint, server.server_dir, again=again)
+            await _fill(source, server.endpoint, server.server_dir, again=again, to_json=to_json)
     elif action == "copy":
         if operands[0] == operands[1]:
             raise ConfigError(f"{_PROG} copy: source and target are the same store")
         async with _store_source(operands[0]) as source:
-            await _fill(source, operands[1], None, again=again)
+            await _fill(source, operands[1], None, again=again, to_json=to_json)
     else:
         await _inspect(action, server)
 
@@ -87,12 +95,20 @@ async def _export(server: ServerValues, target: str) -> None:
     _tell("exported", digest, f"revision {source.info.revision}")
 
 
-async def _fill(source: Source, endpoint: str, server_dir: Path | None, *, again: bool) -> None:
+async def _fill(
+    source: Source, endpoint: str, server_dir: Path | None, *, again: bool, to_json: bool
+) -> None:
     name = name_of(endpoint, server_dir)
+    turning = JsonSource(source) if to_json else None
     async with open_backend(endpoint, data_dir=server_dir, history_s=None, incomplete=True) as target:
-        digest = await load(source, target, name=name, again=again)
+        digest = await load(turning or source, target, name=name, again=again)
         revision = target.current_revision
     _tell(f"imported into {name}", digest, f"revision {revision}")
+    if turning is not None:
+        print(
+            f"k3py: turned {turning.turned} objects into JSON, kept {turning.kept} of unknown kinds",
+            file=sys.stderr,
+        )
 
 
 async def _inspect(action: str, server: ServerValues) -> None:

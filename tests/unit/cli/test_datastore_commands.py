@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 
 import pytest
 
+from k3py.api.schema import load_schema
 from k3py.cli.main import run
+from k3py.wire.kubernetes_protobuf import KubernetesProtobuf
 from tests.support.stores import fill_store, make_kine_file, read_store
 
 
@@ -113,3 +116,28 @@ def test_a_file_of_kine_is_taken_over(data_dir, tmp_path, how, capsys):
         assert k3py("datastore", "copy", f"sqlite://{tmp_path}/kine.db", target) == 0
     assert asyncio.run(read_store(data_dir / "server/db/state.db")) == content
     assert "3 keys" in capsys.readouterr().err
+
+
+def test_protobuf_of_a_kube_apiserver_becomes_json_that_the_api_reads(data_dir, tmp_path, capsys):
+    config_map = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "a", "namespace": "n", "uid": "u"},
+        "data": {"k": "v"},
+    }
+    packed = KubernetesProtobuf(load_schema().table).encode_object(config_map)
+    unknown = b"k8s\0\x0a\x0b\x0a\x02v9\x12\x05Thing\x12\x00"
+    make_kine_file(tmp_path / "kine.db")
+    connection = sqlite3.connect(tmp_path / "kine.db")
+    for name, value in (("/registry/configmaps/n/a", packed), ("/registry/things/t", unknown)):
+        connection.execute(
+            "INSERT INTO kine (name, created, deleted, create_revision, prev_revision, lease, value) VALUES (?, 1, 0, 0, 0, 0, ?)",
+            (name, value),
+        )
+    connection.commit()
+    connection.close()
+    assert k3py("datastore", "import", tmp_path / "kine.db", "--to-json") == 0
+    assert "turned 1 objects into JSON, kept 1 of unknown kinds" in capsys.readouterr().err
+    found = asyncio.run(read_store(data_dir / "server/db/state.db"))
+    assert json.loads(found[b"/registry/configmaps/n/a"]) == config_map
+    assert found[b"/registry/things/t"] == unknown
