@@ -34,7 +34,8 @@ def identities(found):
 @pytest.fixture
 def web(server, namespace):
     """A Deployment of two pods that say who they are every second."""
-    script = "echo started; while :; do sleep 1; echo tick; done"
+    # A first process ends on a signal only if it handles it; without, each test would wait for the grace period.
+    script = "trap 'exit 0' TERM; echo started; while :; do sleep 1; echo tick; done"
     command = ["create", "deployment", "web", f"--image={IMAGE}", "--replicas=2", "-n", namespace]
     server.kubectl(*command, "--", "/bin/sh", "-c", script)
     server.until(lambda: running(server, namespace, 2), what="two running pods")
@@ -160,7 +161,7 @@ def test_a_new_image_rolls_out_and_undo_goes_back(server, web):
 
 
 def test_a_service_leads_to_its_pods(server, namespace):
-    script = "echo hi >/tmp/index.html; exec httpd -f -p 8080 -h /tmp"
+    script = "echo hi >/tmp/index.html; trap 'kill $!; exit 0' TERM; httpd -f -p 8080 -h /tmp & wait"
     server.kubectl("create", "deployment", "s", f"--image={IMAGE}", "--replicas=2", "-n", namespace, "--", "sh", "-c", script)
     server.kubectl("expose", "deployment", "s", "--port=80", "--target-port=8080", "-n", namespace)
     server.until(lambda: running(server, namespace, 2), what="two pods")
