@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from k3py.api.kind import Kind
 
@@ -19,6 +19,7 @@ class KindRegistry:
     def __init__(self, kinds: Iterable[Kind] = ()) -> None:
         self._by_plural: dict[tuple[str, str, str], Kind] = {}
         self._by_kind: dict[tuple[str, str, str], Kind] = {}
+        self._listeners: list[Callable[[], None]] = []
         self.generation = 0  # goes up with every change, so that discovery documents know when they are stale
         for kind in kinds:
             self.add(kind)
@@ -27,13 +28,23 @@ class KindRegistry:
         """Add a kind, or replace the one of the same group, version and plural."""
         self._by_plural[kind.group, kind.version, kind.plural] = kind
         self._by_kind[kind.group, kind.version, kind.kind] = kind
-        self.generation += 1
+        self._tell()
 
     def remove(self, kind: Kind) -> None:
         """Remove a kind; unknown ones are ignored."""
         self._by_plural.pop((kind.group, kind.version, kind.plural), None)
         self._by_kind.pop((kind.group, kind.version, kind.kind), None)
+        self._tell()
+
+    def _tell(self) -> None:
         self.generation += 1
+        for listener in tuple(self._listeners):
+            listener()
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener()` after every change, in the caller's turn of the loop; returns what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
 
     def find(self, group: str, version: str, plural: str) -> Kind | None:
         """Return the kind served at that URL segment, if any."""
@@ -43,6 +54,19 @@ class KindRegistry:
         """Return the kind of an object with this apiVersion and kind, if served."""
         group, _, version = api_version.rpartition("/")
         return self._by_kind.get((group, version, kind))
+
+    def list_stores(self) -> Iterator[Kind]:
+        """Yield one version of each kind that is stored: the stored one, or another one where that is not served."""
+        found: dict[str, Kind] = {}
+        for kind in self:
+            is_stored = not kind.storage_version or kind.storage_version == kind.api_version
+            if is_stored or kind.storage.prefix not in found:
+                found[kind.storage.prefix] = kind
+        yield from found.values()
+
+    def is_custom_group(self, group: str) -> bool:
+        """Say whether the group is served, and by CustomResourceDefinitions."""
+        return any(kind.group == group and kind.structure is not None for kind in self._by_plural.values())
 
     def has_group(self, group: str) -> bool:
         """Say whether any version of the group is served."""

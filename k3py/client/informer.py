@@ -71,6 +71,12 @@ class SharedInformer(Generic[E]):
             self.put(key, entry)
         self._synced.set()
 
+    def forget(self) -> None:
+        """Nothing more comes: what was known is gone."""
+        for key, _ in list(self._indexer.items()):
+            self.delete(key, None)
+        self._synced.set()  # nobody shall wait for a list that never comes
+
     def put(self, key: Key, entry: E) -> None:
         """Take over an added or changed object; one of the version that is known already is no change."""
         old = self._indexer.entry(key)

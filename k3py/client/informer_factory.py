@@ -36,6 +36,7 @@ class FeederSet:
         self._make = make
         self._feeders: dict[tuple[Resource, str, str], Feeder] = {}
         self._scope: TaskScope | None = None
+        self._tasks: dict[tuple[Resource, str, str], asyncio.Task[None]] = {}
 
     @property
     def name(self) -> str:
@@ -57,6 +58,15 @@ class FeederSet:
                 self._start(self._scope, key, feeder)
         return feeder.informer
 
+    def drop(self, resource: Resource) -> None:
+        """Forget the informers of a resource that is served no longer; their handlers hear that its objects are gone."""
+        for key in [key for key in self._feeders if key[0] == resource]:
+            feeder = self._feeders.pop(key)
+            task = self._tasks.pop(key, None)
+            if task is not None:
+                task.cancel()
+            feeder.informer.forget()
+
     async def run(self, started: Callable[[], None]) -> None:
         """Feed all informers until cancelled."""
         async with TaskScope() as scope:
@@ -71,4 +81,4 @@ class FeederSet:
                 scope.cancel()
 
     def _start(self, scope: TaskScope, key: tuple[Resource, str, str], feeder: Feeder) -> None:
-        _ = scope.spawn(feeder.run(), name=f"informer-{key[0].plural}")
+        self._tasks[key] = scope.spawn(feeder.run(), name=f"informer-{key[0].plural}")

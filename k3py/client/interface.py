@@ -148,6 +148,9 @@ class Informer(Protocol):
     async def wait_synced(self) -> None:
         """Return once the first complete list was delivered."""
 
+    def forget(self) -> None:
+        """Nothing more comes: what was known is gone."""
+
 
 class InformerFactory(Protocol):
     """Shared informers of one process; the local one reads the watch cache in place."""
@@ -158,3 +161,6 @@ class InformerFactory(Protocol):
 
     def informer(self, resource: Resource, *, namespace: str = "", field_selector: str = "") -> Informer:
         """Return the shared informer for a resource (the same object for the same arguments)."""
+
+    def drop(self, resource: Resource) -> None:
+        """Forget the informers of a resource that is served no longer; their handlers hear that its objects are gone."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from k3py.api.status import ApiError
 from k3py.client.workqueue import WorkQueue
+from k3py.controllers.interface import KindFollower
 from k3py.util.supervise import Policy, TaskScope
 
 if TYPE_CHECKING:
@@ -30,7 +31,12 @@ class ControllerLoop:
         self._controller = controller
         self._queue: WorkQueue[str] | None = None
         for watch in controller.watches:
-            watch.informer.add_handler(self._handler_for(watch))
+            self._add(watch)
+        if isinstance(controller, KindFollower):
+            controller.follow(self._add)
+
+    def _add(self, watch: Watch) -> None:
+        watch.informer.add_handler(self._handler_for(watch))
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ are pure `plan_*` functions; `k3py.controllers.base` runs it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -50,6 +50,14 @@ class Watch:
 
     informer: Informer
     keys_of: Callable[[JsonObject | None, JsonObject | None], Iterable[str]]
+
+
+@runtime_checkable
+class KindFollower(Protocol):
+    """A controller about objects of all kinds, which come and go."""
+
+    def follow(self, add: Callable[[Watch], None]) -> None:
+        """Call `add` with a watch for each kind that comes from now on, until the process ends."""
 
 
 class Controller(Protocol):

@@ -448,6 +448,10 @@ class FakeInformerFactory:
             self._informers[key] = informer
         return informer
 
+    def drop(self, resource: Resource) -> None:
+        for key in [key for key in self._informers if key[0] == _table(resource)]:
+            self._informers.pop(key).forget()
+
     async def run(self, started: Callable[[], None]) -> None:
         """For code that runs its factory as a component: there is nothing to do."""
         started()

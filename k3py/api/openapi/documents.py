@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from k3py.api.openapi.custom import custom_schema
 from k3py.api.openapi.definitions import DELETE_OPTIONS, OBJECT_META, PATCH, PREFIX, STATUS, DefinitionWriter
 from k3py.api.openapi.paths import NAME, NAMESPACE, PRETTY, operations_of
 from k3py.api.schema.table import read_descriptions
@@ -135,6 +136,10 @@ class _Writer:
     def _custom(self, kind: Kind, name: str) -> JsonObject:
         gvk = {"group": kind.group, "kind": name, "version": kind.version}
         metadata = self._types.refer(OBJECT_META)
+        if kind.structure is not None:
+            wrapped = metadata if self._dialect == "v2" else {"allOf": [metadata]}
+            schema = custom_schema(kind.structure.schema, self._dialect, wrapped)
+            return {"type": "object", **schema, "x-kubernetes-group-version-kind": [gvk]}
         return {
             "type": "object",
             "properties": {
@@ -150,6 +155,7 @@ class _Writer:
         if kind.schema and self._schemas.find(f"{kind.schema}List") is not None:
             return self._types.refer(f"{kind.schema}List")
         name = kind.list_kind or f"{kind.kind}List"
+        metadata = self._types.refer("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta")
         schema: JsonObject = {
             "type": "object",
             "required": ["items"],
@@ -157,7 +163,7 @@ class _Writer:
                 "apiVersion": {"type": "string"},
                 "items": {"type": "array", "items": self._refer_kind(kind)},
                 "kind": {"type": "string"},
-                "metadata": self._types.refer("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"),
+                "metadata": metadata if kind.schema or self._dialect == "v2" else {"allOf": [metadata]},
             },
             "x-kubernetes-group-version-kind": [{"group": kind.group, "kind": name, "version": kind.version}],
         }

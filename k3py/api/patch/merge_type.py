@@ -154,8 +154,10 @@ class MergeTypes:
         return defaults
 
 
-def merge_type_of_structure(schema: JsonObject, *, root: bool = False) -> MergeType:
-    """Return the merge type of a custom resource's structural schema (OpenAPI v3); `root` adds apiVersion, kind and metadata."""
+def merge_type_of_structure(
+    schema: JsonObject, *, root: bool = False, metadata: Callable[[], MergeType] | None = None
+) -> MergeType:
+    """Return the merge type of a custom resource's structural schema (OpenAPI v3); `root` adds apiVersion, kind and metadata (of the type that `metadata` gives)."""
     if schema.get("x-kubernetes-int-or-string"):
         return _UNTYPED
     kind = schema.get("type", "")
@@ -174,13 +176,15 @@ def merge_type_of_structure(schema: JsonObject, *, root: bool = False) -> MergeT
             },
         )
     if kind == "object" or schema.get("properties") is not None:
-        return _object_structure(schema, root=root)
+        return _object_structure(schema, root=root, metadata=metadata)
     if kind in ("string", "boolean", "integer", "number"):
         return _SCALAR_TYPES[{"string": "string", "boolean": "bool"}.get(kind, "double")]
     return ANY
 
 
-def _object_structure(schema: JsonObject, *, root: bool) -> MergeType:
+def _object_structure(
+    schema: JsonObject, *, root: bool, metadata: Callable[[], MergeType] | None
+) -> MergeType:
     relation: Relation = "atomic" if schema.get("x-kubernetes-map-type") == "atomic" else "granular"
     properties = schema.get("properties")
     additional = schema.get("additionalProperties")
@@ -196,7 +200,10 @@ def _object_structure(schema: JsonObject, *, root: bool) -> MergeType:
         fields = {name: merge_type_of_structure(one) for name, one in (properties or {}).items()}
         if root or schema.get("x-kubernetes-embedded-resource"):
             fields["apiVersion"] = fields["kind"] = _STRING
-            fields.setdefault("metadata", ANY)
+            if root and metadata is not None:
+                fields["metadata"] = metadata()
+            else:
+                fields.setdefault("metadata", ANY)
         return fields
 
     return MergeType("map", relation=relation, open=keeps_unknown, make_fields=make_fields)

@@ -22,6 +22,7 @@ ABSENT: Final = object()
 _GRANULAR_MAP: Final = MergeType("map")
 _ATOMIC_LIST: Final = MergeType("list", relation="atomic")
 _SCALAR: Final = MergeType("scalar")
+_DUPLICATE: Final = "duplicate entries for key "
 
 
 class TypedFault(K3pyError):
@@ -71,14 +72,16 @@ def element_of(kind: MergeType, entry: JsonValue, index: int) -> str:
     return f"i:{index}"
 
 
-def validate(value: JsonValue, kind: MergeType) -> None:
-    """Check an applied configuration: types, known fields, no repeated keys.
+def validate(value: JsonValue, kind: MergeType, *, allow_duplicates: bool = False) -> None:
+    """Check an applied configuration: types, known fields, no repeated keys (which live objects may have).
 
     Raises:
         TypedFault: with all findings.
     """
     errors: list[tuple[Path, str]] = []
     _validate(value, kind, (), errors)
+    if allow_duplicates:
+        errors = [one for one in errors if not one[1].startswith(_DUPLICATE)]
     if errors:
         raise TypedFault(errors)
 
@@ -119,7 +122,7 @@ def _validate_list(
             continue
         if element in seen:
             shown = format_path((element,)).replace("[=", "[")
-            errors.append((path, f"duplicate entries for key {shown}"))
+            errors.append((path, f"{_DUPLICATE}{shown}"))
         seen.add(element)
         _validate(entry, kind.element, (*path, element), errors)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.fielderror import FieldError, invalid_value, required
-from k3py.api.names import find_label_value_faults, find_qualified_name_faults, find_subdomain_faults
+from k3py.api.names import find_label_value_faults, find_path_segment_faults, find_qualified_name_faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,13 +80,13 @@ def validate_type_meta(value: JsonObject, path: str) -> list[FieldError]:
     errors: list[FieldError] = []
     at = f"{path}." if path else ""
     version, kind = value.get("apiVersion"), value.get("kind")
-    if not version:
+    if "apiVersion" not in value:
         errors.append(required(f"{at}apiVersion", "must not be empty"))
-    elif not isinstance(version, str) or version.count("/") > 1 or version.startswith("/"):
+    elif not version or not isinstance(version, str) or version.count("/") > 1 or version.startswith("/"):
         errors.append(invalid_value(f"{at}apiVersion", version, "unexpected GroupVersion string"))
-    if not kind:
+    if "kind" not in value:
         errors.append(required(f"{at}kind", "must not be empty"))
-    elif not isinstance(kind, str) or not _is_kind(kind):
+    elif not kind or not isinstance(kind, str) or not _is_kind(kind):
         errors.append(invalid_value(f"{at}kind", kind, "must be a DNS-1035 label when lower-cased"))
     metadata = value.get("metadata")
     if isinstance(metadata, dict):
@@ -102,7 +102,7 @@ def _validate_metadata(metadata: JsonObject, path: str) -> list[FieldError]:
     errors: list[FieldError] = []
     name = metadata.get("name")
     if isinstance(name, str) and name:
-        errors += [invalid_value(f"{path}.name", name, fault) for fault in find_subdomain_faults(name)]
+        errors += [invalid_value(f"{path}.name", name, fault) for fault in find_path_segment_faults(name)]
     for field in ("labels", "annotations"):
         for key, value in (metadata.get(field) or {}).items():
             faults = find_qualified_name_faults(key.lower() if field == "annotations" else key)

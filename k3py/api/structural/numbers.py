@@ -55,7 +55,7 @@ def type_name(value: JsonValue) -> str:
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, int):
-        return "integer"
+        return "integer" if -_INT64 <= value < _INT64 else "number"
     if isinstance(value, float):
         return "number"
     if isinstance(value, str):

@@ -48,6 +48,7 @@ class Structure:
     def __init__(self, schema: JsonObject, *, preserves: bool = False) -> None:
         self.schema = schema
         self._preserves = preserves
+        self._merge_type: MergeType | None = None
 
     def decode(
         self, obj: JsonObject, decode_metadata: Callable[[JsonObject], tuple[JsonObject, list[str]]]
@@ -63,7 +64,7 @@ class Structure:
         unknown = [f"metadata.{path}" for path in lost]
         if self._has_embedded:
             unknown += coerce_embedded(copied, self.schema, decode_metadata)
-        return copied, unknown + self.prune(copied)
+        return copied, sorted(unknown + self.prune(copied))
 
     def prune(self, obj: JsonObject) -> list[str]:
         """Drop unknown fields in place; return their paths."""
@@ -103,12 +104,13 @@ class Structure:
             return [FieldError(NO_PATH, "FieldValueInvalid", _NOT_RUN)]
         return self._rules.run(new, old)
 
-    @cached_property
-    def merge_type(self) -> MergeType:
-        """How objects merge in server-side apply."""
-        from k3py.api.patch.merge_type import merge_type_of_structure  # noqa: PLC0415 - imported when chosen
+    def merge_type(self, metadata: Callable[[], MergeType]) -> MergeType:
+        """Return how objects merge in server-side apply; `metadata` gives the type of their metadata."""
+        if self._merge_type is None:
+            from k3py.api.patch.merge_type import merge_type_of_structure  # noqa: PLC0415 - imported when chosen
 
-        return merge_type_of_structure(self.schema, root=True)
+            self._merge_type = merge_type_of_structure(self.schema, root=True, metadata=metadata)
+        return self._merge_type
 
     @cached_property
     def _defaulter(self) -> Callable[..., bool] | None:

@@ -85,7 +85,7 @@ def _compile_type(schema: JsonObject) -> Callable[..., int] | None:
         actual = type_name(value)
         if actual in accepted:
             return 0
-        if actual == "number" and "integer" in accepted and float(value).is_integer():
+        if actual == "number" and "integer" in accepted and isinstance(value, float) and value.is_integer():
             return 0
         detail = f'{path} in body must be of type {shown}: "{actual}"'
         errors.append(FieldError(path, "FieldValueTypeInvalid", detail, actual))
@@ -184,7 +184,8 @@ def _compile_format(schema: JsonObject) -> Callable[..., int] | None:
 
     def check(value: JsonValue, path: str, errors: list[FieldError], _old: JsonValue) -> int:
         if isinstance(value, str) and not is_valid(value):
-            errors.append(_invalid(path, value, f'must be of type {name}: "{value}"'))
+            detail = f'{path} in body must be of type {name}: "{value}"'
+            errors.append(FieldError(path, "FieldValueTypeInvalid", detail, value))
             return -1
         return 0
 

@@ -27,7 +27,7 @@ def splice_list(kind: Kind, page: ListPage) -> bytes:
     head = b'{"kind":%b,"apiVersion":%b,"metadata":%b,"items":[' % (
         orjson.dumps(list_kind_of(kind)),
         orjson.dumps(kind.api_version),
-        orjson.dumps(list_metadata(page)),
+        orjson.dumps(list_metadata(kind, page)),
     )
     if not page.items:
         return head + b"]}\n"
@@ -50,10 +50,10 @@ def list_kind_of(kind: Kind) -> str:
     return kind.list_kind or f"{kind.kind}List"
 
 
-def list_metadata(page: ListPage) -> JsonObject:
-    """Return the metadata of a page."""
+def list_metadata(kind: Kind, page: ListPage) -> JsonObject:
+    """Return the metadata of a page; of custom resources it always has both fields."""
     metadata: JsonObject = {"resourceVersion": str(page.revision)}
-    if page.continue_token:
+    if page.continue_token or kind.structure is not None:
         metadata["continue"] = page.continue_token
     if page.remaining is not None:
         metadata["remainingItemCount"] = page.remaining
@@ -64,12 +64,12 @@ def list_document(kind: Kind, page: ListPage, form: Negotiated, options: Mapping
     """Return a page as a document in the view that was asked for."""
     objects = [orjson.loads(item.served) for item in page.items]  # not `parsed`, which would stay in memory
     if form.view == TABLE:
-        return Table(kind, form.view_version, options).to_document(objects, list_metadata(page))
+        return Table(kind, form.view_version, options).to_document(objects, list_metadata(kind, page))
     if form.view == METADATA_LIST:
         return {
             "kind": METADATA_LIST,
             "apiVersion": _META_GROUP + form.view_version,
-            "metadata": list_metadata(page),
+            "metadata": list_metadata(kind, page),
             "items": [metadata_document(one, form.view_version) for one in objects],
         }
     if kind.schema:
@@ -79,7 +79,7 @@ def list_document(kind: Kind, page: ListPage, form: Negotiated, options: Mapping
     return {
         "kind": list_kind_of(kind),
         "apiVersion": kind.api_version,
-        "metadata": list_metadata(page),
+        "metadata": list_metadata(kind, page),
         "items": objects,
     }
 

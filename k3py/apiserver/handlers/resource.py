@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from k3py.api.status import ApiError, bad_request
+from k3py.api.status import ApiError, bad_request, not_found
 from k3py.apiserver.encoding import object_view
 from k3py.apiserver.encoding.answer import answer_bytes, answer_document, answer_not_found, make_headers
 from k3py.apiserver.encoding.codec import raw_json_of
@@ -85,7 +85,9 @@ class ResourceHandler:
     def _find_kind(self, info: RequestInfo) -> Kind:
         kind = self._kinds.find(info.group, info.version, info.resource)
         if kind is None:
-            if info.group and not self._kinds.has_group(info.group):
+            if info.group and (
+                not self._kinds.has_group(info.group) or self._kinds.is_custom_group(info.group)
+            ):
                 raise UnknownGroup
             raise unknown_path()
         return kind
@@ -201,6 +203,8 @@ def check_path(kind: Kind, info: RequestInfo) -> None:
     method = info.method
     if info.subresource:
         subresource = kind.find_subresource(info.subresource)
+        if subresource is None and kind.structure is not None:
+            raise not_found(kind.group, kind.plural, info.name)
         if subresource is None or (info.rest and info.subresource != "proxy"):
             raise unknown_path()
         _check_scope(kind, info)

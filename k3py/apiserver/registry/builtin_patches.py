@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from k3py.api.patch.apply import apply_configuration, update_managed_fields
 from k3py.api.patch.json_patch import apply_json_patch
 from k3py.api.patch.merge_patch import apply_merge_patch
+from k3py.api.patch.merge_type import ANY
 from k3py.api.patch.strategic import apply_strategic_patch
+from k3py.api.patch.typed import TypedFault, validate
 
 if TYPE_CHECKING:
     from k3py.api.kind import Kind
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from k3py.api.schema.schemas import Schemas
     from k3py.apiserver.registry.seams import Patches
     from k3py.jsontypes import JsonObject, JsonValue
+
+
+OBJECT_META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 
 
 class BuiltinPatches:
@@ -70,6 +75,9 @@ class BuiltinPatches:
         now: str,
     ) -> None:
         """Set `new`'s metadata.managedFields for a create or update by `manager`."""
+        if kind.structure is not None and not self._fits(kind, new):
+            new["metadata"].pop("managedFields", None)  # as upstream: nobody's, rather than a refusal
+            return
         tracked = update_managed_fields(
             old,
             new,
@@ -82,10 +90,22 @@ class BuiltinPatches:
         )
         new["metadata"] = tracked["metadata"]
 
+    def _fits(self, kind: Kind, obj: JsonObject) -> bool:
+        metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
+        merge_type = self._merge_type(kind)
+        try:
+            validate({**obj, "metadata": metadata}, merge_type or ANY, allow_duplicates=True)
+        except TypedFault:
+            return False
+        return True
+
+    def _metadata_type(self) -> MergeType:
+        return self._schemas.merge_type(OBJECT_META)
+
     def _merge_type(self, kind: Kind) -> MergeType | None:
         """Return how objects of a kind merge; None for kinds without a type (maps are granular then, lists atomic)."""
         if kind.structure is not None:
-            return kind.structure.merge_type
+            return kind.structure.merge_type(self._metadata_type)
         return self._schemas.merge_type(kind.schema) if kind.schema else None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from k3py.api.fielderror import FieldError
+from k3py.api.fielderror import FieldError, invalid_value
 from k3py.api.schema.decoder import TypeFault
 from k3py.api.schema.duplicates import find_duplicate_fields
 from k3py.api.status import ApiError, bad_request, invalid
@@ -65,7 +65,10 @@ def decode_patched(call: Call, kind: Kind, patched: JsonObject, *, field_validat
     Raises:
         ApiError: 422 for wrong types, and for unknown fields under strict validation; 400 for another kind.
     """
-    check_type(kind, patched)
+    if kind.structure is not None:
+        _check_custom_type(kind, patched, patched=True)
+    else:
+        check_type(kind, patched)
     try:
         obj, unknown = call.services.schemas.decode(kind, patched)
     except ApiError:
@@ -139,6 +142,9 @@ def check_type(kind: Kind, obj: JsonObject) -> None:
     Raises:
         ApiError: 400, the document is something else.
     """
+    if kind.structure is not None:
+        _check_custom_type(kind, obj)
+        return
     version = obj.get("apiVersion") or kind.api_version
     name = obj.get("kind") or kind.kind
     if version != kind.api_version:
@@ -147,6 +153,31 @@ def check_type(kind: Kind, obj: JsonObject) -> None:
         )
     if name != kind.kind:
         raise bad_request(f'{name} in version "{kind.version}" cannot be handled as a {kind.kind}')
+
+
+def _check_custom_type(kind: Kind, obj: JsonObject, *, patched: bool = False) -> None:
+    """Check apiVersion and kind of a custom resource, which must be there.
+
+    Source: k8s.io/apiextensions-apiserver/pkg/apiserver/validation and its scheme's decoder v0.35.
+    """
+    version, name = obj.get("apiVersion"), obj.get("kind")
+    if not name or not isinstance(name, str):
+        raise bad_request("Object 'Kind' is missing")
+    if version != kind.api_version:
+        if not patched:
+            raise bad_request(
+                f"the API version in the data ({version or ''}) does not match the expected API version "
+                f"({kind.api_version})"
+            )
+        fault = invalid_value("apiVersion", version, f"must be {kind.api_version}")
+        raise invalid(kind.group, name, _name_of(obj), [fault])
+    if name != kind.kind:
+        raise invalid(kind.group, name, _name_of(obj), [invalid_value("kind", name, f"must be {kind.kind}")])
+
+
+def _name_of(obj: JsonObject) -> str:
+    metadata = obj.get("metadata")
+    return str(metadata.get("name") or "") if isinstance(metadata, dict) else ""
 
 
 def settle_namespace(kind: Kind, obj: JsonObject, namespace: str) -> None:

@@ -81,7 +81,7 @@ def apply_patch(
             new = patches.apply_merge(old, body)
         case "application/strategic-merge-patch+json":
             if not kind.schema:
-                raise _unsupported((JSON, MERGE, APPLY))
+                raise _unsupported((JSON, MERGE, APPLY), details=None)
             new = patches.apply_strategic(kind, old, body)
         case "application/apply-patch+yaml":
             new = patches.apply_configuration(
@@ -94,7 +94,9 @@ def apply_patch(
                 now=call.now(),
             )
         case _:
-            raise _unsupported((JSON, MERGE, STRATEGIC, APPLY))
+            raise _unsupported(
+                (JSON, MERGE, STRATEGIC, APPLY), details={} if kind.structure is None else None
+            )
     if not isinstance(new, dict):
         raise bad_request("the patched document is not an object")
     return new
@@ -143,11 +145,11 @@ async def _apply_new(call: Call, options: WriteOptions) -> ObjectResult:
     return await store_new(call, obj, options, status_code=201)
 
 
-def _unsupported(types: tuple[str, ...]) -> ApiError:
+def _unsupported(types: tuple[str, ...], details: JsonObject | None) -> ApiError:
     return ApiError(
         415,
         "UnsupportedMediaType",
         "the body of the request was in an unknown format - accepted media types include: "
         + ", ".join(types),
-        details={},
+        details=details,
     )

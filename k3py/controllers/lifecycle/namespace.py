@@ -148,11 +148,10 @@ class NamespaceController:
         await self._delete_all(PODS, namespace, remains)
         if remains.counts or remains.failures:
             return remains
-        for kind in self._kinds:
+        for kind in self._kinds.list_stores():
             resource = kind.resource
             wanted = {"list", "delete"} <= set(kind.verbs)
-            stored_here = not kind.storage_version or kind.storage_version == kind.api_version
-            if kind.namespaced and wanted and stored_here and resource != PODS:
+            if kind.namespaced and wanted and resource != PODS:
                 await self._delete_all(resource, namespace, remains)
         return remains
 

@@ -12,7 +12,7 @@ from k3py.api.kind import ScalePaths
 from k3py.api.object import deep_copy
 from k3py.api.patch.scale_fields import object_entries, scale_entries
 from k3py.api.selectors import SelectorError, selector_from_map, selector_from_object
-from k3py.api.status import invalid
+from k3py.api.status import internal_error, invalid
 from k3py.apiserver.interface import ObjectResult
 from k3py.apiserver.registry.conversion import to_served
 from k3py.apiserver.registry.decoding import check_name, decode_object, decode_patched, settle_namespace
@@ -33,6 +33,7 @@ async def handle_scale(call: Call) -> ObjectResult:
     if call.request.verb == "get":
         view = await call.store.get(call.namespace, call.request.name)
         obj = to_served(call.kind, call.store, view.parsed)
+        _check_replicas(call.kind, obj)
         return ObjectResult(kind=SCALE, document=make_scale(call.kind, obj))
     return await _write(call)
 
@@ -58,7 +59,8 @@ async def _write(call: Call) -> ObjectResult:
             patched = apply_patch(call, live, options, kind=SCALE)
             scale = decode_patched(call, SCALE, patched, field_validation=options.field_validation)
             check_name(scale, request.name)
-        _validate(scale)
+        if call.kind.structure is None:  # of a custom resource, the object will be refused
+            _validate(scale)
         if request.patch_type != APPLY:
             call.services.patches.track(
                 SCALE,
@@ -82,6 +84,13 @@ async def _write(call: Call) -> ObjectResult:
     result = await Update(call, part, options, change, uid=uid, tracked=False).run(request.name)
     obj = result.view.parsed if result.view is not None else result.document
     return ObjectResult(kind=SCALE, document=make_scale(call.kind, obj or {}))
+
+
+def _check_replicas(kind: Kind, obj: JsonObject) -> None:
+    """Source: k8s.io/apiextensions-apiserver/pkg/registry/customresource/etcd.go scaleFromCustomResource v0.35."""
+    path = (kind.scale or ScalePaths()).spec_replicas
+    if kind.structure is not None and _find(obj, path) is None:
+        raise internal_error(f'the spec replicas field "{path}" does not exist')
 
 
 def _validate(scale: JsonObject) -> None:

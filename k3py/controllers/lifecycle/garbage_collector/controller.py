@@ -22,7 +22,7 @@ from k3py.controllers.lifecycle.garbage_collector.graph import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from k3py.api.kind import Kind
     from k3py.api.resource import Resource
@@ -65,12 +65,30 @@ class GarbageCollector:
     def __init__(self, context: ControllerContext) -> None:
         self._client = context.client
         self._kinds = context.kinds
+        self._informers = context.informers
         self._graph = Graph()
-        self.watches = tuple(
-            Watch(context.informers.informer(kind.resource), partial(self._keys_of, kind.resource))
-            for kind in context.kinds
-            if _is_collected(kind)
-        )
+        self._watches: dict[Resource, Watch] = {}
+        self._take_up_kinds()
+
+    @property
+    def watches(self) -> Sequence[Watch]:
+        """All kinds that can be deleted."""
+        return tuple(self._watches.values())
+
+    def follow(self, add: Callable[[Watch], None]) -> None:
+        """Take up kinds that come, and let those go that are served no longer."""
+        self._kinds.subscribe(partial(self._take_up_kinds, add))
+
+    def _take_up_kinds(self, add: Callable[[Watch], None] | None = None) -> None:
+        wanted = {kind.resource for kind in self._kinds.list_stores() if _is_collected(kind)}
+        for resource in self._watches.keys() - wanted:
+            del self._watches[resource]
+            self._informers.drop(resource)
+        for resource in wanted - self._watches.keys():
+            watch = Watch(self._informers.informer(resource), partial(self._keys_of, resource))
+            self._watches[resource] = watch
+            if add is not None:
+                add(watch)
 
     def _keys_of(self, resource: Resource, old: JsonObject | None, new: JsonObject | None) -> Iterable[str]:
         if new is not None:
@@ -156,8 +174,28 @@ class GarbageCollector:
         return bool(live["metadata"]["uid"] == owner.uid)
 
     async def _strike(self, node: Node, uids: Sequence[str]) -> None:
+        kind = self._kinds.find(node.resource.group, node.resource.version, node.resource.plural)
+        if kind is not None and kind.structure is not None:  # custom resources know no strategic patches
+            await self._strike_by_merge(node, uids)
+            return
         references = [{"$patch": "delete", "uid": uid} for uid in uids]
         await self._patch(node, {"metadata": {"uid": node.uid, "ownerReferences": references}})
+
+    async def _strike_by_merge(self, node: Node, uids: Sequence[str]) -> None:
+        """Write the owners that stay; fails if the object changed in between, and is tried again then."""
+        try:
+            live = await self._client.get(node.resource, node.name, namespace=node.namespace)
+        except ApiError as error:
+            if error.code == 404:
+                return
+            raise
+        kept = [one for one in live["metadata"].get("ownerReferences") or () if one["uid"] not in uids]
+        metadata = {
+            "uid": node.uid,
+            "resourceVersion": live["metadata"]["resourceVersion"],
+            "ownerReferences": kept or None,
+        }
+        await self._patch(node, {"metadata": metadata}, PatchType.MERGE)
 
     async def _delete(self, node: Node, policy: str) -> None:
         try:
@@ -219,9 +257,8 @@ class GarbageCollector:
 
 
 def _is_collected(kind: Kind) -> bool:
-    stored_here = not kind.storage_version or kind.storage_version == kind.api_version
     wanted = {"list", "watch", "delete"} <= set(kind.verbs)
-    return stored_here and wanted and (kind.group, kind.plural) not in _IGNORED
+    return wanted and (kind.group, kind.plural) not in _IGNORED
 
 
 def build(context: ControllerContext) -> GarbageCollector:

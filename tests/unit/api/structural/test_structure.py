@@ -122,7 +122,7 @@ def test_every_fault_is_told():
         (STRING | {"maxLength": 2}, "üü", "abc", "FieldValueTooLong"),
         (STRING | {"minLength": 2}, "ab", "a", "FieldValueInvalid"),
         (STRING | {"pattern": "^a+$"}, "aa", "aa\n", "FieldValueInvalid"),
-        (STRING | {"format": "date-time"}, "2020-01-01T00:00:00Z", "2020-01-01", "FieldValueInvalid"),
+        (STRING | {"format": "date-time"}, "2020-01-01T00:00:00Z", "2020-01-01", "FieldValueTypeInvalid"),
         (STRING | {"format": "nonsense"}, "anything", 1, "FieldValueTypeInvalid"),
         (INTEGER, 1.0, 1.5, "FieldValueTypeInvalid"),
         (INTEGER | {"minimum": 2, "exclusiveMinimum": True}, 3, 2, "FieldValueInvalid"),

@@ -5,6 +5,7 @@ import pytest
 from k3py.api.kind import Kind, StoragePolicy
 from k3py.api.object import deep_copy
 from k3py.api.resource import CONFIG_MAPS, PODS
+from k3py.api.structural.structure import Structure
 from k3py.controllers.lifecycle.garbage_collector import controller
 from k3py.controllers.lifecycle.garbage_collector.controller import plan_verdict
 from k3py.controllers.lifecycle.garbage_collector.graph import Graph, Node, Owner, read_node
@@ -140,3 +141,44 @@ def test_the_graph_forgets_references_that_are_removed():
     assert [one.name for one in graph.dependents_of("uid-a")] == ["p"]
     graph.put(read_node(PODS, pod("p")))
     assert graph.dependents_of("uid-a") == []
+
+
+CUSTOM = Kind(
+    group="example.com",
+    version="v1",
+    kind="W",
+    plural="ws",
+    storage=StoragePolicy(prefix="example.com/ws"),
+    structure=Structure({}),
+)
+
+
+async def test_kinds_that_come_are_collected_and_those_that_go_are_forgotten(world):
+    owner = {"apiVersion": "example.com/v1", "kind": "W", "name": "w", "uid": "uid-w", "controller": True}
+    async with world.running(controller.build):
+        world.context.kinds.add(CUSTOM)
+        world.client.seed(CUSTOM.resource, config_map("w"))
+        world.client.seed(PODS, pod("p", owner=owner))
+        await world.client.delete(CUSTOM.resource, "w", namespace="default")
+        await world.until(lambda: names(world) == set())
+        world.context.kinds.remove(CUSTOM)
+        world.client.seed(PODS, pod("q", owner=owner))
+    assert names(world) == {"q"}  # owners of kinds that nobody knows count as there
+
+
+async def test_references_of_custom_resources_are_struck_without_strategic_patches(world):
+    world.context.kinds.add(CUSTOM)
+    world.client.seed(CONFIG_MAPS, config_map("a"))
+    world.client.seed(CONFIG_MAPS, config_map("b"))
+    world.client.seed(CUSTOM.resource, config_map("w", ownerReferences=[owner_of("a"), owner_of("b")]))
+    async with world.running(controller.build):
+        await world.client.delete(CONFIG_MAPS, "a", namespace="default")
+        await world.until(
+            lambda: (
+                [
+                    one["uid"]
+                    for one in world.client.objects(CUSTOM.resource)[0]["metadata"]["ownerReferences"]
+                ]
+                == ["uid-b"]
+            )
+        )

@@ -202,12 +202,11 @@ def _check_list_type(schema: JsonObject, path: str) -> list[FieldError]:
                 not_supported(f"{path}.x-kubernetes-list-type", list_type, ("atomic", "set", "map"))
             )
     if keys and list_type != "map":
+        text = "must be map if x-kubernetes-list-map-keys is non-empty"
         errors.append(
-            invalid_value(
-                f"{path}.x-kubernetes-list-type",
-                list_type,
-                "must be map if x-kubernetes-list-map-keys is non-empty",
-            )
+            required(f"{path}.x-kubernetes-list-type", text)
+            if list_type is None
+            else invalid_value(f"{path}.x-kubernetes-list-type", list_type, text)
         )
     if list_type == "map" and not keys:
         errors.append(required(keys_path, "must not be empty if x-kubernetes-list-type is map"))

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
 CLEANUP: Final = "customresourcecleanup.apiextensions.k8s.io"
+_METADATA: Final = frozenset(
+    (
+        "name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "generation", "creationTimestamp",
+        "deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "ownerReferences", "finalizers",
+        "managedFields",
+    )
+)  # fmt: skip
 
 
 class CustomResourceDefinitionStrategy(BaseStrategy):
@@ -21,6 +28,13 @@ class CustomResourceDefinitionStrategy(BaseStrategy):
     has_status = True
     has_generation = True
     unconditional_update = False
+
+    def default(self, obj: JsonObject) -> None:
+        """Drop what the server does not know of metadata in the defaults of embedded resources."""
+        for version in obj["spec"].get("versions") or ():
+            schema = (version.get("schema") or {}).get("openAPIV3Schema")
+            if schema is not None:
+                _prune_defaults(schema)
 
     def prepare_create(self, obj: JsonObject, context: WriteContext) -> None:
         """Reset the status, but for the storage version."""
@@ -83,3 +97,17 @@ class CustomResourceDefinitionStrategy(BaseStrategy):
         )
 
         return validate_update(new, old)
+
+
+def _prune_defaults(schema: JsonObject) -> None:
+    default = schema.get("default")
+    if schema.get("x-kubernetes-embedded-resource") and isinstance(default, dict):
+        metadata = default.get("metadata")
+        if isinstance(metadata, dict):
+            for key in metadata.keys() - _METADATA:
+                del metadata[key]
+    for one in (schema.get("properties") or {}).values():
+        _prune_defaults(one)
+    for key in ("items", "additionalProperties"):
+        if isinstance(one := schema.get(key), dict):
+            _prune_defaults(one)
