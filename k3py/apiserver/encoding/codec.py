@@ -68,12 +68,15 @@ class Codec:
                 raise bad_request(f"{text}: {error}") from error
         raise _unsupported((JSON, YAML, PROTOBUF))
 
-    def decode_patch(self, body: bytes, content_type: str) -> tuple[JsonValue, str]:
-        """Return the patch and its type. Raises ApiError 400 or 415."""
+    def decode_patch(
+        self, body: bytes, content_type: str, *, is_custom: bool = False
+    ) -> tuple[JsonValue, str]:
+        """Return the patch and its type; `is_custom`: of a custom resource. Raises ApiError 400 or 415."""
         media_type = media_type_of(content_type)
         if media_type not in PATCH_TYPES:
             error = _unsupported(PATCH_TYPES)
-            error.details = {}
+            if not is_custom:
+                error.details = {}
             raise error
         return (decode_yaml(body) if media_type == _APPLY else decode_json(body)), media_type
 

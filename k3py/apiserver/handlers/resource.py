@@ -159,7 +159,9 @@ async def _read_document(exchange: Exchange, request: ApiRequest, kind: Kind) ->
         request.raw_body = raw_json_of(body, content_type)
     elif verb == "patch":
         body = await read_body(exchange.request)
-        request.body, request.patch_type = exchange.codec.decode_patch(body, content_type)
+        request.body, request.patch_type = exchange.codec.decode_patch(
+            body, content_type, is_custom=kind.structure is not None
+        )
         request.raw_body = raw_json_of(body, content_type)
     elif verb in _DELETE_VERBS and exchange.request.can_read_body:
         body = await read_body(exchange.request)
