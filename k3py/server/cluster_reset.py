@@ -9,14 +9,12 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from k3py.datastore.factory import name_of, open_backend, sqlite_path
-from k3py.datastore.snapshot.restoring import restore_backend, restore_database
+from k3py.datastore.snapshot.restoring import remove_remains, restore_backend, restore_database
 from k3py.errors import ConfigError, K3pyError
 from k3py.util.data_dir import hold_data_dir
 from k3py.util.files import write_atomically
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from k3py.config.server import ServerConfig
 
 log = logging.getLogger(__name__)
@@ -63,6 +61,9 @@ async def reset_cluster(config: ServerConfig) -> int:
     return 0
 
 
-def clear_reset_flag(data_dir: Path) -> None:
-    """Allow another restore: the server has started normally. Blocking."""
-    (data_dir / _FLAG).unlink(missing_ok=True)
+def clear_reset_flag(config: ServerConfig) -> None:
+    """Allow another restore: the server has started normally; remove what a killed one left. Blocking."""
+    (config.data_dir / _FLAG).unlink(missing_ok=True)
+    database = sqlite_path(config.datastore_endpoint, config.data_dir / "server")
+    if database is not None:
+        remove_remains(database)

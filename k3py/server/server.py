@@ -41,7 +41,7 @@ async def run_server(config: ServerConfig) -> int:
         "starting", extra={"version": GIT_VERSION, "node": config.node_name, "data_dir": str(config.data_dir)}
     )
     with hold_data_dir(config.data_dir):
-        await asyncio.to_thread(clear_reset_flag, config.data_dir)
+        await asyncio.to_thread(clear_reset_flag, config)
         identity = await asyncio.to_thread(prepare_identity, config)
         async with (
             open_backend(config.datastore_endpoint, data_dir=config.data_dir / "server") as backend,

@@ -95,15 +95,16 @@ async def restore_backend(snapshot: Path, target: Backend, *, name: str, work: P
 
 @contextmanager
 def _work_file(database: Path) -> Iterator[Path]:
-    work = database.with_name(f"{database.name}.restoring")
-    _remove(work)
+    remove_remains(database)
     try:
-        yield work
+        yield database.with_name(f"{database.name}.restoring")
     finally:
-        _remove(work)
+        remove_remains(database)
 
 
-def _remove(work: Path) -> None:
+def remove_remains(database: Path) -> None:
+    """Remove what a killed restore left beside a database. Blocking."""
+    work = database.with_name(f"{database.name}.restoring")
     for suffix in ("", "-wal", "-shm", "-journal", ".lock", ".sum"):
         work.with_name(f"{work.name}{suffix}").unlink(missing_ok=True)
 

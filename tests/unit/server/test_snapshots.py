@@ -125,5 +125,8 @@ async def test_a_restore_happens_once_until_the_server_has_started_again(tmp_pat
     assert await read_store(database) == content
     with pytest.raises(K3pyError, match=r"was already restored \(see .*reset-flag\)"):
         await reset_cluster(config)
-    await asyncio.to_thread(clear_reset_flag, config.data_dir)
+    left = database.with_name("state.db.restoring")
+    left.touch()
+    await asyncio.to_thread(clear_reset_flag, config)
+    assert not left.exists()
     assert await reset_cluster(config) == 0
