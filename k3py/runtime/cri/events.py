@@ -38,6 +38,7 @@ _STABLE_S: Final = 10.0
 _SETTLE_S: Final = (0.0, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 0.64)
 _MARKER: Final = "/k3py/subscribed"
 _MARKER_AGAIN_S: Final = 0.1
+_LOOK_AGAIN_S: Final = 2.0
 _UID_LABEL: Final = "io.kubernetes.pod.uid"
 
 _EventType = Literal["created", "started", "stopped", "deleted", "oom", "unknown"]
@@ -141,10 +142,16 @@ class _Follower:
                             if not standing.is_set():
                                 standing.set()
                                 self._queue.put_nowait(RuntimeEvent("unknown"))
+                                _ = scope.spawn(self._look_again(), name="runtime-events-again")
                         elif (event := self._read(envelope)) is not None:
                             _ = scope.spawn(self._tell_settled(*event), name="runtime-event")
             finally:
                 marker.cancel()
+
+    async def _look_again(self) -> None:
+        """What ended just before the subscription may reach CRI's own view after the first look: have it looked at once more."""
+        await asyncio.sleep(_LOOK_AGAIN_S)
+        self._queue.put_nowait(RuntimeEvent("unknown"))
 
     async def _publish_marker(self, standing: asyncio.Event) -> None:
         """Publish until it comes back (the first may be earlier than the subscription)."""
