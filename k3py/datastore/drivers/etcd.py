@@ -130,7 +130,7 @@ class EtcdBackend:
         return self._revision
 
     async def latest_revision(self) -> Revision:
-        """Return the last revision committed by anybody before this call."""
+        """See `Backend`."""
         return (await self.range(b"\0", count_only=True)).revision
 
     def saw(self, revision: int) -> None:

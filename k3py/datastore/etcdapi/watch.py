@@ -89,7 +89,7 @@ class WatchStream:
             raise condition(error) from None
 
     async def _create(self, request: JsonObject, scope: TaskScope) -> None:
-        current = self._store.backend.current_revision
+        current = await self._store.backend.latest_revision()
         if (reason := self._refusal(request)) is not None:
             await self._send(
                 {
@@ -215,7 +215,7 @@ class WatchStream:
         As with etcd there is no answer while a watch waits for a revision that is still to come: a header below the revision that it was
         asked to start from would have a client resume too early.
         """
-        current = self._store.backend.current_revision
+        current = await self._store.backend.latest_revision()
         if any(watch.delivered > current for watch in self._watches.values()):
             return
         if not self._asked or self._asked[-1] < current:

@@ -1,11 +1,11 @@
 """Hands committed events to watchers: one event object for all, cost in proportion to the watchers that want it.
 
-A watcher is either *synced* (events are put into its buffer as they are committed) or *behind* (it reads the log by itself until it
-has reached the broadcaster's position). A watcher that does not empty its buffer falls behind; nobody waits for it::
+A watcher is either *synced* (events are put into its buffer as they are committed) or *behind* (it reads the log by itself, and keeps
+what is committed meanwhile). A watcher that does not empty its buffer falls behind; nobody waits for it::
 
-    behind ──log read up to position──► synced
-       ▲                                  │
-       └────────── buffer full ───────────┘
+    behind ──log read up to where the reading began──► synced
+       ▲                                                 │
+       └───────────────── buffer full ───────────────────┘
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Watcher:
         "_broadcaster",
         "_buffer",
         "_buffer_bytes",
+        "_collecting",
         "_end",
         "_error",
         "_position",
@@ -62,6 +63,7 @@ class Watcher:
         self._synced = after >= broadcaster.position
         self._buffer: list[Event] = []
         self._buffer_bytes = 0
+        self._collecting = False  # events are kept while the log is read: they continue the page
         self._waiter: asyncio.Future[None] | None = None
         self._error: Exception | None = None
         self._asked = False
@@ -73,19 +75,17 @@ class Watcher:
 
     def push(self, event: Event) -> None:
         """Take an event of the range, in order; called by the broadcaster."""
-        if not self._synced or event.kv.mod_revision <= self._position:
+        if not (self._synced or self._collecting) or event.kv.mod_revision <= self._position:
             return
         self._buffer.append(event)
         self._buffer_bytes += len(event.kv.value)
         if len(self._buffer) > BUFFER_EVENTS or self._buffer_bytes > BUFFER_BYTES:
-            self._synced = False
-            self._buffer = []
-            self._buffer_bytes = 0
+            self.fall_behind()
         self._wake()
 
     def fall_behind(self) -> None:
         """Read the log from behind what was delivered, instead of waiting for events."""
-        self._synced = False
+        self._synced = self._collecting = False
         self._buffer = []
         self._buffer_bytes = 0
         self._wake()
@@ -125,12 +125,24 @@ class Watcher:
         history = self._broadcaster.history
         if self._position < history.compact_revision - 1:
             raise Compacted(history.compact_revision)
-        page = await history.events(self._start, self._end, after=self._position, limit=PAGE_EVENTS)
+        # What is committed while the page is read is collected, so that a watcher is synced after the last page however busy the store is.
+        since, self._collecting = self._broadcaster.position, True
+        try:
+            page = await history.events(self._start, self._end, after=self._position, limit=PAGE_EVENTS)
+        except BaseException:
+            self.fall_behind()
+            raise
         if self._position < history.compact_revision - 1:
+            self.fall_behind()
             raise Compacted(history.compact_revision)
         # The log may be a commit ahead of the broadcaster; its events must then not be taken a second time.
         self._position = max(self._position, page.revision)
-        self._synced = self._position >= self._broadcaster.position
+        if self._collecting and self._position >= since:
+            self._synced, self._collecting = True, False
+            self._buffer = [event for event in self._buffer if event.kv.mod_revision > self._position]
+        else:
+            self.fall_behind()
+            self._synced = self._position >= self._broadcaster.position
         return WatchBatch(page.events, self._position) if page.events else None
 
     def _wake(self) -> None:
