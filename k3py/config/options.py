@@ -168,9 +168,30 @@ OPTIONS: Final[tuple[Option, ...]] = (
         theme="datastore",
         env="K3PY_DATASTORE_ENDPOINT",
         secret=True,
-        help="where objects are stored: sqlite:///FILE or memory:// (default: SQLite in the data dir)",
+        help="where objects are stored: sqlite:///FILE, postgres://USER:PASSWORD@HOST/DATABASE, mysql://USER:PASSWORD@tcp(HOST:3306)/DATABASE, https://HOST:2379 of an etcd, or memory:// (default: SQLite in the data dir)",
     ),
     # C-34
+    Option(
+        name="datastore-cafile",
+        theme="datastore",
+        value_type="path",
+        env="K3PY_DATASTORE_CAFILE",
+        help="certificate of the authority that signed the datastore's certificate",
+    ),
+    Option(
+        name="datastore-certfile",
+        theme="datastore",
+        value_type="path",
+        env="K3PY_DATASTORE_CERTFILE",
+        help="certificate to log in to the datastore with",
+    ),
+    Option(
+        name="datastore-keyfile",
+        theme="datastore",
+        value_type="path",
+        env="K3PY_DATASTORE_KEYFILE",
+        help="key of --datastore-certfile",
+    ),
     Option(
         name="etcd-disable-snapshots",
         theme="snapshots",

@@ -43,6 +43,9 @@ class ServerConfig:
     cluster_domain: str
     token: str
     datastore_endpoint: str
+    datastore_cafile: Path | None
+    datastore_certfile: Path | None
+    datastore_keyfile: Path | None
     disable: tuple[str, ...]
     disable_agent: bool
     disable_scheduler: bool
@@ -103,6 +106,9 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
         cluster_domain=get_text(values, "cluster_domain"),
         token=load_token(values),
         datastore_endpoint=get_text(values, "datastore_endpoint"),
+        datastore_cafile=_optional_path(values, "datastore_cafile"),
+        datastore_certfile=_optional_path(values, "datastore_certfile"),
+        datastore_keyfile=_optional_path(values, "datastore_keyfile"),
         disable=_disabled(values),
         disable_agent=bool(values["disable_agent"]),
         disable_scheduler=bool(values["disable_scheduler"]),
@@ -128,6 +134,11 @@ def snapshot_dir(values: Mapping[str, Value]) -> Path:
     return (
         given if isinstance(given, Path) else get_path(values, "data_dir") / "server/db/snapshots"
     ).absolute()
+
+
+def _optional_path(values: Mapping[str, Value], name: str) -> Path | None:
+    given = values[name]
+    return given.absolute() if isinstance(given, Path) else None
 
 
 def _restore_path(values: Mapping[str, Value]) -> Path | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.datastore.factory import name_of, open_backend, sqlite_path
 from k3py.datastore.snapshot.restoring import remove_remains, restore_backend, restore_database
+from k3py.datastore.tls_files import TlsFiles
 from k3py.errors import ConfigError, K3pyError
 from k3py.util.data_dir import hold_data_dir
 from k3py.util.files import write_atomically
@@ -44,7 +45,10 @@ async def reset_cluster(config: ServerConfig) -> int:
         if database is not None:
             restored = await restore_database(snapshot, database)
         else:
-            async with open_backend(config.datastore_endpoint, history_s=None, incomplete=True) as backend:
+            tls = TlsFiles(config.datastore_cafile, config.datastore_certfile, config.datastore_keyfile)
+            async with open_backend(
+                config.datastore_endpoint, history_s=None, incomplete=True, tls=tls
+            ) as backend:
                 name = name_of(config.datastore_endpoint)
                 restored = await restore_backend(snapshot, backend, name=name, work=folder)
         write_atomically(flag, b"restored from " + str(snapshot).encode() + b"\n")

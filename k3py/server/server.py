@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from k3py.client.kubeconfig import Kubeconfig, write_kubeconfig
 from k3py.datastore.factory import open_backend
+from k3py.datastore.tls_files import TlsFiles
 from k3py.errors import ConfigError, K3pyError
 from k3py.server.cluster_reset import clear_reset_flag
 from k3py.server.control_plane import build_control_plane
@@ -44,7 +45,11 @@ async def run_server(config: ServerConfig) -> int:
         await asyncio.to_thread(clear_reset_flag, config)
         identity = await asyncio.to_thread(prepare_identity, config)
         async with (
-            open_backend(config.datastore_endpoint, data_dir=config.data_dir / "server") as backend,
+            open_backend(
+                config.datastore_endpoint,
+                data_dir=config.data_dir / "server",
+                tls=TlsFiles(config.datastore_cafile, config.datastore_certfile, config.datastore_keyfile),
+            ) as backend,
             open_storage(backend) as storage,
         ):
 

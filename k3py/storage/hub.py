@@ -61,7 +61,10 @@ class Hub:
         Raises:
             StorageUnavailable: the datastore does not deliver.
         """
-        revision = self._backend.current_revision
+        try:
+            revision = await self._backend.latest_revision()
+        except DatastoreError as error:
+            raise StorageUnavailable(f"the datastore does not answer: {error}") from error
         if revision > self.revisions.revision and not await self.revisions.wait_for(
             revision, timeout_s=SYNC_TIMEOUT_S
         ):

@@ -20,6 +20,14 @@ IDLE_S = 60.0
 MAX_CONNECTIONS = 8
 
 
+class Refused(Unavailable):
+    """The server answers, but does not let us in; the message says what to change."""
+
+
+class UnknownDatabase(Unavailable):
+    """The server has no such database."""
+
+
 class Connection(Protocol):
     """One connection."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import asyncmy
 from asyncmy import errors as mysql_errors
 
-from k3py.datastore.drivers.connections import Connections
+from k3py.datastore.drivers.connections import Connections, Refused, UnknownDatabase
 from k3py.datastore.errors import DatastoreError, NoSpace, Unavailable
 from k3py.datastore.mvcc.log import LogSize
 from k3py.datastore.mvcc.shared_backend import open_shared_mvcc
@@ -78,7 +78,10 @@ async def open_mysql(
     async with AsyncExitStack() as stack:
         connections = Connections(server.connect)
         stack.callback(connections.close)
-        await server.prepare()
+        try:
+            await server.prepare()
+        except Refused as error:
+            raise ConfigError(str(error)) from None
         async with connections.take() as session:
             await _check(session, endpoint)
             await _migrate(session)
@@ -213,9 +216,9 @@ class _Server:
             code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
             text = str(error.args[-1]) if error.args else type(error).__name__
             if code == UNKNOWN_DATABASE:
-                raise _UnknownDatabase from None
+                raise UnknownDatabase(f"the database {place} does not exist") from None
             if code in ACCESS_DENIED:
-                raise ConfigError(
+                raise Refused(
                     f"datastore-endpoint: {place} refuses user {place.user!r} ({text}): check the user, the password and its grants"
                 ) from None
             raise _unreachable(place, f"{code} {text}") from None
@@ -237,7 +240,7 @@ class _Server:
         """Make the database if it is missing."""
         try:
             session = await self.connect()
-        except _UnknownDatabase:
+        except UnknownDatabase:
             session = await self._connect(None, "READ COMMITTED")
             name = self.endpoint.database
             try:
@@ -253,13 +256,6 @@ class _Server:
                 session.abort()
         else:
             session.abort()
-
-
-class _UnknownDatabase(Unavailable):
-    """The server has no such database."""
-
-    def __init__(self) -> None:
-        super().__init__("the database does not exist any more")
 
 
 def _unreachable(place: DatabaseEndpoint, reason: str) -> Unavailable:
@@ -450,7 +446,7 @@ class MysqlLog(ServerLog):
         while True:
             try:
                 ((serial,),) = await self._fetch(Statement(server_statements.SERIAL))
-            except (DatastoreError, ConfigError) as error:
+            except DatastoreError as error:
                 if not failures:
                     log.warning("cannot look for changes, trying again", extra={"error": str(error)})
                 await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from k3py.datastore.drivers.connections import Connections
+from k3py.datastore.drivers.connections import Connections, Refused, UnknownDatabase
 from k3py.datastore.errors import DatastoreError, NoSpace, Unavailable
 from k3py.datastore.mvcc.log import LogSize
 from k3py.datastore.mvcc.shared_backend import open_shared_mvcc
@@ -95,7 +95,10 @@ async def open_postgres(
     async with AsyncExitStack() as stack:
         connections = Connections(server.connect)
         stack.callback(connections.close)
-        await server.prepare()
+        try:
+            await server.prepare()
+        except Refused as error:
+            raise ConfigError(str(error)) from None
         async with connections.take() as session:
             await _check(session, endpoint)
             await _migrate(session)
@@ -198,9 +201,9 @@ class _Server:
                 server_settings=SETTINGS,
             )
         except asyncpg.InvalidCatalogNameError:
-            raise
+            raise UnknownDatabase(f"the database {place} does not exist") from None
         except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
-            raise ConfigError(
+            raise Refused(
                 f"datastore-endpoint: {place} refuses user {place.user!r} ({error}): check the user and the password, and pg_hba.conf"
             ) from None
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -226,7 +229,7 @@ class _Server:
         place = self.endpoint
         try:
             session = await self.connect()
-        except asyncpg.InvalidCatalogNameError:
+        except UnknownDatabase:
             session = await self._connect_to_postgres()
             try:
                 await session.connection.execute(
@@ -249,7 +252,7 @@ class _Server:
     async def _connect_to_postgres(self) -> _Session:
         try:
             return await self.connect("postgres")
-        except asyncpg.InvalidCatalogNameError:
+        except UnknownDatabase:
             return await self.connect("template1")
 
 
@@ -418,7 +421,7 @@ class PostgresLog(ServerLog):
         while True:
             try:
                 session = await self._server.connect()
-            except (DatastoreError, ConfigError, asyncpg.PostgresError) as error:
+            except DatastoreError as error:
                 if not failures:
                     log.warning("cannot listen for changes, trying again", extra={"error": str(error)})
                 await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])

@@ -53,6 +53,7 @@ async def open_shared_mvcc(
         for coroutine, what in (
             (rows.follow(backend.notice), "hints"),
             (backend.run_follower(), "follower"),
+            (backend.run_freshness(), "freshness"),
             (backend.reaper.run(), "leases"),
             (backend.compactor.run(), "compactor"),
         ):
@@ -77,6 +78,9 @@ class SharedMvccBackend(MvccBackend):
         self._shared = rows
         self._noticed = asyncio.Event()
         self._own_leases: set[LeaseId] = set()
+        self._asking: list[asyncio.Future[Revision]] = []
+        self._asked = asyncio.Event()
+        self._closed = False
 
     # Following others
 
@@ -145,10 +149,36 @@ class SharedMvccBackend(MvccBackend):
 
     async def latest_revision(self) -> Revision:
         """See `Backend`."""
-        revision = await self._shared.latest_revision()
-        if revision > self.current_revision:
-            self.notice()
-        return revision
+        asking: asyncio.Future[Revision] = asyncio.get_running_loop().create_future()
+        self._asking.append(asking)
+        self._asked.set()
+        if self._closed:
+            raise Unavailable("the store is closed")
+        return await asking
+
+    async def run_freshness(self) -> None:
+        """Answer all who ask for the latest revision at the same time by one read that begins after they asked, until cancelled."""
+        try:
+            while True:
+                await self._asked.wait()
+                self._asked.clear()
+                asking, self._asking = self._asking, []
+                try:
+                    revision = await self._shared.latest_revision()
+                except DatastoreError as error:
+                    _refuse(asking, error)
+                    continue
+                except BaseException:
+                    self._asking += asking
+                    raise
+                if revision > self.current_revision:
+                    self.notice()
+                for future in asking:
+                    if not future.done():
+                        future.set_result(revision)
+        finally:
+            self._closed = True
+            _refuse(self._asking, Unavailable("the store is closed"))
 
     async def _check_readable(self, revision: int) -> None:
         if revision < self._compact_revision:
@@ -253,6 +283,12 @@ class SharedMvccBackend(MvccBackend):
     async def _purge(self, budget_s: float) -> bool:
         # Purging does not touch what writers touch: no need to hold them up.
         return await self._log.purge(budget_s)
+
+
+def _refuse(asking: list[asyncio.Future[Revision]], error: DatastoreError) -> None:
+    for future in asking:
+        if not future.done():
+            future.set_exception(error)
 
 
 if TYPE_CHECKING:
