@@ -166,7 +166,7 @@ def _translated(session: _Session) -> Iterator[None]:
     except TimeoutError as error:
         session.abort()
         raise OutcomeUnknown(f"the database {place} does not answer") from error
-    except (asyncpg.InterfaceError, OSError) as error:
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
         session.abort()
         raise OutcomeUnknown(f"the connection to the database {place} was lost: {error}") from error
     except BaseException:

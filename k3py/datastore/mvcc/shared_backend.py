@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LEARN_EVENTS = 1_000
+LOCK_ATTEMPTS = 20
 FOREIGN_LEASE_GRACE_S = 3.0
 """Who granted a lease ends it; the others only if it does not."""
 
@@ -99,7 +100,7 @@ class SharedMvccBackend(MvccBackend):
                     if self._doubtful:
                         await self._settle()
                     else:
-                        await self._take_over(await self._shared.refresh())
+                        await self._catch_up()
                 failures = 0
             except DatastoreError as error:
                 if not failures:
@@ -108,8 +109,9 @@ class SharedMvccBackend(MvccBackend):
                 failures += 1
                 self._noticed.set()
 
-    async def _take_over(self, state: SharedState) -> None:
-        """Publish everything up to `state`."""
+    async def _catch_up(self) -> None:
+        """Publish everything that is committed by now."""
+        state = await self._shared.refresh()
         if state.revision < self.current_revision:
             log.error(
                 "the database was set back to an older state: continuing behind the last known revision",
@@ -117,6 +119,10 @@ class SharedMvccBackend(MvccBackend):
             )
             await self._shared.restore_order(self.current_revision)
             state = await self._shared.refresh()
+        await self._take_over(state)
+
+    async def _take_over(self, state: SharedState) -> None:
+        """Publish everything up to `state`, which is not older than what is known here."""
         while self.current_revision < state.revision:
             try:
                 page = await self._shared.learn(self.current_revision, LEARN_EVENTS)
@@ -144,7 +150,7 @@ class SharedMvccBackend(MvccBackend):
 
     async def _settle(self) -> None:
         await self._shared.resolve()
-        await self._take_over(await self._shared.refresh())
+        await self._catch_up()
         self._doubtful = False
 
     async def latest_revision(self) -> Revision:
@@ -197,18 +203,27 @@ class SharedMvccBackend(MvccBackend):
             try:
                 await self._attempt(group)
             except Overtaken:
-                async with self._shared.locked() as state:
-                    await self._take_over(state)
-                    await self._attempt(group)
+                await self._attempt_locked(group)
         except NoSpace as error:
             await self._refuse(group, error)
         except OutcomeUnknown as error:
             self._doubtful = True
             self._fail(group, error)
-        except Overtaken:
-            self._fail(group, Unavailable("the database let another server write in spite of the lock"))
+        except Overtaken as error:
+            self._fail(group, Unavailable(str(error)))
         except DatastoreError as error:
             self._fail(group, error)
+
+    async def _attempt_locked(self, group: list[_Write]) -> None:
+        """Commit a group while nobody else can; the lock is not held while much is learned."""
+        for _ in range(LOCK_ATTEMPTS):
+            async with self._shared.locked() as state:
+                if 0 <= state.revision - self.current_revision <= LEARN_EVENTS:
+                    await self._take_over(state)
+                    await self._attempt(group)
+                    return
+            await self._catch_up()
+        raise Unavailable("other servers write faster than this one can follow")
 
     async def _attempt(self, group: list[_Write]) -> None:
         evaluated = self._evaluate(group, await self._read(group))
@@ -217,7 +232,8 @@ class SharedMvccBackend(MvccBackend):
         except OutcomeUnknown:
             self._doubtful = True
             if not await self._did_happen():
-                raise
+                self._doubtful = False
+                raise Overtaken("not written: the connection to the database was lost") from None
         self._note_space()
         self._own_leases.update(lease.id for lease in evaluated.commit.grants)
         self._answer(evaluated)
@@ -234,9 +250,7 @@ class SharedMvccBackend(MvccBackend):
                     raise OutcomeUnknown(f"whether this was written is not known: {error}") from error
                 await asyncio.sleep(pause_s)
             else:
-                if not happened:
-                    raise Unavailable("not written: the connection to the database was lost")
-                return True
+                return happened
         return False
 
     async def compact(self, revision: Revision, *, physical: bool = False) -> None:
@@ -255,7 +269,7 @@ class SharedMvccBackend(MvccBackend):
     async def advance(self, revision: Revision) -> None:
         """See `MvccBackend`."""
         async with self._writing:
-            await self._take_over(await self._shared.refresh())
+            await self._catch_up()
             await self._advance(revision)
         self.compactor.wake()
 
