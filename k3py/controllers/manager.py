@@ -53,6 +53,8 @@ CONTROLLERS: Final[tuple[Entry, ...]] = (
     Entry("statefulset-controller", "k3py.controllers.workloads.stateful_set.controller"),
     Entry("ttl-after-finished-controller", "k3py.controllers.lifecycle.ttl_after_finished"),
     Entry("cronjob-controller", "k3py.controllers.workloads.cron_job"),
+    Entry("node-controller", "k3py.controllers.nodes.taint_eviction", "taint-eviction-controller"),
+    Entry("disruption-controller", "k3py.controllers.policy.disruption", "controllermanager"),
     Entry("job-controller", "k3py.controllers.workloads.job.controller"),
     Entry("endpointslice-controller", "k3py.controllers.networking.cluster_dns"),
     Entry("endpointslice-controller", "k3py.controllers.networking.endpoint_slice"),

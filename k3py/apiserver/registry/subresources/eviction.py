@@ -73,8 +73,6 @@ class _Mark:
             "reason": "EvictionByEvictionAPI",
             "message": "Eviction API: evicting",
         }
-        if pod["metadata"].get("generation"):
-            condition["observedGeneration"] = pod["metadata"]["generation"]
         status["conditions"] = [*conditions, condition]
         return pod
 
