@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 SUITE: Final = "bookworm"
-_MIRROR: Final = "http://deb.debian.org/debian"
 _CA_FILE: Final = "/etc/ssl/test-ca.crt"
 _SYSTEM_CA: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -68,7 +67,7 @@ def base_root() -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix="debian-new-", dir=cache))
     new.chmod(0o755)
-    command = ["debootstrap", "--variant=minbase", "--include=python3", SUITE, str(new), _MIRROR]
+    command = ["debootstrap", "--variant=minbase", "--include=python3", SUITE, str(new)]
     # In a mount namespace: debootstrap leaves its /proc mounted.
     done = subprocess.run(["unshare", "--mount", "--", *command], check=False, capture_output=True, text=True)
     if done.returncode:
