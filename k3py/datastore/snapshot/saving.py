@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from k3py.datastore.interface import Backend
 
 _LEVEL: Final = 4
+_SPARE_BYTES: Final = 16 << 20
+"""A snapshot leaves at least so much of the disk to the store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,7 @@ def _save_database(settings: SnapshotSettings, database: Path) -> Snapshot:
     folder = SnapshotFolder(settings.folder)
     with folder.working() as work:
         try:
+            _check_space(settings.folder, database)
             copy_database(database, work)
             final = _compress(work) if settings.compress else work
             return _publish(folder, final, settings, compressed=settings.compress)
@@ -80,6 +83,20 @@ async def save_backend(settings: SnapshotSettings, backend: Backend) -> Snapshot
             raise SnapshotError(
                 f"cannot write a snapshot to {settings.folder}: {error.strerror or error}"
             ) from error
+
+
+def _check_space(folder: Path, database: Path) -> None:
+    """Refuse what could fill the disk: the copy, and beside it for a moment its packed form."""
+    if not database.is_file():
+        return  # `copy_database` says so
+    wal = database.with_name(f"{database.name}-wal")
+    size = database.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
+    free = shutil.disk_usage(folder).free
+    if free < 2 * size + _SPARE_BYTES:
+        raise SnapshotError(
+            f"a snapshot in {folder} could fill the disk: {free >> 20} MB are free, {(2 * size + _SPARE_BYTES) >> 20} MB are wanted; "
+            "remove something, or name another folder (--etcd-snapshot-dir)"
+        )
 
 
 def _compress(work: Path) -> Path:

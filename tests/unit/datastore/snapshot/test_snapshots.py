@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import sqlite3
 import stat
+from types import SimpleNamespace
 
 import pytest
 
 from k3py.datastore.errors import Compacted, Locked
 from k3py.datastore.factory import open_backend
+from k3py.datastore.snapshot import saving
 from k3py.datastore.snapshot.errors import SnapshotError
 from k3py.datastore.snapshot.folder import SnapshotFolder
 from k3py.datastore.snapshot.restoring import restore_backend, restore_database
@@ -189,3 +191,11 @@ async def test_there_is_no_snapshot_of_nothing(settings, database):
         SnapshotFolder(settings.folder).delete("a-1700000000")
     with pytest.raises(SnapshotError, match="is no name of a snapshot"):
         SnapshotFolder(settings.folder).delete("../../etc/passwd")
+
+
+async def test_a_snapshot_does_not_fill_the_disk(settings, database, monkeypatch):
+    await fill_store(database)
+    monkeypatch.setattr(saving.shutil, "disk_usage", lambda _: SimpleNamespace(free=10 << 20))
+    with pytest.raises(SnapshotError, match=r"could fill the disk: 10 MB are free, 16 MB are wanted"):
+        await save_database(settings, database)
+    assert SnapshotFolder(settings.folder).snapshots() == []
