@@ -49,7 +49,10 @@ from k3py.api.kinds.rbac.role_binding import KIND as ROLE_BINDING
 from k3py.api.kinds.scheduling.priority_class import KIND as PRIORITY_CLASS
 from k3py.api.kinds.storage.csi_driver import KIND as CSI_DRIVER
 from k3py.api.kinds.storage.csi_node import KIND as CSI_NODE
+from k3py.api.kinds.storage.csi_storage_capacity import KIND as CSI_STORAGE_CAPACITY
 from k3py.api.kinds.storage.storage_class import KIND as STORAGE_CLASS
+from k3py.api.kinds.storage.volume_attachment import KIND as VOLUME_ATTACHMENT
+from k3py.api.kinds.storage.volume_attributes_class import KIND as VOLUME_ATTRIBUTES_CLASS
 
 if TYPE_CHECKING:
     from k3py.api.kind import Kind
@@ -95,7 +98,10 @@ ALL: Final[tuple[Kind, ...]] = (
     ROLE,
     CSI_DRIVER,
     CSI_NODE,
+    CSI_STORAGE_CAPACITY,
     STORAGE_CLASS,
+    VOLUME_ATTACHMENT,
+    VOLUME_ATTRIBUTES_CLASS,
     CUSTOM_RESOURCE_DEFINITION,
     PRIORITY_CLASS,
     LEASE,

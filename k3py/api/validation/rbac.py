@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.fielderror import invalid_value, not_supported, required
+from k3py.api.names import find_path_segment_faults, find_subdomain_faults
+from k3py.api.validation.scalar import check_text
 from k3py.api.validation.selector import validate_selector
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ def validate_aggregation(obj: JsonObject) -> list[FieldError]:
     errors: list[FieldError] = []
     for index, selector in enumerate(selectors):
         faults = validate_selector(selector, f"{path}[{index}]")
-        if any(one.path.endswith(".operator") for one in faults):
+        if faults:
             errors.append(invalid_value(f"{path}[{index}]", selector, "invalid label selector."))
         errors += faults
     return errors
@@ -73,7 +75,9 @@ def validate_binding(obj: JsonObject, *, namespaced: bool) -> list[FieldError]:
         errors.append(not_supported("roleRef.apiGroup", role.get("apiGroup", ""), (RBAC_GROUP,)))
     if role.get("kind") not in kinds:
         errors.append(not_supported("roleRef.kind", role.get("kind", ""), kinds))
-    if not role.get("name"):
+    if role.get("name"):
+        errors += check_text(role["name"], "roleRef.name", find_path_segment_faults)
+    else:
         errors.append(required("roleRef.name"))
     for index, subject in enumerate(obj.get("subjects") or ()):
         errors += _validate_subject(subject, f"subjects[{index}]", namespaced=namespaced)
@@ -87,6 +91,8 @@ def _validate_subject(subject: JsonObject, path: str, *, namespaced: bool) -> li
     kind, group = subject.get("kind", ""), subject.get("apiGroup", "")
     match kind:
         case "ServiceAccount":
+            if subject.get("name"):
+                errors += check_text(subject["name"], f"{path}.name", find_subdomain_faults)
             if group:
                 errors.append(not_supported(f"{path}.apiGroup", group, ("",)))
             if not namespaced and not subject.get("namespace"):

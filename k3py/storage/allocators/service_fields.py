@@ -41,6 +41,8 @@ def _carry_over_node_ports(new: JsonObject, old: JsonObject) -> None:
         return
     ports = new["spec"].get("ports") or ()
     if needs_node_ports(new):
+        if not allocates_node_ports(new):
+            return
         used = set(node_ports_of(new))
         before = old["spec"].get("ports") or ()
         known = {(one["port"], one.get("protocol")): one.get("nodePort") for one in before}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.fielderror import forbidden_field, invalid_value
@@ -16,7 +17,10 @@ _FROZEN: Final = (
     "`spec.activeDeadlineSeconds`, `spec.tolerations` (only additions to existing tolerations), "
     "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
 )
-APPARMOR: Final = "container.apparmor.security.beta.kubernetes.io/"
+_APPARMOR: Final = "container.apparmor.security.beta.kubernetes.io/"
+MIRROR: Final = "kubernetes.io/config.mirror"
+_DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
+_COST: Final = re.compile(r"(0|-?[1-9][0-9]{0,9})\Z")
 _AFFINITY: Final = "spec.affinity.nodeAffinity"
 _REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 
@@ -145,15 +149,33 @@ def _only_adds(new: JsonObject, old: JsonObject) -> bool:
     return all((new.get(part) or [])[: len(old.get(part) or [])] == (old.get(part) or []) for part in parts)
 
 
-def check_annotations(new: JsonObject, old: JsonObject) -> list[FieldError]:
-    """AppArmor's old annotations stay; both are metadata."""
+def check_annotation_changes(new: JsonObject, old: JsonObject) -> list[FieldError]:
+    """AppArmor's old annotations and the mark of mirror pods stay; both are metadata."""
     before, after = (
-        {key: value for key, value in (one.get("annotations") or {}).items() if key.startswith(APPARMOR)}
+        {
+            key: value
+            for key, value in (one.get("annotations") or {}).items()
+            if key.startswith(_APPARMOR) or key == MIRROR
+        }
         for one in (old, new)
     )
-    detail = "may not add, remove or update AppArmor annotations"
     return [
-        forbidden_field(f"metadata.annotations[{key}]", detail)
+        forbidden_field(f"metadata.annotations[{key}]", "may not add, remove or update this annotation")
         for key in sorted({*before, *after})
         if before.get(key) != after.get(key)
     ]
+
+
+def check_annotations(pod: JsonObject) -> list[FieldError]:
+    """A mirror pod has its node; the cost of a deletion is a number."""
+    annotations = pod["metadata"].get("annotations") or {}
+    errors: list[FieldError] = []
+    if MIRROR in annotations and not (pod.get("spec") or {}).get("nodeName"):
+        detail = "must set spec.nodeName if mirror pod annotation is set"
+        errors.append(invalid_value(f"metadata.annotations[{MIRROR}]", annotations[MIRROR], detail))
+    cost = annotations.get(_DELETION_COST)
+    if cost is not None and not _COST.match(cost):
+        errors.append(
+            invalid_value(f"metadata.annotations[{_DELETION_COST}]", cost, "must be a 32bit integer")
+        )
+    return errors

@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 from k3py.api.kind import BaseStrategy
 from k3py.api.kinds.core.pod.creation import adopt_apparmor_annotations, first_status, merge_label_keys
-from k3py.api.kinds.core.pod.mutation import check_annotations, validate_mutation
+from k3py.api.kinds.core.pod.mutation import (
+    check_annotation_changes,
+    check_annotations,
+    validate_mutation,
+)
 from k3py.api.kinds.core.pod.status_rules import validate_status
 from k3py.api.kinds.core.pod.warnings import find_warnings
 from k3py.api.pod_template import drop_gated_fields
@@ -60,11 +64,12 @@ class PodStrategy(BaseStrategy):
 
     def validate(self, obj: JsonObject) -> list[FieldError]:
         """Check a new pod."""
-        return validate_new_pod(obj)
+        return validate_new_pod(obj) + check_annotations(obj)
 
     def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
         """Only a few fields of a pod may change."""
-        errors = validate_pod(new) + check_annotations(new["metadata"], old["metadata"])
+        errors = validate_pod(new) + check_annotations(new)
+        errors += check_annotation_changes(new["metadata"], old["metadata"])
         return errors + validate_mutation(new.get("spec") or {}, old.get("spec") or {})
 
     def validate_status_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:

@@ -54,6 +54,7 @@ class ServiceStrategy(StatusStrategy):
             ("externalTrafficPolicy", is_external(before), is_external(spec)),
             ("allocateLoadBalancerNodePorts", _is_balanced(before), _is_balanced(spec)),
             ("loadBalancerClass", _is_balanced(before), _is_balanced(spec)),
+            ("internalTrafficPolicy", _has_address(before), _has_address(spec)),
         ):
             if was_used and not is_used and spec.get(field) == before.get(field):
                 spec.pop(field, None)
@@ -98,6 +99,10 @@ class ServiceStrategy(StatusStrategy):
     def validate_status_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
         """Check what load balancers report."""
         return validate_load_balancer_status(new)
+
+
+def _has_address(spec: JsonObject) -> bool:
+    return bool(spec.get("type") != "ExternalName")
 
 
 def _is_balanced(spec: JsonObject) -> bool:
