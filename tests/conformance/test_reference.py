@@ -18,7 +18,7 @@ from tests.support.api_server_process import ApiServerProcess
 
 HERE = Path(__file__).parent
 KNOWN = HERE / "known_differences.yaml"
-AREAS = ("core", "access", "crd")
+AREAS = ("core", "access", "crd", "kinds")
 
 
 def compare(server: ApiServerProcess, area: str, report: Path) -> dict[str, bool]:

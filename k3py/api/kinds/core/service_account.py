@@ -18,9 +18,19 @@ class ServiceAccountStrategy(BaseStrategy):
     object_on_delete = True
 
     def prepare_create(self, obj: JsonObject, context: WriteContext) -> None:
-        """Token secrets are not listed for new accounts."""
+        """Secrets are named, nothing else."""
         super().prepare_create(obj, context)
-        obj.pop("secrets", None)
+        _reduce_secrets(obj)
+
+    def prepare_update(self, new: JsonObject, old: JsonObject, context: WriteContext) -> None:
+        """The same for updates."""
+        super().prepare_update(new, old, context)
+        _reduce_secrets(new)
+
+
+def _reduce_secrets(obj: JsonObject) -> None:
+    if obj.get("secrets"):
+        obj["secrets"] = [{"name": one.get("name", "")} for one in obj["secrets"]]
 
 
 KIND: Final = Kind(
