@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from k3py.api.resource import Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import datetime
 
     from k3py.api.fielderror import FieldError
@@ -211,6 +211,9 @@ class Kind:
         None  # the record of the stored version, of custom resources that are served in others too
     )
     structure: Structure | None = None  # the type of a custom resource, whose `schema` is ""
+    convert: Callable[[Sequence[JsonObject], str], Awaitable[list[JsonObject]]] | None = (
+        None  # by a webhook, to an apiVersion
+    )
     on_read: Callable[[JsonObject], bool] | None = (
         None  # completes, in place, documents of older schemas; True = changed
     )

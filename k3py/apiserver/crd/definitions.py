@@ -11,6 +11,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import aiohttp
+
 from k3py.api.conditions import set_condition
 from k3py.api.object import deep_copy
 from k3py.api.resource import Resource
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
     from k3py.api.kind import Kind
     from k3py.api.registry import KindRegistry
-    from k3py.apiserver.crd.kinds import CustomKinds
+    from k3py.apiserver.crd.kinds import Converter, CustomKinds
     from k3py.apiserver.interface import Dispatcher
     from k3py.jsontypes import JsonObject, JsonValue
     from k3py.storage.interface import Storage, Store
@@ -84,9 +86,28 @@ class CustomResources:
         self._served: dict[str, _Served] = {}
         self._changed: asyncio.Queue[str] = asyncio.Queue()
         self._emptying: set[str] = set()
+        self._http: aiohttp.ClientSession | None = None
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Follow until cancelled; `ready` is called once all present definitions are served. Raises StorageError."""
+        try:
+            await self._run(ready)
+        finally:
+            if self._http is not None:
+                await self._http.close()
+                self._http = None
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            from k3py.apiserver.crd.webhook import ServiceResolver  # noqa: PLC0415 - few definitions have webhooks
+
+            resolver = ServiceResolver(self._storage, self._kinds)
+            self._http = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(resolver=resolver), trust_env=False
+            )
+        return self._http
+
+    async def _run(self, ready: Callable[[], None]) -> None:
         followed = asyncio.Event()
         async with TaskScope() as scope:
             _ = scope.spawn(self._follower.run(followed.set), name="follow-definitions")
@@ -137,7 +158,8 @@ class CustomResources:
             return
         form = _form_of(definition)
         if served is None or served.form != form:
-            self._replace(name, served, _Served(definition["metadata"]["uid"], form, build_kinds(definition)))
+            kinds = build_kinds(definition, self._converter(definition))
+            self._replace(name, served, _Served(definition["metadata"]["uid"], form, kinds))
         if (
             deleting
             and CLEANUP in (definition["metadata"].get("finalizers") or ())
@@ -145,6 +167,16 @@ class CustomResources:
         ):
             self._emptying.add(name)
             _ = scope.spawn(self._empty(name, self._served[name].kinds.stored), name=f"empty-{name}")
+
+    def _converter(self, definition: JsonObject) -> Converter | None:
+        conversion = definition["spec"].get("conversion") or {}
+        if conversion.get("strategy") != "Webhook":
+            return None
+        from k3py.apiserver.crd.webhook import ConversionWebhook  # noqa: PLC0415 - few definitions have webhooks
+
+        spec = definition["spec"]
+        shown = f"{spec['group']}, Kind={spec['names']['kind']}"
+        return ConversionWebhook(conversion["webhook"], shown, self._session).convert
 
     def _replace(self, name: str, old: _Served | None, new: _Served) -> None:
         stays = {(kind.group, kind.version, kind.plural) for kind in new.kinds.served}
@@ -227,6 +259,9 @@ class CustomResources:
     def _served_resource(self, stored: Kind) -> Resource:
         """Return a version under which objects can be reached; the stored one may not be served."""
         served = self._served[f"{stored.plural}.{stored.group}"].kinds.served
+        for kind in served:
+            if kind.version == stored.version:
+                return kind.resource
         return served[0].resource if served else stored.resource
 
     async def _wait_until_empty(self, store: Store, revision: int) -> None:

@@ -11,11 +11,14 @@ from k3py.api.kind import Kind, ScalePaths, StoragePolicy, Subresource
 from k3py.api.structural.structure import Structure
 from k3py.apiserver.crd.columns import make_columns
 from k3py.apiserver.crd.strategy import CustomResourceStrategy, find_value
+from k3py.apiserver.registry.conversion import STORED_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from k3py.jsontypes import JsonObject
+
+    Converter = Callable[[Sequence[JsonObject], str], Awaitable[list[JsonObject]]]
 
 _STATUS: Final = Subresource(name="status", verbs=("get", "patch", "update"))
 _SCALE: Final = Subresource(
@@ -32,8 +35,8 @@ class CustomKinds:
     stored: Kind
 
 
-def build_kinds(definition: JsonObject) -> CustomKinds:
-    """Build the records of an established definition; `definition` is read-only and kept in parts."""
+def build_kinds(definition: JsonObject, convert: Converter | None = None) -> CustomKinds:
+    """Build the records of an established definition, which is read-only and kept in parts; `convert`: by its webhook."""
     spec = definition["spec"]
     versions = spec["versions"]
     structures = {one["name"]: _structure(one, spec) for one in versions}
@@ -46,7 +49,8 @@ def build_kinds(definition: JsonObject) -> CustomKinds:
     stored = replace(
         _build(definition, storage, structures[storage["name"]]),
         selectable_fields=fields,
-        on_read=_reader(structures, storage["name"], spec["group"]),
+        on_read=_reader(structures, storage["name"], spec["group"], by_webhook=convert is not None),
+        convert=convert,
     )
     served = []
     for one in versions:
@@ -58,6 +62,7 @@ def build_kinds(definition: JsonObject) -> CustomKinds:
             replace(
                 kind,
                 stored=stored,
+                convert=convert,
                 from_storage=None if is_storage else _converter(structures[one["name"]]),
                 on_read=stored.on_read if is_storage else None,
             )
@@ -135,14 +140,19 @@ def _deprecation(version: JsonObject, group: str, kind: str) -> str:
     return version.get("deprecationWarning") or f"{group}/{version['name']} {kind} is deprecated"
 
 
-def _reader(structures: dict[str, Structure], storage: str, group: str) -> Callable[[JsonObject], bool]:
+def _reader(
+    structures: dict[str, Structure], storage: str, group: str, *, by_webhook: bool
+) -> Callable[[JsonObject], bool]:
     """Return what brings a document from the datastore into today's form: its version's defaults, today's fields."""
 
     def read(obj: JsonObject) -> bool:
         version = str(obj.get("apiVersion", "")).rpartition("/")[2]
         changed = structures.get(version, structures[storage]).default(obj)
         if version != storage:
-            obj["apiVersion"] = f"{group}/{storage}"
+            stored, obj["apiVersion"] = obj["apiVersion"], f"{group}/{storage}"
+            if by_webhook:
+                obj[STORED_VERSION] = stored  # the webhook is asked when somebody looks
+                return True
             changed = True
         return bool(structures[storage].prune(obj)) or changed
 

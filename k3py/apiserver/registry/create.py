@@ -119,5 +119,7 @@ async def _write(call: Call, obj: JsonObject, options: WriteOptions, status_code
         except ObjectNotFound:
             return ObjectResult(kind=call.kind, document=obj, status_code=status_code)
         raise ObjectExists("exists", key=obj["metadata"]["name"])
-    view = await call.store.create(to_stored(call.kind, call.store, obj))
-    return ObjectResult(kind=call.kind, view=serve_view(call.kind, call.store, view), status_code=status_code)
+    view = await call.store.create(await to_stored(call.kind, call.store, obj))
+    return ObjectResult(
+        kind=call.kind, view=await serve_view(call.kind, call.store, view), status_code=status_code
+    )

@@ -44,7 +44,7 @@ async def delete_object(
     view = await call.store.update(where, name, deletion.change)
     if not options.dry_run and deletion.is_gone and call.hook is not None:
         await call.hook.after_delete(view.parsed)
-    return deletion.answer(view)
+    return await deletion.answer(view)
 
 
 def warn_of_orphans(call: Call, options: DeleteOptions) -> None:
@@ -71,7 +71,7 @@ class Deletion:
         """Return what becomes of the object. Raises ApiError."""
         call, options = self._call, self._options
         self.is_gone, self._document = False, None
-        old = to_served(call.kind, call.store, view.parsed)
+        old = await to_served(call.kind, call.store, view.parsed)
         self._check_preconditions(old)
         request = call.admission_request(
             "DELETE", name=old["metadata"]["name"], obj=None, old=old, dry_run=options.dry_run
@@ -83,16 +83,16 @@ class Deletion:
             self.is_gone = True
         if not options.dry_run:
             if isinstance(outcome, dict):
-                return to_stored(call.kind, call.store, outcome)
+                return await to_stored(call.kind, call.store, outcome)
             if isinstance(outcome, Deleted) and outcome.last is not None:
-                return Deleted(to_stored(call.kind, call.store, outcome.last))
+                return Deleted(await to_stored(call.kind, call.store, outcome.last))
             return outcome
         changed = outcome.last if isinstance(outcome, Deleted) else outcome
         self._document = changed if changed is not None else old
         return None
 
-    def answer(self, view: ObjectView) -> ObjectResult:
-        """Return what the client gets: the object, or for most kinds that are gone a Status."""
+    async def answer(self, view: ObjectView) -> ObjectResult:
+        """Return what the client gets: the object, or for most kinds that are gone a Status. Raises ApiError."""
         call = self._call
         waits = not self.is_gone and self._options.orphan_dependents is False
         if self.is_gone and not call.kind.strategy.object_on_delete:
@@ -101,7 +101,7 @@ class Deletion:
             return ObjectResult(kind=call.kind, document=self._document, status_code=202 if waits else 200)
         return ObjectResult(
             kind=call.kind,
-            view=serve_view(call.kind, call.store, view),
+            view=await serve_view(call.kind, call.store, view),
             status_code=202 if waits else 200,
         )
 

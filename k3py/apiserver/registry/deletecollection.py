@@ -28,4 +28,4 @@ async def delete_collection(call: Call) -> ListResult:
             await delete_object(call, view.name, options, namespace=view.namespace)
         except ObjectNotFound:
             continue  # gone in the meantime, which is what was wanted
-    return ListResult(kind=call.kind, page=serve_page(call.kind, call.store, page))
+    return ListResult(kind=call.kind, page=await serve_page(call.kind, call.store, page))

@@ -19,4 +19,4 @@ async def get(call: Call) -> ObjectResult:
     if version and not version.isdigit():
         raise bad_resource_version(version)
     view = await call.store.get(call.namespace, request.name, any_cached=version == "0")
-    return ObjectResult(kind=call.kind, view=serve_view(call.kind, call.store, view))
+    return ObjectResult(kind=call.kind, view=await serve_view(call.kind, call.store, view))

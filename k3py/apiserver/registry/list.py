@@ -15,4 +15,4 @@ if TYPE_CHECKING:
 async def list_objects(call: Call) -> ListResult:
     """Return a page. Raises ApiError, StorageError."""
     page = await call.store.list(list_query(call))
-    return ListResult(kind=call.kind, page=serve_page(call.kind, call.store, page))
+    return ListResult(kind=call.kind, page=await serve_page(call.kind, call.store, page))

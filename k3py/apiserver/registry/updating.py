@@ -104,13 +104,13 @@ class Update:
             await call.hook.after_delete(view.parsed)
         if self._document is not None:
             return ObjectResult(kind=call.kind, document=self._document)
-        return ObjectResult(kind=call.kind, view=serve_view(call.kind, call.store, view))
+        return ObjectResult(kind=call.kind, view=await serve_view(call.kind, call.store, view))
 
     async def _change(self, view: ObjectView) -> JsonObject | Deleted | None:
         await self._roll_back()
         call, part = self._call, self._part
         del call.request.warnings[self._first_warning :]  # those of a try that was too slow
-        old = to_served(call.kind, call.store, view.parsed)
+        old = await to_served(call.kind, call.store, view.parsed)
         self._check_uid(old)
         new = await self._transform(old)
         warnings: list[str] = call.request.warnings
@@ -134,7 +134,7 @@ class Update:
             self._reservation = await call.hook.begin_update(new, old, dry_run=self._options.dry_run)
         self._prepare(new, old, context)
         await call.services.admission.validate(self._admission(new, old))
-        return self._outcome(new, old)
+        return await self._outcome(new, old)
 
     def _check_uid(self, old: JsonObject) -> None:
         if self._uid and self._uid != old["metadata"]["uid"]:
@@ -185,7 +185,7 @@ class Update:
             kind=self._admission_kind,
         )
 
-    def _outcome(self, new: JsonObject, old: JsonObject) -> JsonObject | Deleted | None:
+    async def _outcome(self, new: JsonObject, old: JsonObject) -> JsonObject | Deleted | None:
         call = self._call
         deletes = is_deletable(call.kind, new, old)
         if self._options.dry_run or deletes:
@@ -196,7 +196,7 @@ class Update:
         if deletes:
             return Deleted()
         keep_times_if_unchanged(old, new)  # a write that changes nothing else is none
-        return to_stored(call.kind, call.store, new)
+        return await to_stored(call.kind, call.store, new)
 
     async def _roll_back(self) -> None:
         if self._reservation is not None:

@@ -32,7 +32,7 @@ async def handle_scale(call: Call) -> ObjectResult:
     """Answer get, update or patch. Raises ApiError, StorageError."""
     if call.request.verb == "get":
         view = await call.store.get(call.namespace, call.request.name)
-        obj = to_served(call.kind, call.store, view.parsed)
+        obj = await to_served(call.kind, call.store, view.parsed)
         _check_replicas(call.kind, obj)
         return ObjectResult(kind=SCALE, document=make_scale(call.kind, obj))
     return await _write(call)
