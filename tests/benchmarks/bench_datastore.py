@@ -1,6 +1,7 @@
-"""Figures of the datastore, in process: `python tests/benchmarks/bench_datastore.py [memory sqlite] [--json FILE]`.
+"""Figures of the datastore, in process: `python -m tests.benchmarks.bench_datastore [--driver NAME]… [--quick] [--json FILE]`.
 
-Each line: what, figure with unit, n. Values are 1,000 bytes. SQLite is durable at every acknowledgement (one fsync a group).
+Each line: what, figure with unit, n. Values are 1,000 bytes. All but memory are durable at every acknowledgement (one fsync a group).
+postgres and mysql are real servers on loopback, with two k3py servers where it says so.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import resource
 import statistics
 import tempfile
 import time
+from contextlib import contextmanager
 
 from k3py.datastore.factory import open_backend
+from tests.support.databases import running
 
 VALUE = os.urandom(1_000)
 RESULTS = {}
@@ -187,28 +190,114 @@ def rss_mb():
         return int(file.read().split()[1]) * resource.getpagesize() / 1e6
 
 
-async def run(driver):
-    with tempfile.TemporaryDirectory(dir=os.environ.get("K3PY_BENCH_DIR")) as folder:
-        endpoint = "memory://" if driver == "memory" else f"sqlite://{folder}/state.db"
-        before = rss_mb()
-        async with open_backend(endpoint) as backend:
-            report(f"{driver}: memory of an open store", rss_mb() - before, "MB", 1)
-            await creates(backend, driver, 1, 1_000)
-            await creates(backend, driver, 16, 8_000)
-            await creates(backend, driver, 64, 16_000)
-            await updates(backend, driver, 64, 16_000)
+async def two_servers(endpoint, driver, writers, total):
+    """Creates by two backends on one database at the same time, and the lag of each other's events."""
+    lags = []
+    sent = {}
+
+    async def follow(backend, other, ready):
+        async with backend.watch(
+            b"/t%d/%d/" % (writers, other), b"/t%d/%d0" % (writers, other), after=backend.current_revision
+        ) as watch:
+            ready.release()
+            seen = 0
+            while seen < total // 2:
+                batch = await anext(watch)
+                now = time.perf_counter()
+                lags.extend(now - sent[event.kv.key] for event in batch.events if event.kv.key in sent)
+                seen += len(batch.events)
+
+    async def writer(backend, which, name):
+        for number in range(total // 2 // writers):
+            key = b"/t%d/%d/%d/%d" % (writers, which, name, number)
+            assert await backend.create(key, VALUE)
+            sent[key] = time.perf_counter()
+
+    async with open_backend(endpoint) as first, open_backend(endpoint) as second:
+        ready = asyncio.Semaphore(0)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(follow(first, 1, ready))
+            tasks.create_task(follow(second, 0, ready))
+            await ready.acquire()
+            await ready.acquire()
+            begin = time.perf_counter()
+            async with asyncio.TaskGroup() as writing:
+                for which, backend in enumerate((first, second)):
+                    for name in range(writers):
+                        writing.create_task(writer(backend, which, name))
+            took = time.perf_counter() - begin
+    report(
+        f"{driver}: creates, two servers, {writers} writers each",
+        total / took,
+        "1/s",
+        total,
+        **percentiles(lags),
+    )
+
+
+async def quiet_lag(endpoint, driver, pause_s, count):
+    """From the acknowledgement at one server to the event at another one that is otherwise idle."""
+    lags = []
+    async with open_backend(endpoint) as first, open_backend(endpoint) as second:
+        async with second.watch(b"/q/", b"/q0", after=second.current_revision) as watch:
+            for number in range(count):
+                await asyncio.sleep(pause_s)
+                await first.create(b"/q/%s/%d" % (str(pause_s).encode(), number), VALUE)
+                begin = time.perf_counter()
+                while not (await anext(watch)).events:
+                    pass
+                lags.append(time.perf_counter() - begin)
+    lags.sort()
+    report(
+        f"{driver}: lag at another server, a write each {pause_s} s",
+        lags[len(lags) // 2] * 1e3,
+        "ms",
+        count,
+        max_ms=lags[-1] * 1e3,
+    )
+
+
+async def run(driver, endpoint, folder, quick):
+    before = rss_mb()
+    async with open_backend(endpoint) as backend:
+        report(f"{driver}: memory of an open store", rss_mb() - before, "MB", 1)
+        await creates(backend, driver, 1, 1_000)
+        await creates(backend, driver, 16, 8_000)
+        await creates(backend, driver, 64, 16_000)
+        await updates(backend, driver, 64, 16_000)
+        if not quick:
             report(f"{driver}: memory after 50,000 writes", rss_mb() - before, "MB", 1)
             await ranges(backend, driver)
             await fan_out(backend, driver, 50, 1_000, 1_000)
             await loop_busy(backend, driver)
-            await idle(backend, driver, folder)
-            status = await backend.status()
-            report(f"{driver}: size", status.size_bytes / 1e6, "MB", 1, in_use=status.size_in_use_bytes / 1e6)
+        await idle(backend, driver, folder)
+        status = await backend.status()
+        report(f"{driver}: size", status.size_bytes / 1e6, "MB", 1, in_use=status.size_in_use_bytes / 1e6)
+    if driver in ("postgres", "mysql"):
+        await two_servers(endpoint, driver, 1, 400)
+        await two_servers(endpoint, driver, 16, 8_000)
+        await quiet_lag(endpoint, driver, 0.05, 40)
+        await quiet_lag(endpoint, driver, 2.0, 5)
+
+
+@contextmanager
+def started(driver):
+    """Yield (endpoint, folder) of a fresh store."""
+    with tempfile.TemporaryDirectory(dir=os.environ.get("K3PY_BENCH_DIR")) as folder:
+        if driver in ("postgres", "mysql"):
+            with running(driver) as server:
+                yield server.endpoint("kubernetes"), folder
+        else:
+            yield "memory://" if driver == "memory" else f"sqlite://{folder}/state.db", folder
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("drivers", nargs="*", default=["memory", "sqlite"])
+    parser.add_argument("drivers", nargs="*")
+    parser.add_argument(
+        "--driver", action="append", default=[], choices=("memory", "sqlite", "postgres", "mysql")
+    )
+    parser.add_argument("--quick", action="store_true", help="writes only")
     parser.add_argument("--json")
     parser.add_argument("--uvloop", action="store_true")
     options = parser.parse_args()
@@ -217,9 +306,9 @@ def main():
         import uvloop
 
         factory = uvloop.new_event_loop
-    for driver in options.drivers:
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(run(driver))
+    for driver in options.drivers + options.driver or ("memory", "sqlite"):
+        with started(driver) as (endpoint, folder), asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(run(driver, endpoint, folder, options.quick))
     if options.json:
         with open(options.json, "w") as file:
             json.dump({"machine": platform.node(), "results": RESULTS}, file, indent=1)

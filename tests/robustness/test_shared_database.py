@@ -218,6 +218,20 @@ async def test_a_database_that_was_set_back_gets_no_revision_twice(endpoint):  #
         assert [kv.key for kv in (await backend.range(*ALL)).kvs] == [b"/%d" % n for n in range(6)] + [b"/new"]
 
 
+async def test_what_the_database_cannot_take_fails_nobody_else(endpoint):  # 230, 231
+    async with opening(endpoint) as backend:
+        for key, value in ((b"k" * 2049, b""), (b"/v", b"v" * (4 << 20))):
+            async with asyncio.TaskGroup() as tasks:
+                with pytest.raises(ValueError, match=r"longer|larger"):
+                    await backend.create(key, value)
+                assert await tasks.create_task(backend.create(b"/ok" + key[:2], b"x")) is not None
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(6):
+                tasks.create_task(backend.create(b"k" * 2047 + b"%d" % number, os.urandom(3 << 20)))
+        assert (await backend.range(b"k", b"l", count_only=True)).count == 6
+        assert len((await backend.range(b"k" * 2047 + b"3")).kvs[0].value) == 3 << 20
+
+
 ACK = struct.Struct("<QI")
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 START_S = 60.0
 PASSWORD = "p@ss:w/ord"
@@ -44,8 +44,9 @@ class Server:
     scheme = ""
     user = ""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
         self.folder = folder
+        self.settings = settings
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -194,6 +195,7 @@ class Postgres(Server):
             "unix_socket_directories": str(self.folder),
             "shared_buffers": "16MB",
             "max_connections": "100",
+            **self.settings,
         }
         options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
         return [str(programs / "postgres"), "-D", str(self.folder / "data"), *options]
@@ -239,7 +241,6 @@ class MariaDb(Server):
 
     scheme = "mysql"
     user = "k3py"
-    extra: tuple[str, ...] = ()
 
     @staticmethod
     def programs() -> Path | None:
@@ -268,7 +269,7 @@ class MariaDb(Server):
                         f"--datadir={self.folder / 'data'}",
                         "--auth-root-authentication-method=normal",
                     ),
-                    "--skip-test-db",
+                    *("--skip-test-db", f"--tmpdir={self.folder}"),
                 ]
             ),
             cwd=str(self.folder),
@@ -280,6 +281,7 @@ class MariaDb(Server):
             "--no-defaults",
             f"--datadir={self.folder / 'data'}",
             f"--socket={self._socket}",
+            f"--tmpdir={self.folder}",
             "--bind-address=127.0.0.1",
             f"--port={self.port}",
             f"--pid-file={self.folder / 'pid'}",
@@ -287,7 +289,7 @@ class MariaDb(Server):
             "--innodb-buffer-pool-size=64M",
             "--innodb-log-file-size=32M",
             "--skip-name-resolve",
-            *self.extra,
+            *(f"--{name}={value}" for name, value in self.settings.items()),
         ]
 
     def is_ready(self) -> bool:
@@ -326,18 +328,20 @@ PACKAGES = {"postgres": "postgresql", "mysql": "mariadb-server"}
 
 
 @contextmanager
-def running(scheme: str, *, extra: tuple[str, ...] = ()) -> Iterator[Postgres | MariaDb]:
-    """Run a server of a scheme (`postgres`, `mysql`) in a temporary folder."""
+def running(
+    scheme: str, settings: Mapping[str, str] | None = None, files: Mapping[str, bytes] | None = None
+) -> Iterator[Postgres | MariaDb]:
+    """Run a server of a scheme (`postgres`, `mysql`) in a temporary folder that holds `files`; `{folder}` in a setting is that folder."""
     kind = next(server for server in SERVERS if server.scheme == scheme)
     # Not below pytest's folders, which only root may enter; short, as socket paths are limited to 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix=f"k3py-{scheme}-"))
     try:
         if os.geteuid() == 0:
             os.chown(folder, pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("nobody").pw_gid)
-        server = kind(folder)
+        for name, content in (files or {}).items():
+            _write_private(folder / name, content)
+        server = kind(folder, {name: value.format(folder=folder) for name, value in (settings or {}).items()})
         server.install()
-        if isinstance(server, MariaDb):
-            server.extra = extra
         server.start()
         try:
             yield server
@@ -345,6 +349,14 @@ def running(scheme: str, *, extra: tuple[str, ...] = ()) -> Iterator[Postgres | 
             server.kill()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_private(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+    file.chmod(0o600)
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        os.chown(file, nobody.pw_uid, nobody.pw_gid)
 
 
 def is_installed(scheme: str) -> bool:

@@ -48,6 +48,7 @@ SCHEMA_LOCK = 0x6B337079
 
 SETTINGS = {
     "application_name": "k3py",
+    "default_transaction_isolation": "read committed",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "5s",
     "jit": "off",

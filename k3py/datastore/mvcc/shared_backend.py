@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 
 LEARN_EVENTS = 1_000
 LOCK_ATTEMPTS = 20
+MAX_KEY_BYTES = 2048
+MAX_WRITE_BYTES = 3 << 20
+"""With GROUP_BYTES of others in the same packet, doubled as hexadecimal text, this stays below MySQL's usual 16 MB."""
 FOREIGN_LEASE_GRACE_S = 3.0
 """Who granted a lease ends it; the others only if it does not."""
 
@@ -195,6 +198,14 @@ class SharedMvccBackend(MvccBackend):
                 raise FutureRevision(latest)
 
     # Writing
+
+    def _enqueue(self, write: _Write) -> _Write:
+        # What the database cannot take must not fail the group that it would be in.
+        if any(len(key) > MAX_KEY_BYTES for key in write.keys):
+            raise ValueError(f"a key is longer than {MAX_KEY_BYTES} bytes")
+        if write.size_bytes > MAX_WRITE_BYTES:
+            raise ValueError(f"values are larger than {MAX_WRITE_BYTES} bytes")
+        return super()._enqueue(write)
 
     async def _commit(self, group: list[_Write]) -> None:
         try:
