@@ -112,7 +112,7 @@ async def open_etcd_server(
     sock = bind_tcp(address) if address.path is None else None
     url = _url(address, sock, tls)
     services = _Services(Store(backend, identity or Identity(client_urls=(url,))), progress_interval_s)
-    server = _Server([services], codec=MessageCodec())
+    server = _Server(services)
     if address.path is not None:
         with private_socket(address.path):
             await server.start(path=str(address.path), ssl=tls)
@@ -135,18 +135,39 @@ def _url(address: ListenAddress, sock: socket.socket | None, tls: ssl.SSLContext
 
 
 class _Protocol(H2Protocol):
+    connections: set[BaseTransport]
+    transport: BaseTransport
+
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
+        self.transport = transport
+        self.connections.add(transport)
         # h2 tells clients 100 streams; a client of etcd expects no limit, and has one open for each watch.
         http2 = self.connection._connection  # noqa: SLF001 - grpclib has no setting for it
         http2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: _NO_LIMIT})
         self.connection.flush()
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.connections.discard(self.transport)
+        super().connection_lost(exc)
+
 
 class _Server(Server):
+    def __init__(self, services: _Services) -> None:
+        super().__init__([services], codec=MessageCodec())
+        self._connections: set[BaseTransport] = set()
+
     def _protocol_factory(self) -> H2Protocol:
         made = super()._protocol_factory()
-        return _Protocol(made.handler, made.config, made.h2_config)
+        protocol = _Protocol(made.handler, made.config, made.h2_config)
+        protocol.connections = self._connections
+        return protocol
+
+    def close(self) -> None:
+        """Stop listening, cancel all calls, and close the connections, which grpclib leaves open: clients go elsewhere at once."""
+        super().close()
+        for transport in tuple(self._connections):
+            transport.close()
 
 
 class _Services:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k3py.wire.cri_protobuf import load_cri_messages
+from k3py.wire.etcd_protobuf import encode_key_value, load_etcd_messages
 from k3py.wire.protobuf_messages import ProtobufMessages
 from k3py.wire.varint import ProtobufError
 
@@ -118,3 +119,28 @@ def test_a_status_of_cri_is_read():
     )
     status = codec.decode("runtime.v1.ContainerStatusResponse", data)["status"]
     assert (status["state"], status["exit_code"], status["finished_at"]) == ("CONTAINER_EXITED", -1, 0)
+
+
+def test_a_scalar_of_a_oneof_is_present_or_absent():
+    codec = load_etcd_messages()
+    compare = {"key": b"a", "target": "VALUE", "value": b""}
+    decoded = codec.decode("etcdserverpb.Compare", codec.encode("etcdserverpb.Compare", compare))
+    assert decoded["value"] == b""
+    assert "version" not in decoded
+
+
+def test_a_message_may_be_given_as_its_bytes():
+    codec = load_etcd_messages()
+    row = {"key": b"a", "value": b"b", "create_revision": 2, "mod_revision": 300, "version": 1, "lease": 1 << 62}
+    encoded = codec.encode("mvccpb.KeyValue", row)
+    as_bytes = codec.encode("etcdserverpb.RangeResponse", {"kvs": [encoded, encoded]})
+    assert as_bytes == codec.encode("etcdserverpb.RangeResponse", {"kvs": [row, row]})
+
+
+@pytest.mark.parametrize("lease", [0, 7, (1 << 63) - 1])
+@pytest.mark.parametrize("value", [b"", b"v" * 300])
+def test_rows_encoded_by_hand_are_those_of_the_table(value, lease):
+    numbers = {"create_revision": 2, "mod_revision": 1 << 40, "version": 129, "lease": lease}
+    by_hand = encode_key_value(b"/key", value, **numbers)
+    table = load_etcd_messages().encode("mvccpb.KeyValue", {"key": b"/key", "value": value, **numbers})
+    assert by_hand == table
