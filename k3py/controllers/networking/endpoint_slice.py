@@ -12,6 +12,7 @@ from k3py.api.object import key_of, split_key
 from k3py.api.resource import ENDPOINT_SLICES, NODES, PODS, SERVICES
 from k3py.api.selectors import selector_from_map
 from k3py.controllers.interface import Watch
+from k3py.controllers.networking.service_ports import find_port
 from k3py.controllers.pod import is_finished, is_ready
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _endpoint_of(service: JsonObject, pod: JsonObject, family: str, nodes: Liste
 def _ports_of(service: JsonObject, pod: JsonObject) -> list[JsonObject]:
     result = []
     for port in service["spec"].get("ports") or ():
-        number = _find_port(port, pod)
+        number = find_port(port, pod)
         if number is None:
             continue
         found: JsonObject = {
@@ -146,19 +147,6 @@ def _ports_of(service: JsonObject, pod: JsonObject) -> list[JsonObject]:
             found["appProtocol"] = port["appProtocol"]
         result.append(found)
     return result
-
-
-def _find_port(port: JsonObject, pod: JsonObject) -> int | None:
-    target = port.get("targetPort", port["port"])
-    if isinstance(target, int):
-        return target or int(port["port"])
-    spec = pod.get("spec") or {}
-    sidecars = [one for one in spec.get("initContainers") or () if one.get("restartPolicy") == "Always"]
-    for container in [*(spec.get("containers") or ()), *sidecars]:
-        for one in container.get("ports") or ():
-            if one.get("name") == target and one.get("protocol", "TCP") == port.get("protocol", "TCP"):
-                return int(one["containerPort"])
-    return None
 
 
 def _build(service: JsonObject, content: JsonObject, base: JsonObject | None) -> JsonObject:
