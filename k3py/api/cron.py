@@ -1,4 +1,4 @@
-"""Schedules of CronJobs: five fields, or a word such as @hourly or @every 5m.
+"""Cron schedules of CronJobs and snapshots: five fields, or a word such as @hourly or @every 5m.
 
 Model: github.com/robfig/cron v3 ParseStandard, which upstream uses (api-machinery.md §3.4): names in any case, "?" is "*", "5/15" goes on
 to the end, days of the week are 0 to 6, and where both days are restricted, one of them is enough.

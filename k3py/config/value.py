@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from k3py.api.cron import ScheduleError, parse_schedule
 from k3py.api.names import find_subdomain_faults
-from k3py.util.cron import parse_cron
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,7 +113,10 @@ def _name(text: str) -> str:
 
 def _cron(text: str) -> str:
     if text:
-        parse_cron(text)
+        try:
+            parse_schedule(text)
+        except ScheduleError as error:
+            raise ValueError(f"must be a cron schedule such as '0 */12 * * *': {error}") from error
     return text
 
 

@@ -6,22 +6,22 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
+from k3py.api.cron import parse_schedule
 from k3py.datastore.errors import DatastoreError
 from k3py.datastore.factory import sqlite_path
 from k3py.datastore.snapshot.folder import SnapshotFolder
 from k3py.datastore.snapshot.saving import SnapshotSettings, save_backend, save_database
 from k3py.util import clock
-from k3py.util.cron import parse_cron
 from k3py.util.offload import offload
 from k3py.util.supervise import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from k3py.api.cron import Schedule
     from k3py.config.server import ServerConfig
     from k3py.datastore.interface import Backend
     from k3py.datastore.snapshot.folder import Snapshot
-    from k3py.util.cron import Cron
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def scheduled_snapshots(config: ServerConfig, backend: Backend) -> list[Snapshot
             return await save_database(settings, database)
         return await save_backend(settings, backend)
 
-    return [SnapshotSchedule(parse_cron(text), settings, save)]
+    return [SnapshotSchedule(parse_schedule(text), settings, save)]
 
 
 class SnapshotSchedule:
@@ -59,7 +59,7 @@ class SnapshotSchedule:
     policy = Policy.RESTART
 
     def __init__(
-        self, cron: Cron, settings: SnapshotSettings, save: Callable[[], Awaitable[Snapshot]]
+        self, cron: Schedule, settings: SnapshotSettings, save: Callable[[], Awaitable[Snapshot]]
     ) -> None:
         self._cron = cron
         self._settings = settings

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from k3py.api.cron import parse_schedule
 from k3py.config.server import load_server_config
 from k3py.datastore.factory import open_backend
 from k3py.datastore.snapshot.errors import SnapshotError
@@ -18,7 +19,6 @@ from k3py.server import snapshots
 from k3py.server.cluster_reset import clear_reset_flag, reset_cluster
 from k3py.server.snapshots import SnapshotSchedule, scheduled_snapshots
 from k3py.util import clock
-from k3py.util.cron import parse_cron
 from tests.support.stores import fill_store, read_store
 
 
@@ -71,7 +71,7 @@ async def run_until(component, count, made):
 async def test_snapshots_are_made_at_their_times_and_one_that_fails_stops_nothing(tmp_path, sleeps):
     settings = SnapshotSettings(folder=tmp_path, name="etcd-snapshot", node_name="n")
     made = []
-    await run_until(SnapshotSchedule(parse_cron("15 * * * *"), settings, None), 3, made)
+    await run_until(SnapshotSchedule(parse_schedule("15 * * * *"), settings, None), 3, made)
     assert [at.minute for at in made] == [15, 15, 15]
     assert [at.hour - made[0].hour for at in made] == [0, 1, 2]
     assert len(sleeps) == 3
@@ -102,7 +102,7 @@ def test_flags_about_snapshots_are_checked(tmp_path):
     for argument, message in (
         ("--etcd-s3", "--etcd-s3: snapshots in S3 are not available yet"),
         ("--etcd-s3-bucket=b", "--etcd-s3-bucket: snapshots in S3 are not available yet"),
-        ("--etcd-snapshot-schedule-cron=often", "must be five fields"),
+        ("--etcd-snapshot-schedule-cron=often", "expected exactly 5 fields"),
         ("--etcd-snapshot-retention=x", "must be a whole number"),
         ("--cluster-reset", "must be given together with --cluster-reset-restore-path"),
         ("--cluster-reset-restore-path=/x", "must be given together with --cluster-reset"),

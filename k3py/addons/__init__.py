@@ -1,1 +1,0 @@
-"""What a cluster gets on top: manifests folder and packaged components."""
