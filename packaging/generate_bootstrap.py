@@ -13,6 +13,11 @@ import sys
 from pathlib import Path
 
 KINDS = ("Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+# What the table leaves out.
+DESCRIPTIONS = {
+    "system-cluster-critical": "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+    "system-node-critical": "Used for system critical pods that must not be moved from their current node.",
+}
 OUT = Path(__file__).parent.parent / "k3py/apiserver/bootstrap_objects.json"
 
 
@@ -24,6 +29,9 @@ def main() -> None:
         for one in objects
         if one["by"] == "apiserver" and one["kind"] in KINDS
     ]
+    for one in kept:
+        if text := DESCRIPTIONS.get(one["metadata"]["name"]):
+            one["description"] = text
     kept.sort(
         key=lambda one: (
             KINDS.index(one["kind"]),

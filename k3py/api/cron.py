@@ -123,7 +123,9 @@ def parse_schedule(text: str) -> Schedule:
     if text.startswith("@") and text not in _WORDS:
         raise ScheduleError(f"unrecognized descriptor: {text}")
     if len(fields) != len(_FIELDS):
-        raise ScheduleError(f"expected exactly {len(_FIELDS)} fields, found {len(fields)}: {fields}")
+        raise ScheduleError(
+            f"expected exactly {len(_FIELDS)} fields, found {len(fields)}: [{' '.join(fields)}]"
+        )
     parsed = [_parse_field(one, field) for one, field in zip(fields, _FIELDS, strict=True)]
     return Schedule(
         minutes=parsed[0],

@@ -44,7 +44,8 @@ class FieldError:
         """Return the sentence without the path, as in a Status cause."""
         text = _LABELS.get(self.reason, self.reason)
         if self.value is not _OMITTED:
-            text += f": {json.dumps(self.value, default=str)}"
+            shown = json.dumps(self.value, default=str, ensure_ascii=False, separators=(",", ":"))
+            text += f": {shown}"
         return f"{text}: {self.detail}" if self.detail else text
 
     def to_cause(self) -> JsonObject:

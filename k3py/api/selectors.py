@@ -121,14 +121,19 @@ def parse_label_selector(text: str) -> LabelSelector:
     requirements: list[Requirement] = []
     at = 0
     while at < len(tokens):
-        requirement, at = _parse_requirement(tokens, at)
+        if tokens[at] in _MARKS and tokens[at] != "!":
+            raise SelectorError(f"found '{tokens[at]}', expected: !, identifier, or 'end of string'")
+        try:
+            requirement, at = _parse_requirement(tokens, at)
+        except SelectorError as error:
+            raise SelectorError(f"unable to parse requirement: {error}") from error
         requirements.append(requirement)
         if at < len(tokens):
             if tokens[at] != ",":
                 raise SelectorError(f"found '{tokens[at]}', expected: ',' or 'end of string'")
             at += 1
-            if at == len(tokens):
-                raise SelectorError("found '', expected: identifier after ','")
+            if _at(tokens, at) in _MARKS and _at(tokens, at) != "!":
+                raise SelectorError(f"found '{_at(tokens, at)}', expected: identifier after ','")
     return LabelSelector(tuple(sorted(requirements, key=lambda one: one.key)))
 
 
@@ -138,7 +143,7 @@ def _tokenize(text: str) -> list[str]:
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
-            raise SelectorError(f"unable to parse requirement at {text[at:]!r}")
+            raise SelectorError(f"unable to parse requirement: found '{text[at:]}'")
         tokens.append(match.group(1))
         at = match.end()
     return tokens
@@ -199,7 +204,7 @@ def _at(tokens: list[str], at: int) -> str:
 
 def _checked(key: str, operator: str, values: tuple[str, ...]) -> Requirement:
     if faults := find_qualified_name_faults(key):
-        raise SelectorError(f'key: Invalid value: "{key}": {"; ".join(faults)}')
+        raise SelectorError(f'<nil>: Invalid value: "{key}": {"; ".join(faults)}')
     if operator in ("gt", "lt"):
         if not values[0].lstrip("-").isdigit():
             raise SelectorError(f'values[0]: Invalid value: "{values[0]}": must be an integer')

@@ -110,7 +110,9 @@ class Bootstrap:
         selected = _SELECTED.get(kind.plural)
         options = {"fieldSelector": f"metadata.name={selected}"} if selected else {}
         result = await self._dispatcher.dispatch(
-            ApiRequest(verb="list", resource=kind.resource, user=_USER, options=options, user_agent="k3py")
+            ApiRequest(
+                verb="list", resource=kind.resource, user=_USER, options=options, user_agent="kube-apiserver"
+            )
         )
         if not isinstance(result, ListResult):
             raise TypeError("a list is answered with a list")
@@ -126,7 +128,7 @@ class Bootstrap:
                 namespace=metadata.get("namespace", ""),
                 name=metadata["name"] if verb == "update" else "",
                 body=deep_copy(obj),
-                user_agent="k3py",
+                user_agent="kube-apiserver",
             )
         )
 

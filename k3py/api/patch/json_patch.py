@@ -28,9 +28,9 @@ def apply_json_patch(doc: JsonObject, patch: JsonValue) -> JsonObject:
         ApiError: 400 the patch is no list of objects, 413 too many operations, 422 an operation does not apply.
     """
     if not isinstance(patch, list) or not all(isinstance(one, dict) for one in patch):
-        raise bad_request(
-            "error decoding patch: json: cannot unmarshal into Go value of type jsonpatch.Patch"
-        )
+        found = "object" if isinstance(patch, dict) else "array" if isinstance(patch, list) else "string"
+        text = f"error decoding patch: json: cannot unmarshal {found} into Go value of type []handlers.jsonPatchOp"
+        raise bad_request(text)
     if len(patch) > MAX_OPERATIONS:
         text = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(patch)}"
         raise ApiError(413, "RequestEntityTooLarge", text)

@@ -18,7 +18,9 @@ def apply_merge_patch(doc: JsonObject, patch: JsonValue) -> JsonObject:
         ApiError: 400 the patch is no object.
     """
     if not isinstance(patch, dict):
-        raise bad_request("Invalid JSON Patch")
+        found = "array" if isinstance(patch, list) else "string" if isinstance(patch, str) else "number"
+        text = f"error decoding patch: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+        raise bad_request(text)
     return _merge(doc, patch)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Decode = Callable[[JsonValue, list[str]], JsonValue]
 
 _MISSING: Final = object()
+_BASE64: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/\r\n")
 _INT_RANGE: Final = {"int32": 1 << 31, "int64": 1 << 63}
 
 
@@ -95,9 +96,8 @@ def _bytes(value: JsonValue, _: list[str]) -> JsonValue:
     try:
         raw = base64.b64decode(value.replace("\n", "").replace("\r", ""), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise TypeFault(
-            "string", "[]uint8", text=f"illegal base64 data at input byte {len(value)}"
-        ) from error
+        at = next((index for index, char in enumerate(value) if char not in _BASE64), len(value))
+        raise TypeFault("string", "[]uint8", text=f"illegal base64 data at input byte {at}") from error
     return base64.b64encode(raw).decode()
 
 

@@ -221,7 +221,7 @@ def validate_tolerations(tolerations: JsonValue, path: str) -> list[FieldError]:
             case "Exists":
                 if value:
                     detail = "value must be empty when `operator` is 'Exists'"
-                    errors.append(invalid_value(f"{where}.operator", one, detail))
+                    errors.append(invalid_value(f"{where}.operator", value, detail))
             case _:
                 errors.append(not_supported(f"{where}.operator", operator, ("Equal", "Exists")))
         if one.get("effect"):

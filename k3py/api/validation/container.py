@@ -151,9 +151,9 @@ def _validate_shared(container: JsonObject, path: str, pod: PodFacts) -> list[Fi
     errors += check_choice(
         container.get("terminationMessagePolicy", "File"), f"{path}.terminationMessagePolicy", _TERMINATION
     )
-    errors += validate_mounts(container, path, pod.volumes)
     errors += _validate_ports(container.get("ports") or (), f"{path}.ports", host_network=pod.host_network)
     errors += validate_environment(container, path, pod.volumes)
+    errors += validate_mounts(container, path, pod.volumes)
     errors += check_choice(container.get("imagePullPolicy", "Always"), f"{path}.imagePullPolicy", _PULL)
     errors += validate_resources(container.get("resources") or {}, f"{path}.resources", pod.claims)
     errors += _validate_resize_policy(container, f"{path}.resizePolicy", pod)

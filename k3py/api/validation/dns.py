@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from k3py.api.fielderror import FieldError
     from k3py.jsontypes import JsonObject
 
-_POLICIES: Final = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
+_POLICIES: Final = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 _MOST_SERVERS: Final = 3
 _MOST_SEARCHES: Final = 32
 _MOST_SEARCH_CHARS: Final = 2048

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from k3py.api.fielderror import FieldError
     from k3py.jsontypes import JsonObject, JsonValue
 
-_RESTART: Final = ("Always", "Never", "OnFailure")
+_RESTART: Final = ("Always", "OnFailure", "Never")
 _PREEMPTION: Final = ("Never", "PreemptLowerPriority")
 _MOST_DEADLINE_S: Final = 2**31 - 1
 _DEFAULT_GRACE_S: Final = 30
@@ -60,13 +60,21 @@ def validate_pod_spec(spec: JsonObject, path: str) -> list[FieldError]:
     errors += validate_host_users(spec, path)
     if spec.get("os") is not None:
         errors += validate_os(spec, path)
+    errors += _validate_affinity(spec, path)
+    deadline = spec.get("activeDeadlineSeconds")
+    errors += check_range(deadline, f"{path}.activeDeadlineSeconds", 1, _MOST_DEADLINE_S)
     return errors + _validate_placement(spec, path) + _validate_rest(spec, path)
 
 
-def _validate_placement(spec: JsonObject, path: str) -> list[FieldError]:
+def _validate_affinity(spec: JsonObject, path: str) -> list[FieldError]:
     errors = validate_labels(spec.get("nodeSelector"), f"{path}.nodeSelector")
     if spec.get("affinity") is not None:
         errors += validate_affinity(spec["affinity"], f"{path}.affinity")
+    return errors
+
+
+def _validate_placement(spec: JsonObject, path: str) -> list[FieldError]:
+    errors: list[FieldError] = []
     for index, gate in enumerate(spec.get("readinessGates") or ()):
         where = f"{path}.readinessGates[{index}].conditionType"
         errors += check_text(gate.get("conditionType", ""), where, find_qualified_name_faults)
@@ -88,8 +96,6 @@ def _validate_rest(spec: JsonObject, path: str) -> list[FieldError]:
     for field in ("serviceAccountName", "nodeName", "priorityClassName", "runtimeClassName"):
         if spec.get(field):
             errors += check_text(spec[field], f"{path}.{field}", find_subdomain_faults)
-    deadline = spec.get("activeDeadlineSeconds")
-    errors += check_range(deadline, f"{path}.activeDeadlineSeconds", 1, _MOST_DEADLINE_S)
     if spec.get("preemptionPolicy") is not None:
         errors += check_known(spec["preemptionPolicy"], f"{path}.preemptionPolicy", _PREEMPTION)
     if spec.get("overhead") is not None:

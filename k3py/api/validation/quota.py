@@ -53,6 +53,7 @@ def check_amounts(amounts: JsonObject, path: str) -> list[FieldError]:
         where = f"{path}[{name}]"
         faults = check_text(name, where, find_qualified_name_faults)
         if not faults and "/" not in name and not _is_standard(name):
+            faults.append(invalid_value(where, name, "must be a standard resource type or fully qualified"))
             faults.append(invalid_value(where, name, "must be a standard resource for quota"))
         errors += [*faults, *check_quantity(name, value, where)]
     return errors

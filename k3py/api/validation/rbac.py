@@ -84,6 +84,16 @@ def validate_binding(obj: JsonObject, *, namespaced: bool) -> list[FieldError]:
     return errors
 
 
+def validate_same_role(new: JsonObject, old: JsonObject) -> list[FieldError]:
+    """A binding keeps its role."""
+    role = new.get("roleRef") or {}
+    if role == (old.get("roleRef") or {}):
+        return []
+    # The names of the internal type, which upstream shows.
+    shown = {"APIGroup": role.get("apiGroup", ""), "Kind": role.get("kind", ""), "Name": role.get("name", "")}
+    return [invalid_value("roleRef", shown, "cannot change roleRef")]
+
+
 def _validate_subject(subject: JsonObject, path: str, *, namespaced: bool) -> list[FieldError]:
     errors: list[FieldError] = []
     if not subject.get("name"):

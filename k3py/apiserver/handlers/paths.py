@@ -6,6 +6,8 @@ import platform
 import sys
 from typing import TYPE_CHECKING, Final
 
+import orjson
+
 from k3py.api.status import ApiError
 from k3py.apiserver.discovery import AGGREGATED_TYPE
 from k3py.apiserver.encoding.answer import (
@@ -160,7 +162,9 @@ class PathHandler:
 
     async def _answer_version(self, exchange: Exchange) -> web.Response:
         form = self._negotiator.negotiate_document(exchange.accept, (JSON,))
-        return answer_document(exchange, self._version, form)
+        # Indented as upstream writes it, whoever asks.
+        body = orjson.dumps(self._version, option=orjson.OPT_INDENT_2)
+        return answer_bytes(exchange, body, form.media_type)
 
     async def _answer_metrics(self, exchange: Exchange) -> web.Response:
         return answer_bytes(exchange, self._metrics.to_text().encode(), CONTENT_TYPE)

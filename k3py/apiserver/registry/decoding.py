@@ -103,8 +103,11 @@ def _patched_text(call: Call, fault: K3pyError) -> str:
 
     Source: k8s.io/apimachinery/pkg/runtime/converter.go v0.35.
     """
-    if call.request.patch_type != _STRATEGIC or not isinstance(fault, TypeFault) or fault.text:
+    if call.request.patch_type != _STRATEGIC or not isinstance(fault, TypeFault):
         return fault_text(fault)
+    if fault.text:
+        is_bytes = fault.wanted == "[]uint8"
+        return f"error decoding from json: {fault.text}" if is_bytes else fault.text
     found = {"array": "slice", "object": "map", "number": "int64"}.get(fault.found, fault.found)
     if fault.wanted.startswith("[]"):
         return f"cannot restore slice from {found}"

@@ -46,7 +46,7 @@ def parse_labels(options: Mapping[str, str]) -> LabelSelector | None:
     try:
         return parse_label_selector(text)
     except SelectorError as error:
-        raise bad_request(f"unable to parse requirement: {error}") from error
+        raise bad_request(str(error)) from error
 
 
 def parse_fields(call: Call) -> FieldSelector | None:
@@ -83,6 +83,8 @@ def _resolve(kind: Kind, term: FieldTerm) -> FieldTerm:
         and field not in ("metadata.name", "metadata.namespace")
         and field not in kind.selectable_fields
     ):
+        if kind.group == "batch":
+            raise bad_request(f'field label "{term.field}" not supported for {kind.kind}')
         # Kinds with conversions of their own say it otherwise than apimachinery's default one.
         if kind.selectable_fields:
             raise bad_request(f"field label not supported: {term.field}")

@@ -67,10 +67,7 @@ class IpAllocator:
         except ValueError as error:
             raise AllocationError(f"{address} is not an IP address") from error
         if ipaddress.ip_address(address).version != self._network.version or not 0 <= offset < self._size:
-            raise AllocationError(
-                f"the provided IP ({address}) is not in the valid range. "
-                f"The range of valid IPs is {self._network}"
-            )
+            raise AllocationError("the provided network does not match the current range")
         return offset
 
 

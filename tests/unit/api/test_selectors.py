@@ -28,11 +28,13 @@ def test_a_bad_label_selector_is_refused(text):
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("a in b", "found 'b' expected: '('"),
-        ("a in (b", "found '', expected: ',' or ')'"),
-        ("a in (b c)", "found 'c', expected: ',' or ')'"),
-        ("a in (=)", "found '=', expected: ',', ')' or identifier"),
-        ("a b", "found 'b', expected: in, notin, =, ==, !=, gt, lt"),
+        ("a in b", "unable to parse requirement: found 'b' expected: '('"),
+        ("a in (b", "unable to parse requirement: found '', expected: ',' or ')'"),
+        ("a in (b c)", "unable to parse requirement: found 'c', expected: ',' or ')'"),
+        ("a in (=)", "unable to parse requirement: found '=', expected: ',', ')' or identifier"),
+        ("a b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"),
+        ("=a", "found '=', expected: !, identifier, or 'end of string'"),
+        ("a=b c", "found 'c', expected: ',' or 'end of string'"),
         ("a=b,", "found '', expected: identifier after ','"),
     ],
 )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.fielderror import invalid_value
 from k3py.api.kind import BaseStrategy, Kind, StoragePolicy
 from k3py.api.names import find_path_segment_faults
 from k3py.api.rbac import BINDING_COLUMNS
-from k3py.api.validation.rbac import validate_binding
+from k3py.api.validation.rbac import validate_binding, validate_same_role
 
 if TYPE_CHECKING:
     from k3py.api.fielderror import FieldError
@@ -30,10 +29,7 @@ class RoleBindingStrategy(BaseStrategy):
 
     def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
         """A binding keeps its role."""
-        errors = self.validate(new)
-        if new.get("roleRef") != old.get("roleRef"):
-            errors.append(invalid_value("roleRef", new.get("roleRef"), "cannot change roleRef"))
-        return errors
+        return [*self.validate(new), *validate_same_role(new, old)]
 
 
 KIND: Final = Kind(

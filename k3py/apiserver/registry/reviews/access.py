@@ -11,7 +11,7 @@ from k3py.api.fielderror import FieldError, forbidden_field, invalid_value, requ
 from k3py.api.names import find_qualified_name_faults
 from k3py.api.selectors import SelectorError, parse_field_selector, parse_label_selector
 from k3py.api.status import bad_request, invalid
-from k3py.api.user import MASTERS, User
+from k3py.api.user import User
 from k3py.apiserver.interface import Attributes, ObjectResult
 from k3py.apiserver.registry.decoding import decode_object, settle_namespace
 from k3py.apiserver.registry.options import write_options
@@ -259,9 +259,6 @@ class RulesReviews:
         user = call.request.user
         resources: list[JsonObject] = []
         paths: list[JsonObject] = []
-        if MASTERS in user.groups:
-            resources.append({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]})
-            paths.append({"verbs": ["*"], "nonResourceURLs": ["*"]})
         for rule in self._policy.rules_for(user, namespace):
             _add(rule, resources, paths)
         review["metadata"], review["spec"] = {}, {}

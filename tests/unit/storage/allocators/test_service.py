@@ -76,7 +76,7 @@ async def test_wanted_address_is_given_once(allocator):
         'Service "other" is invalid: spec.clusterIPs: Invalid value: ["10.43.0.10"]: '
         "failed to allocate IP 10.43.0.10: provided IP is already allocated"
     )
-    with pytest.raises(ApiError, match="not in the valid range"):
+    with pytest.raises(ApiError, match="does not match the current range"):
         await create(allocator, service("third", clusterIP="10.44.0.1"))
 
 
