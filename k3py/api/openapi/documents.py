@@ -138,7 +138,7 @@ class _Writer:
         metadata = self._types.refer(OBJECT_META)
         if kind.structure is not None:
             wrapped = metadata if self._dialect == "v2" else {"allOf": [metadata]}
-            schema = custom_schema(kind.structure.schema, self._dialect, wrapped)
+            schema = custom_schema(kind.structure.publish(), self._dialect, wrapped)
             return {"type": "object", **schema, "x-kubernetes-group-version-kind": [gvk]}
         return {
             "type": "object",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
+
+import orjson
 
 from k3py.api.fielderror import FieldError
 from k3py.api.structural.defaulting import compile_defaulter
@@ -41,14 +44,24 @@ class Structure:
     """What a version's openAPIV3Schema says.
 
     Args:
-        schema: the structural schema, {} = none was given; kept and not changed.
+        schema: the structural schema, {} = none was given; kept packed until somebody needs it.
         preserves: nothing is pruned (spec.preserveUnknownFields).
     """
 
     def __init__(self, schema: JsonObject, *, preserves: bool = False) -> None:
-        self.schema = schema
+        self._packed = zlib.compress(orjson.dumps(schema), 1)
         self._preserves = preserves
         self._merge_type: MergeType | None = None
+
+    @cached_property
+    def schema(self) -> JsonObject:
+        """The schema without its texts; READ-ONLY."""
+        return _without_texts(self.publish())
+
+    def publish(self) -> JsonObject:
+        """Return the whole schema, made for the caller."""
+        schema: JsonObject = orjson.loads(zlib.decompress(self._packed))
+        return schema
 
     def decode(
         self, obj: JsonObject, decode_metadata: Callable[[JsonObject], tuple[JsonObject, list[str]]]
@@ -137,3 +150,23 @@ class Structure:
     @cached_property
     def _has_list_types(self) -> bool:
         return has_list_types(self.schema)
+
+
+_TEXTS: Final = frozenset(("description", "title", "example", "externalDocs"))
+_LISTS: Final = ("allOf", "anyOf", "oneOf")
+
+
+def _without_texts(schema: JsonObject) -> JsonObject:
+    result: JsonObject = {}
+    for key, value in schema.items():
+        if key in _TEXTS:
+            continue
+        if key == "properties":
+            result[key] = {name: _without_texts(one) for name, one in value.items()}
+        elif key in _LISTS:
+            result[key] = [_without_texts(one) for one in value]
+        elif key in ("items", "additionalProperties", "not") and isinstance(value, dict):
+            result[key] = _without_texts(value)
+        else:
+            result[key] = value
+    return result

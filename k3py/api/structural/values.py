@@ -8,6 +8,7 @@ k8s.io/apiextensions-apiserver/pkg/apiserver/validation/{validation,ratcheting}.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -24,12 +25,29 @@ if TYPE_CHECKING:
 
 ABSENT: Final = object()
 NO_PATH: Final = "<nil>"
+_WITH_INNER: Final = frozenset(
+    ("properties", "items", "additionalProperties", "allOf", "anyOf", "oneOf", "not", "default")
+)
 
 Check = "Callable[[JsonValue, str, list[FieldError], JsonValue], int]"
 
 
 def compile_values(schema: JsonObject, *, is_root: bool = False) -> Callable[..., int]:
-    """Return the check of a schema; `is_root` leaves out what the server itself checks (apiVersion, kind, most of metadata)."""
+    """Return the check of a schema; `is_root` leaves out what the server itself checks (apiVersion, kind, most of metadata).
+
+    What is below is compiled when a value for it comes; equal leaves share their check.
+    """
+    if schema.keys() & _WITH_INNER:
+        return _compile(schema, is_root=is_root)
+    return _compile_leaf(orjson.dumps(schema, option=orjson.OPT_SORT_KEYS))
+
+
+@lru_cache(maxsize=1024)
+def _compile_leaf(schema: bytes) -> Callable[..., int]:
+    return _compile(orjson.loads(schema), is_root=False)
+
+
+def _compile(schema: JsonObject, *, is_root: bool) -> Callable[..., int]:
     checks = _compile_parts(schema, is_root=is_root)
     accepts_null = bool(schema.get("nullable"))
     type_check = _compile_type(schema)
@@ -227,7 +245,8 @@ def _compile_list(schema: JsonObject) -> Callable[..., int] | None:
     items, most, least = schema.get("items"), schema.get("maxItems"), schema.get("minItems")
     if items is None and most is None and least is None:
         return None
-    check_item = compile_values(items) if isinstance(items, dict) else None
+    has_items = isinstance(items, dict)
+    compiled: list[Callable[..., int]] = []
     keys = tuple(schema.get("x-kubernetes-list-map-keys") or ())
     keyed = schema.get("x-kubernetes-list-type") == "map" and bool(keys)
 
@@ -235,7 +254,10 @@ def _compile_list(schema: JsonObject) -> Callable[..., int] | None:
         if not isinstance(value, list):
             return 0
         before, matches = len(errors), 0
-        if check_item is not None:
+        if has_items and value:
+            if not compiled:
+                compiled.append(compile_values(items or {}))
+            check_item = compiled[0]
             former = _by_key(old, keys) if keyed and isinstance(old, list) else None
             for index, entry in enumerate(value):
                 twin = ABSENT if former is None else former.get(key_of(entry, keys), ABSENT)
@@ -279,13 +301,13 @@ def _compile_enum(schema: JsonObject) -> Callable[..., int] | None:
 
 
 def _compile_object(schema: JsonObject, *, is_root: bool) -> Callable[..., int] | None:
-    properties = dict(schema.get("properties") or {})
+    properties = schema.get("properties") or {}
     needed = tuple(schema.get("required") or ())
     additional = schema.get("additionalProperties")
     most, least = schema.get("maxProperties"), schema.get("minProperties")
     if not properties and not needed and additional is None and most is None and least is None:
         return None
-    checks = {key: compile_values(one) for key, one in properties.items()}
+    checks: dict[str, Callable[..., int]] = {}
     check_rest = compile_values(additional) if isinstance(additional, dict) else None
     refuses_rest = additional is False
     granular = schema.get("x-kubernetes-map-type") != "atomic"
@@ -304,6 +326,8 @@ def _compile_object(schema: JsonObject, *, is_root: bool) -> Callable[..., int] 
             errors.append(_invalid(path, len(value), f"should have at least {least} properties"))
         for key, one in value.items():
             found = checks.get(key)
+            if found is None and key in properties:
+                found = checks[key] = compile_values(properties[key])
             if found is None:
                 if refuses_rest and not (is_root and key in ("apiVersion", "kind", "metadata")):
                     detail = f"{head}{key} in body is a forbidden property"

@@ -7,11 +7,13 @@ its own. Source: k8s.io/apiextensions-apiserver/pkg/{apiserver/customresource_ha
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
+import orjson
 
 from k3py.api.conditions import set_condition
 from k3py.api.object import deep_copy
@@ -23,7 +25,7 @@ from k3py.apiserver.crd.kinds import build_kinds
 from k3py.apiserver.crd.names import plan_status
 from k3py.apiserver.follower import Follower
 from k3py.apiserver.interface import ApiRequest
-from k3py.storage.errors import RevisionExpired, StorageError
+from k3py.storage.errors import ObjectNotFound, RevisionExpired, StorageError
 from k3py.storage.interface import ListQuery, WatchQuery
 from k3py.util.backoff import Backoff
 from k3py.util.supervise import TaskScope
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from k3py.api.registry import KindRegistry
     from k3py.apiserver.crd.kinds import Converter, CustomKinds
     from k3py.apiserver.interface import Dispatcher
-    from k3py.jsontypes import JsonObject, JsonValue
+    from k3py.jsontypes import JsonObject
     from k3py.storage.interface import Storage, Store
 
 log = logging.getLogger(__name__)
@@ -53,7 +55,7 @@ class _Served:
     """What is served of a definition; `form` is compared to see whether it still is what the definition says."""
 
     uid: str
-    form: JsonValue
+    form: bytes
     kinds: CustomKinds
 
 
@@ -80,6 +82,7 @@ class CustomResources:
         self._dispatcher = dispatcher
         self._storage = storage
         self._kinds = kinds
+        self._kind = kind
         self._now = now
         self._follower = Follower(storage, kind, self._on_change)
         self._definitions: dict[str, JsonObject] = {}
@@ -128,7 +131,7 @@ class CustomResources:
                     if one["spec"]["group"] == gone["spec"]["group"]:
                         self._changed.put_nowait(other)
         else:
-            self._definitions[name] = obj
+            self._definitions[name] = _summarise(obj)
         self._changed.put_nowait(name)
 
     async def _settle(self, name: str, scope: TaskScope) -> None:
@@ -151,14 +154,17 @@ class CustomResources:
         deleting = bool(definition["metadata"].get("deletionTimestamp"))
         if not deleting:
             wanted = plan_status(definition, self._definitions.values(), now=format_time(self._now()))
-            if wanted != definition.get("status"):
-                await self._write_status(definition, wanted)
+            if wanted != definition["status"]:
+                _ = await self._write_status(definition, wanted)
                 return
         if not _is_established(definition):
             return
-        form = _form_of(definition)
+        form = definition["form"]
         if served is None or served.form != form:
-            kinds = build_kinds(definition, self._converter(definition))
+            live = await self._read(definition)
+            if live is None:
+                return  # it has changed since, and we are told of that next
+            kinds = build_kinds(live, self._converter(live))
             self._replace(name, served, _Served(definition["metadata"]["uid"], form, kinds))
         if (
             deleting
@@ -199,8 +205,12 @@ class CustomResources:
 
     async def _write_status(
         self, definition: JsonObject, status: JsonObject, *, finalizers: list[str] | None = None
-    ) -> None:
-        body: JsonObject = deep_copy(definition)
+    ) -> bool:
+        """Write a status; False when the definition is another one by now, of which we are told next. Raises ApiError."""
+        live = await self._read(definition)
+        if live is None:
+            return False
+        body: JsonObject = deep_copy(live)
         body["status"] = status
         if finalizers is not None:
             body["metadata"]["finalizers"] = finalizers
@@ -215,6 +225,17 @@ class CustomResources:
                 body=body,
             )
         )
+        return True
+
+    async def _read(self, definition: JsonObject) -> JsonObject | None:
+        """Return the whole definition behind a summary (read-only), None when there is another one by now."""
+        store = await self._storage.store_for(self._kind)
+        metadata = definition["metadata"]
+        try:
+            live = (await store.get("", metadata["name"], any_cached=True)).parsed
+        except ObjectNotFound:
+            return None
+        return live if live["metadata"]["resourceVersion"] == metadata["resourceVersion"] else None
 
     async def _empty(self, name: str, stored: Kind) -> None:
         """Delete all objects of a definition, wait until they are gone, let the definition go."""
@@ -289,7 +310,7 @@ class CustomResources:
             )
             finalizers = [one for one in definition["metadata"]["finalizers"] if one != CLEANUP]
             try:
-                await self._write_status(
+                written = await self._write_status(
                     definition, {**status, "conditions": conditions}, finalizers=finalizers
                 )
             except ApiError as error:
@@ -297,10 +318,11 @@ class CustomResources:
                     return
                 if error.code != 409:
                     raise
-                await asyncio.sleep(0)  # our view is behind by a turn of the loop
-                definition = self._definitions.get(name)
-            else:
+                written = False
+            if written:
                 return
+            await asyncio.sleep(0)  # our view is behind by a turn of the loop
+            definition = self._definitions.get(name)
 
 
 def _is_established(definition: JsonObject) -> bool:
@@ -308,10 +330,16 @@ def _is_established(definition: JsonObject) -> bool:
     return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
 
 
-def _form_of(definition: JsonObject) -> JsonValue:
-    """Return what makes a difference for the kinds."""
-    return (
-        definition["spec"],
-        (definition.get("status") or {}).get("acceptedNames"),
-        bool(definition["metadata"].get("deletionTimestamp")),
-    )
+def _summarise(definition: JsonObject) -> JsonObject:
+    """Return what must be at hand of a definition: all but its versions, which are large; `form` changes when kinds do."""
+    spec, metadata = definition["spec"], definition["metadata"]
+    status = definition.get("status") or {}
+    deleting = bool(metadata.get("deletionTimestamp"))
+    form = orjson.dumps([spec, status.get("acceptedNames"), deleting], option=orjson.OPT_SORT_KEYS)
+    shown = ("name", "uid", "resourceVersion", "deletionTimestamp", "finalizers", "annotations")
+    return {
+        "metadata": {key: metadata[key] for key in shown if key in metadata},
+        "spec": {key: spec[key] for key in ("group", "names") if key in spec},
+        "status": status,
+        "form": hashlib.blake2b(form, digest_size=16).digest(),
+    }
