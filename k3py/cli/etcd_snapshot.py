@@ -119,7 +119,7 @@ async def _save(server: ServerValues, name: str) -> Snapshot:
     database = sqlite_path(server.endpoint, server.server_dir)
     if database is not None:
         return await save_database(settings, database)
-    async with open_backend(server.endpoint, history_s=None) as backend:
+    async with open_backend(server.endpoint, history_s=None, tls=server.tls) as backend:
         return await save_backend(settings, backend)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Never, cast
 
 from k3py.config.loader import load_values
 from k3py.config.server import snapshot_dir
+from k3py.datastore.tls_files import TlsFiles
 from k3py.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -38,6 +39,12 @@ class ServerValues:
     node_name: str
     snapshot_dir: Path
     values: dict[str, Value]
+
+    @property
+    def tls(self) -> TlsFiles:
+        """The files for TLS to the datastore."""
+        names = ("datastore_cafile", "datastore_certfile", "datastore_keyfile")
+        return TlsFiles(*(cast("Path | None", self.values[name]) for name in names))
 
     @property
     def server_dir(self) -> Path:

@@ -163,3 +163,12 @@ async def test_tls_verifies_the_server_and_shows_a_certificate(scheme, tmp_path)
             assert answer
         wrong = TlsFiles(stranger.folder / "ca.crt")
         assert "ertificate" in await message_of(endpoint, K3pyError, wrong)
+
+
+async def test_tables_whose_making_was_broken_off_are_completed():
+    server, database = keep_running("mysql"), fresh_database()
+    async with open_backend(server.endpoint(database)):
+        pass
+    server.run_sql("DROP TABLE k3py_writer; DELETE FROM k3py_meta", database)
+    async with open_backend(server.endpoint(database)) as backend:
+        assert await backend.create(b"/a", b"") == 2
