@@ -11,10 +11,12 @@ import sys
 
 import pytest
 
+from k3py.datastore.drivers import sqlite
 from k3py.datastore.drivers.sqlite import open_sqlite
 from k3py.datastore.errors import Corrupt, Locked, NoSpace, Unavailable
 from k3py.datastore.factory import open_backend
 from k3py.datastore.interface import Compare, CompareResult, CompareTarget, RangeOp
+from k3py.datastore.sql.sqlite import reserve
 
 ALL = (b"\0", b"\0")
 
@@ -211,7 +213,7 @@ async def test_files_are_for_the_owner_only(tmp_path):
         folder = tmp_path / "data" / "db"
         assert folder.stat().st_mode & 0o777 == 0o700
         modes = {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
-    assert set(modes) == {"state.db", "state.db-wal", "state.db-shm", "state.db.lock"}
+    assert set(modes) == {"state.db", "state.db-wal", "state.db-shm", "state.db.lock", "state.db-reserve"}
     assert set(modes.values()) == {0o600}
 
 
@@ -220,3 +222,23 @@ async def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     with pytest.raises(Unavailable, match="cannot open the database"):
         async with opening(tmp_path / "file" / "state.db"):
             pass
+
+
+async def test_a_store_that_fills_its_disk_by_itself_can_still_be_emptied(small_disk, monkeypatch):
+    monkeypatch.setattr(reserve, "RESERVE_BYTES", 1 << 20)
+    monkeypatch.setattr(reserve, "SHARE", 2)
+    monkeypatch.setattr(sqlite, "CHECKPOINT_BYTES", 256 << 10)
+    async with opening(small_disk / "state.db") as backend:
+        assert (small_disk / "state.db-reserve").exists()
+        made = {}
+        for size in (50_000, 5_000, 500, 1):
+            while not isinstance(
+                revision := await outcome(backend.create(b"/%d" % len(made), b"x" * size)), NoSpace
+            ):
+                made[b"/%d" % len(made)] = revision
+        assert (small_disk / "state.db-reserve").exists(), "only deletions may use it"
+        for key, revision in made.items():
+            assert (await backend.delete(key, expected=revision))[0] is not None
+        assert (await backend.range(*ALL)).count == 0
+    async with opening(small_disk / "state.db") as backend:  # closing has emptied the write-ahead log
+        assert await backend.create(b"/new", b"x" * 50_000) is not None

@@ -26,7 +26,7 @@ from k3py.datastore.mvcc.backend import open_mvcc
 from k3py.datastore.mvcc.log import FIRST_REVISION, Commit, Lease, Log, LogPage, LogSize, LogState
 from k3py.datastore.mvcc.row_cache import RowCache
 from k3py.datastore.sql import migrations, statements
-from k3py.datastore.sql.sqlite import seal
+from k3py.datastore.sql.sqlite import reserve, seal
 from k3py.datastore.sql.sqlite.replacement import finish_replacement
 from k3py.datastore.sql.statements import POSITION_BITS, Statement, Value, first_id
 from k3py.util import clock
@@ -83,6 +83,7 @@ async def open_sqlite(path: Path, *, history_s: float | None) -> AsyncIterator[M
             await _configure(reader, "query_only = ON")
             checkpointer = await stack.enter_async_context(aiosqlite.connect(path, isolation_level=None))
             await _configure(checkpointer, "synchronous = FULL", "cache_size = -64")
+        await offload(reserve.make_reserve, path)
         rows = SqliteLog(path, writer, reader)
         scope = await stack.enter_async_context(TaskScope())
         _ = scope.spawn(rows.run_checkpoints(checkpointer), name="datastore-checkpoints")
@@ -333,6 +334,21 @@ class SqliteLog:
 
     async def append(self, commit: Commit) -> None:
         """See `Log`."""
+        try:
+            await self._insert(commit)
+        except NoSpace:
+            deleting = all(event.type is EventType.DELETE for event in commit.events)
+            if not deleting or not await self._make_room():
+                raise
+            await self._insert(commit)
+        self._cache.apply(commit.events)
+        if commit.events:
+            self._revision = commit.events[-1].kv.mod_revision
+        self._unmoved_bytes += COMMIT_BYTES + sum(len(event.kv.value) for event in commit.events)
+        if self._unmoved_bytes >= CHECKPOINT_BYTES:
+            self._checkpoint_due.set()
+
+    async def _insert(self, commit: Commit) -> None:
         rows = _log_rows(commit.events)
         if len(rows) <= INSERT_ROWS and not commit.grants and not commit.revokes:
             await self._write(statements.insert_log(len(rows)), _flat(rows))
@@ -345,12 +361,19 @@ class SqliteLog:
                 for at in range(0, len(rows), INSERT_ROWS):
                     some = rows[at : at + INSERT_ROWS]
                     await self._write(statements.insert_log(len(some)), _flat(some))
-        self._cache.apply(commit.events)
-        if commit.events:
-            self._revision = commit.events[-1].kv.mod_revision
-        self._unmoved_bytes += COMMIT_BYTES + sum(len(event.kv.value) for event in commit.events)
-        if self._unmoved_bytes >= CHECKPOINT_BYTES:
-            self._checkpoint_due.set()
+
+    async def _make_room(self) -> bool:
+        """Find room for what frees space: the reserve, or a write-ahead log that can be begun anew; return whether there is some."""
+        released = await offload(reserve.release_reserve, self._path)
+        if released:
+            log.warning(
+                "using the reserve of the database's disk to free space", extra={"database": str(self._path)}
+            )
+        try:
+            ((busy, pages, moved),) = await self._fetch(self._writer, "PRAGMA wal_checkpoint(RESTART)")
+        except DatastoreError:
+            return released
+        return released or (not busy and pages == moved)
 
     async def _write(self, sql: str, parameters: Sequence[Value] = ()) -> None:
         try:
@@ -385,7 +408,12 @@ class SqliteLog:
 
     async def set_compact_revision(self, revision: Revision) -> None:
         """See `Log`."""
-        await self._write(statements.SET_COMPACT_REVISION, (revision,))
+        try:
+            await self._write(statements.SET_COMPACT_REVISION, (revision,))
+        except NoSpace:
+            if not await self._make_room():
+                raise
+            await self._write(statements.SET_COMPACT_REVISION, (revision,))
         self._compact_revision = revision
 
     async def purge(self, budget_s: float) -> bool:
@@ -393,20 +421,29 @@ class SqliteLog:
         if self._purged_revision >= self._compact_revision:
             return await self._vacuum(budget_s)
         upper = min(self._purged_revision + self._purged_at_once, self._compact_revision)
-        ids = (first_id(self._purged_revision), first_id(upper))
         begin = clock.monotonic_s()
+        try:
+            await self._purge_until(upper)
+        except NoSpace:
+            if not await self._make_room():
+                raise
+            await self._purge_until(upper)
+        self._purged_revision = upper
+        self._purged_at_once = _next_size(self._purged_at_once, clock.monotonic_s() - begin, budget_s)
+        return True
+
+    async def _purge_until(self, upper: int) -> None:
+        ids = (first_id(self._purged_revision), first_id(upper))
         async with self._transaction():
             await self._write(statements.PURGE_SUPERSEDED, ids)
             await self._write(statements.PURGE_TOMBSTONES, ids)
             await self._write(statements.SET_PURGED_REVISION, (upper,))
-        self._purged_revision = upper
-        self._purged_at_once = _next_size(self._purged_at_once, clock.monotonic_s() - begin, budget_s)
-        return True
 
     async def _vacuum(self, budget_s: float) -> bool:
         """Give a few free pages back to the file system when a quarter of the file is free."""
         ((pages, free, _),) = await self._fetch(self._writer, statements.SIZES)
         if free < SLACK_PAGES or free * 4 < pages:
+            await offload(reserve.make_reserve, self._path)
             return False
         begin = clock.monotonic_s()
         with _translated(self._path):

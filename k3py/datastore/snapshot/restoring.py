@@ -105,7 +105,7 @@ def _work_file(database: Path) -> Iterator[Path]:
 def remove_remains(database: Path) -> None:
     """Remove what a killed restore left beside a database. Blocking."""
     work = database.with_name(f"{database.name}.restoring")
-    for suffix in ("", "-wal", "-shm", "-journal", ".lock", ".sum"):
+    for suffix in ("", "-wal", "-shm", "-journal", "-reserve", ".lock", ".sum"):
         work.with_name(f"{work.name}{suffix}").unlink(missing_ok=True)
 
 
