@@ -53,18 +53,23 @@ def operation(request: JsonObject) -> RangeOp:
     """Return the read that `response` needs: all rows if it sorts or filters them."""
     key, end = bounds(request)
     everything = request["sort_order"] != "NONE" or any(request[name] for name in _FILTERS)
+    limit = max(0, request["limit"])
+    if limit and request["sort_target"] != "KEY":
+        limit += 1  # etcd sorts one row more than it gives, if it sorts by a target without an order
     return RangeOp(
         key,
         end,
-        limit=0 if everything else max(0, request["limit"]),
+        limit=0 if everything else limit,
         revision=max(0, request["revision"]),
         count_only=request["count_only"],
         keys_only=request["keys_only"] and request["sort_target"] != "VALUE",
     )
 
 
-def response(store: Store, request: JsonObject, result: RangeResult) -> JsonObject:
-    """Return the answer to `request` from the rows of its `operation`."""
+def response(
+    store: Store, request: JsonObject, result: RangeResult, revision: int | None = None
+) -> JsonObject:
+    """Return the answer to `request` from the rows of its `operation`; `revision` of its header if not the result's."""
     rows = list(result.kvs)
     for bound, revision_of in (
         ("mod_revision", _SORT_KEYS["MOD"]),
@@ -82,7 +87,7 @@ def response(store: Store, request: JsonObject, result: RangeResult) -> JsonObje
         del rows[limit:]
     keep_values = not request["keys_only"]
     return {
-        "header": store.header(result.revision),
+        "header": store.header(result.revision if revision is None else revision),
         "kvs": [key_value(kv, value=keep_values) for kv in rows],
         "more": more,
         "count": result.count,

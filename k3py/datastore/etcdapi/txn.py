@@ -48,7 +48,8 @@ async def answer(store: Store, request: JsonObject) -> JsonObject:
         _check_overlaps(request[branch])
     op = _operation(request)
     result = await store.backend.txn(op.compares, op.success, op.failure)
-    return {**_response(store, request, result, result.revision), "header": store.header(result.revision)}
+    response = _response(store, request, result, _Revisions(result))
+    return {**response, "header": store.header(result.revision)}
 
 
 def _check(request: JsonObject) -> None:
@@ -125,19 +126,40 @@ def _op(op: JsonObject) -> Op:
     return _operation(op["request_txn"])
 
 
-def _response(store: Store, request: JsonObject, result: TxnResult, revision: int) -> JsonObject:
+class _Revisions:
+    """What the header of each operation's answer says: the old revision until an operation has changed something."""
+
+    def __init__(self, result: TxnResult) -> None:
+        self._after = result.revision
+        self.now = result.revision - 1 if _writes(result) else result.revision
+
+    def saw(self, result: OpResult) -> int:
+        """Take note of an operation; return the revision that its header tells."""
+        if isinstance(result, PutResult) or (isinstance(result, DeleteResult) and result.previous):
+            self.now = self._after
+        return self.now
+
+
+def _writes(result: OpResult) -> bool:
+    if isinstance(result, TxnResult):
+        return any(_writes(one) for one in result.results)
+    return isinstance(result, PutResult) or (isinstance(result, DeleteResult) and bool(result.previous))
+
+
+def _response(store: Store, request: JsonObject, result: TxnResult, revisions: _Revisions) -> JsonObject:
     ops = request["success" if result.succeeded else "failure"]
     pairs = zip(ops, result.results, strict=True)
-    responses = [_op_response(store, op, done, revision) for op, done in pairs]
+    responses = [_op_response(store, op, done, revisions) for op, done in pairs]
     return {"header": {}, "succeeded": result.succeeded, "responses": responses}
 
 
-def _op_response(store: Store, op: JsonObject, result: OpResult, revision: int) -> JsonObject:
+def _op_response(store: Store, op: JsonObject, result: OpResult, revisions: _Revisions) -> JsonObject:
     if isinstance(result, RangeResult):
-        return {"response_range": range_.response(store, op["request_range"], result)}
+        return {"response_range": range_.response(store, op["request_range"], result, revisions.now)}
+    if isinstance(result, TxnResult):
+        return {"response_txn": _response(store, op["request_txn"], result, revisions)}
+    revision = revisions.saw(result)
     if isinstance(result, PutResult):
         return {"response_put": put.response(store, op["request_put"], result, revision)}
-    if isinstance(result, DeleteResult):
-        inner = delete_range.response(store, op["request_delete_range"], result, revision)
-        return {"response_delete_range": inner}
-    return {"response_txn": _response(store, op["request_txn"], result, revision)}
+    inner = delete_range.response(store, op["request_delete_range"], result, revision)
+    return {"response_delete_range": inner}
