@@ -146,6 +146,8 @@ def comparable(message):
     compared = {key: comparable(value) for key, value in message.items() if key not in ignored}
     if compared.get("TTL", 0) > 1:
         compared["TTL"] = (compared["TTL"] + 9) // 10 * 10  # the remaining time, which etcd rounds down
+    if "keys" in compared:
+        compared["keys"] = sorted(compared["keys"])  # of a lease: etcd tells them in any order
     return compared
 
 
