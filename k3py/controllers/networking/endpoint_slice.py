@@ -106,7 +106,7 @@ def _endpoint_of(service: JsonObject, pod: JsonObject, family: str, nodes: Liste
     if node is None and not publish:
         return None  # the pod runs on a node that is not known (yet)
     terminating = "deletionTimestamp" in pod["metadata"]
-    serving = publish or is_ready(pod)
+    serving = is_ready(pod)
     endpoint: JsonObject = {
         "addresses": addresses[:1],
         "conditions": {
@@ -126,10 +126,23 @@ def _endpoint_of(service: JsonObject, pod: JsonObject, family: str, nodes: Liste
     zone = ((node or {"metadata": {}})["metadata"].get("labels") or {}).get(_ZONE)
     if zone:
         endpoint["zone"] = zone
+    hints = _hints_of(service["spec"].get("trafficDistribution"), zone, node_name)
+    if hints and endpoint["conditions"]["ready"]:
+        endpoint["hints"] = hints
     spec = pod.get("spec") or {}
     if spec.get("hostname") and spec.get("subdomain") == service["metadata"]["name"]:
         endpoint["hostname"] = spec["hostname"]
     return endpoint
+
+
+def _hints_of(distribution: str | None, zone: str | None, node_name: str) -> JsonObject:
+    """Return which clients had better use an endpoint; source: k8s.io/endpointslice/trafficdist v0.35."""
+    hints: JsonObject = {}
+    if distribution in ("PreferClose", "PreferSameZone", "PreferSameNode") and zone:
+        hints["forZones"] = [{"name": zone}]
+    if distribution == "PreferSameNode" and node_name:
+        hints["forNodes"] = [{"name": node_name}]
+    return hints
 
 
 def _ports_of(service: JsonObject, pod: JsonObject) -> list[JsonObject]:

@@ -23,6 +23,7 @@ MANAGER: Final = "endpointslicemirroring-controller.k8s.io"
 MANAGER_LABEL: Final = "endpointslice.kubernetes.io/managed-by"
 SERVICE_LABEL: Final = "kubernetes.io/service-name"
 SKIP_LABEL: Final = "endpointslice.kubernetes.io/skip-mirror"
+_OTHER_LABEL: Final = "endpoints.kubernetes.io/managed-by"
 MAX_ADDRESSES: Final = 1000
 MIRROR_INDEX: Final = "mirrored-endpoints"
 _NOT_COPIED: Final = (
@@ -34,7 +35,8 @@ _NOT_COPIED: Final = (
 def is_mirrored(endpoints: JsonObject) -> bool:
     """Say whether the Endpoints want to be mirrored."""
     metadata = endpoints["metadata"]
-    if (metadata.get("labels") or {}).get(SKIP_LABEL) == "true":
+    labels = metadata.get("labels") or {}
+    if labels.get(SKIP_LABEL) == "true" or labels.get(_OTHER_LABEL) == "endpoint-controller":
         return False
     return "control-plane.alpha.kubernetes.io/leader" not in (metadata.get("annotations") or {})
 
@@ -132,7 +134,7 @@ class EndpointSliceMirroringController:
                 await self._client.delete(ENDPOINT_SLICES, one["metadata"]["name"], namespace=namespace)
             return None
         if service is None or service["spec"].get("selector"):
-            return None  # upstream leaves mirrors of a service that got a selector, too
+            return None
         wanted, left_out, wrong = plan_mirrors(endpoints)
         for ip in wrong:
             self._recorder.event(

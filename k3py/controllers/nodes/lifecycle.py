@@ -107,11 +107,14 @@ class NodeLifecycleController:
         pods = context.informers.informer(PODS)
         self._nodes, self._pods = nodes.lister, pods.lister
         self._heard_s: dict[str, float] = {}
+        self._registered: dict[str, str] = {}
         self.watches = (Watch(nodes, self._keys_of_node), Watch(leases, self._keys_of_lease))
 
     def _keys_of_node(self, old: JsonObject | None, new: JsonObject | None) -> Iterable[str]:
         if new is None:
-            self._heard_s.pop((old or {"metadata": {"name": ""}})["metadata"]["name"], None)
+            gone = (old or {"metadata": {"name": ""}})["metadata"]["name"]
+            self._heard_s.pop(gone, None)
+            self._registered.pop(gone, None)
             return ()
         name = new["metadata"]["name"]
         self._heard_s.setdefault(name, clock.monotonic_s() + STARTUP_GRACE_S - GRACE_S)
@@ -141,6 +144,11 @@ class NodeLifecycleController:
         node = self._nodes.find("", key)
         if node is None:
             return None
+        uid = str(node["metadata"].get("uid", ""))
+        if self._registered.get(key) != uid:
+            self._registered[key] = uid
+            message = f"Node {key} event: Registered Node {key} in Controller"
+            self._recorder.event(node, "Normal", "RegisteredNode", message)
         silent_s = clock.monotonic_s() - self._heard_s.get(key, clock.monotonic_s())
         stamp = format_time(clock.now())
         if silent_s >= GRACE_S:
