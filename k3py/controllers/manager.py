@@ -63,6 +63,7 @@ CONTROLLERS: Final[tuple[Entry, ...]] = (
         "k3py.controllers.networking.endpoint_slice_mirroring",
         "endpoint-slice-mirroring-controller",
     ),
+    Entry("resourcequota-controller", "k3py.controllers.policy.resource_quota"),
     Entry("job-controller", "k3py.controllers.workloads.job.controller"),
     Entry("endpointslice-controller", "k3py.controllers.networking.cluster_dns"),
     Entry("endpointslice-controller", "k3py.controllers.networking.endpoint_slice"),

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import yaml
 
-from tests.conformance.test_reference import AREAS, KNOWN, compare
-from tests.support.api_server_process import ApiServerProcess
+from tests.conformance.test_reference import AREAS, KNOWN, WHOLE_SERVER_AREAS, compare, start
 
 
 def main() -> None:
     text = KNOWN.read_text()
     header = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
     known = yaml.safe_load(text) or {}
-    for area in AREAS:
-        with tempfile.TemporaryDirectory() as folder, ApiServerProcess(Path(folder)) as server:
+    for area in AREAS + WHOLE_SERVER_AREAS:
+        with tempfile.TemporaryDirectory() as folder, start(area, Path(folder)) as server:
             passed = compare(server, area, Path(folder) / "report.json")
         for case in [case for case in known.get(area) or {} if passed.get(case, True)]:
             print(f"agrees now: {area}/{case}")

@@ -57,7 +57,10 @@ class NodeIpamController:
         if node is None or not self._cidr or (node.get("spec") or {}).get("podCIDR"):
             return None
         taken = [cidr for one in self._nodes.list() for cidr in (one.get("spec") or {}).get("podCIDRs") or ()]
-        given = plan_range(self._cidr, self._mask_bits, [*taken, *self._given.values()])
+        # the range that was written a moment ago again: lists of ranges are merged, another one would be added to it
+        given = self._given.get(key) or plan_range(
+            self._cidr, self._mask_bits, [*taken, *self._given.values()]
+        )
         if given is None:
             self._recorder.event(
                 node, "Warning", "CIDRNotAvailable", f"Node {key} status is now: CIDRNotAvailable"
