@@ -8,19 +8,33 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from k3py.errors import K3pyError
+
 if TYPE_CHECKING:
     from k3py.jsontypes import JsonValue
 
+# The encoder ends at 254 levels, and managedFields are a few levels deeper than the object.
+DEEPEST: Final = 200
 _INT64: Final = 1 << 63
 _UINT64: Final = 1 << 64
 
 
-def copy_canonical(value: JsonValue) -> JsonValue:
-    """Return a deep copy in which whole floats are ints and ints beyond 64 bits have lost what a float cannot hold."""
+class TooDeep(K3pyError):
+    """A document nested more deeply than objects may be."""
+
+
+def copy_canonical(value: JsonValue, depth: int = 0) -> JsonValue:
+    """Return a deep copy in which whole floats are ints and ints beyond 64 bits have lost what a float cannot hold.
+
+    Raises:
+        TooDeep: it is nested too deeply to be stored.
+    """
+    if depth > DEEPEST:
+        raise TooDeep("exceeded max depth")
     if isinstance(value, dict):
-        return {key: copy_canonical(one) for key, one in value.items()}
+        return {key: copy_canonical(one, depth + 1) for key, one in value.items()}
     if isinstance(value, list):
-        return [copy_canonical(one) for one in value]
+        return [copy_canonical(one, depth + 1) for one in value]
     if type(value) is float:
         return _whole(value)
     if type(value) is int and not -_INT64 <= value < _INT64:

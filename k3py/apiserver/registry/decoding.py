@@ -13,6 +13,7 @@ from k3py.api.fielderror import FieldError, invalid_value
 from k3py.api.schema.decoder import TypeFault
 from k3py.api.schema.duplicates import find_duplicate_fields
 from k3py.api.status import ApiError, bad_request, invalid
+from k3py.api.structural.numbers import DEEPEST
 from k3py.errors import K3pyError
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def decode_object(call: Call, kind: Kind, *, field_validation: str) -> JsonObjec
         ApiError: 400.
     """
     body = {} if call.request.body is None else call.request.body
+    if _may_be_deep(call.request.raw_body):
+        _check_depth(body)
     subject = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}'
     if not isinstance(body, dict):
         raise bad_request(subject)
@@ -57,6 +60,25 @@ def _find_duplicates(call: Call) -> list[str]:
     if not raw or raw.count(b'":') == orjson.dumps(call.request.body).count(b'":'):
         return []
     return find_duplicate_fields(raw)
+
+
+def _may_be_deep(raw: bytes) -> bool:
+    return bool(raw) and raw.count(b"{") + raw.count(b"[") > DEEPEST
+
+
+def _check_depth(body: JsonValue) -> None:
+    """Check that a document is not nested too deeply to be decoded and stored. Raises ApiError 400."""
+    level: list[JsonValue] = [body]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for one in level
+            for inner in (one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise bad_request("exceeded max depth")
 
 
 def decode_patched(call: Call, kind: Kind, patched: JsonObject, *, field_validation: str) -> JsonObject:
