@@ -72,9 +72,9 @@ class SharedInformer(Generic[E]):
         self._synced.set()
 
     def forget(self) -> None:
-        """Nothing more comes: what was known is gone."""
+        """Nothing more comes: let go of what was known, without telling."""
         for key, _ in list(self._indexer.items()):
-            self.delete(key, None)
+            self._indexer.remove(key)
         self._synced.set()  # nobody shall wait for a list that never comes
 
     def put(self, key: Key, entry: E) -> None:

@@ -6,7 +6,7 @@ A factory is a Component. Informers may be asked for before it runs (they start 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from k3py.util.supervise import Policy, TaskScope
 
@@ -17,12 +17,18 @@ if TYPE_CHECKING:
     from k3py.client.interface import Informer
 
 
+_LAST_EVENTS_S: Final = 5.0
+
+
 class Feeder(Protocol):
     """An informer and what keeps it fresh."""
 
     @property
     def informer(self) -> Informer:
         """The informer."""
+
+    def end(self) -> None:
+        """The resource is served no longer: let `run` return when its watch ends."""
 
     def run(self) -> Coroutine[Any, Any, None]:
         """Feed the informer until cancelled."""
@@ -59,13 +65,15 @@ class FeederSet:
         return feeder.informer
 
     def drop(self, resource: Resource) -> None:
-        """Forget the informers of a resource that is served no longer; their handlers hear that its objects are gone."""
+        """Forget the informers of a resource that is served no longer; what is on its way is still delivered."""
         for key in [key for key in self._feeders if key[0] == resource]:
             feeder = self._feeders.pop(key)
+            feeder.end()
             task = self._tasks.pop(key, None)
-            if task is not None:
-                task.cancel()
-            feeder.informer.forget()
+            if task is None or self._scope is None:
+                feeder.informer.forget()
+            else:
+                _ = self._scope.spawn(_wind_up(feeder, task), name=f"end-{key[0].plural}")
 
     async def run(self, started: Callable[[], None]) -> None:
         """Feed all informers until cancelled."""
@@ -82,3 +90,9 @@ class FeederSet:
 
     def _start(self, scope: TaskScope, key: tuple[Resource, str, str], feeder: Feeder) -> None:
         self._tasks[key] = scope.spawn(feeder.run(), name=f"informer-{key[0].plural}")
+
+
+async def _wind_up(feeder: Feeder, task: asyncio.Task[None]) -> None:
+    _ = await asyncio.wait((task,), timeout=_LAST_EVENTS_S)
+    task.cancel()
+    feeder.informer.forget()

@@ -149,7 +149,7 @@ class Informer(Protocol):
         """Return once the first complete list was delivered."""
 
     def forget(self) -> None:
-        """Nothing more comes: what was known is gone."""
+        """Nothing more comes: let go of what was known, without telling."""
 
 
 class InformerFactory(Protocol):
@@ -163,4 +163,4 @@ class InformerFactory(Protocol):
         """Return the shared informer for a resource (the same object for the same arguments)."""
 
     def drop(self, resource: Resource) -> None:
-        """Forget the informers of a resource that is served no longer; their handlers hear that its objects are gone."""
+        """Forget the informers of a resource that is served no longer; what is on its way is still delivered."""

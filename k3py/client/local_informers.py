@@ -59,6 +59,7 @@ class LocalFeeder:
         self._namespace = namespace
         self._options = {**_STREAM, **({"fieldSelector": field_selector} if field_selector else {})}
         self._kind: Kind | None = None
+        self._ending = False
         self.informer: SharedInformer[ObjectView] = SharedInformer(self._load, _version)
 
     async def run(self) -> None:
@@ -68,11 +69,19 @@ class LocalFeeder:
             try:
                 await self._follow(backoff)
             except ApiError as error:
+                if self._ending:
+                    return
                 log.warning(
                     "informer failed, will retry",
                     extra={"resource": self._resource.plural, "error": error.message},
                 )
+            if self._ending:
+                return
             await asyncio.sleep(backoff.next_s())
+
+    def end(self) -> None:
+        """Let `run` return when the watch ends."""
+        self._ending = True
 
     async def _follow(self, backoff: Backoff) -> None:
         initial: dict[Key, ObjectView] | None = {}

@@ -40,12 +40,17 @@ class Reflector:
         self._namespace = namespace
         self._field_selector = field_selector
         self._revision = ""
+        self._ending = False
         self.informer: SharedInformer[JsonObject] = SharedInformer(identity, version_of_document)
+
+    def end(self) -> None:
+        """Let `run` return when the watch ends."""
+        self._ending = True
 
     async def run(self) -> None:
         """Feed the informer until cancelled."""
         backoff = Backoff(first_s=0.8, cap_s=30.0, jitter=0.5)
-        while True:
+        while not self._ending:
             opened_s = clock.monotonic_s()
             try:
                 if not self._revision:

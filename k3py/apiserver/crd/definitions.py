@@ -56,6 +56,7 @@ class _Served:
 
     uid: str
     form: bytes
+    deleting: bool
     kinds: CustomKinds
 
 
@@ -160,12 +161,12 @@ class CustomResources:
         if not _is_established(definition):
             return
         form = definition["form"]
-        if served is None or served.form != form:
+        if served is None or (served.form, served.deleting) != (form, deleting):
             live = await self._read(definition)
             if live is None:
                 return  # it has changed since, and we are told of that next
             kinds = build_kinds(live, self._converter(live))
-            self._replace(name, served, _Served(definition["metadata"]["uid"], form, kinds))
+            self._replace(name, served, _Served(definition["metadata"]["uid"], form, deleting, kinds))
         if (
             deleting
             and CLEANUP in (definition["metadata"].get("finalizers") or ())
@@ -187,8 +188,9 @@ class CustomResources:
     def _replace(self, name: str, old: _Served | None, new: _Served) -> None:
         stays = {(kind.group, kind.version, kind.plural) for kind in new.kinds.served}
         if old is not None:
-            # watchers end: what they see may have another form from now on
-            self._storage.drop(old.kinds.stored)
+            if old.form != new.form:
+                # watchers end: what they see may have another form from now on
+                self._storage.drop(old.kinds.stored)
             for kind in old.kinds.served:
                 if (kind.group, kind.version, kind.plural) not in stays:
                     self._kinds.remove(kind)
@@ -334,8 +336,7 @@ def _summarise(definition: JsonObject) -> JsonObject:
     """Return what must be at hand of a definition: all but its versions, which are large; `form` changes when kinds do."""
     spec, metadata = definition["spec"], definition["metadata"]
     status = definition.get("status") or {}
-    deleting = bool(metadata.get("deletionTimestamp"))
-    form = orjson.dumps([spec, status.get("acceptedNames"), deleting], option=orjson.OPT_SORT_KEYS)
+    form = orjson.dumps([spec, status.get("acceptedNames")], option=orjson.OPT_SORT_KEYS)
     shown = ("name", "uid", "resourceVersion", "deletionTimestamp", "finalizers", "annotations")
     return {
         "metadata": {key: metadata[key] for key in shown if key in metadata},

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from k3py.controllers.interface import ControllerContext
     from k3py.jsontypes import JsonObject
 
+_MOST_GONE: Final = 500
 _IGNORED: Final = frozenset((("", "events"), ("events.k8s.io", "events")))
 
 
@@ -67,6 +68,7 @@ class GarbageCollector:
         self._kinds = context.kinds
         self._informers = context.informers
         self._graph = Graph()
+        self._gone: dict[str, None] = {}
         self._watches: dict[Resource, Watch] = {}
         self._take_up_kinds()
 
@@ -83,6 +85,7 @@ class GarbageCollector:
         wanted = {kind.resource for kind in self._kinds.list_stores() if _is_collected(kind)}
         for resource in self._watches.keys() - wanted:
             del self._watches[resource]
+            self._graph.remove_all(resource)
             self._informers.drop(resource)
         for resource in wanted - self._watches.keys():
             watch = Watch(self._informers.informer(resource), partial(self._keys_of, resource))
@@ -104,7 +107,14 @@ class GarbageCollector:
         node = read_node(resource, old)
         affected = [uid for uid in self._graph.uids_affected_by(node) if uid != node.uid]
         self._graph.remove(node.uid)
+        self._remember_gone(node.uid)
         return affected
+
+    def _remember_gone(self, uid: str) -> None:
+        """Keep in mind that an object is gone: when its kind goes as well, nobody can be asked any more."""
+        self._gone[uid] = None
+        while len(self._gone) > _MOST_GONE:
+            del self._gone[next(iter(self._gone))]
 
     async def reconcile(self, key: str) -> float | None:
         """Judge the object with uid `key` and carry the verdict out."""
@@ -149,7 +159,9 @@ class GarbageCollector:
         absent, waiting = [], []
         for owner in node.owners:
             known = self._graph.find(owner.uid)
-            if known is None:
+            if owner.uid in self._gone:
+                absent.append(owner)
+            elif known is None:
                 if not await self._exists(owner, node.namespace):
                     absent.append(owner)
             elif known.namespace and known.namespace != node.namespace:

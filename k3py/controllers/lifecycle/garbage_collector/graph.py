@@ -98,6 +98,11 @@ class Graph:
             self._forget_dependent(owner.uid, uid)
         return node
 
+    def remove_all(self, resource: Resource) -> None:
+        """Remove the nodes of a resource that is served no longer."""
+        for uid in [uid for uid, node in self._nodes.items() if node.resource == resource]:
+            self.remove(uid)
+
     def _forget_dependent(self, owner: str, dependent: str) -> None:
         dependents = self._dependents.get(owner)
         if dependents is not None:
