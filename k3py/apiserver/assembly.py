@@ -33,6 +33,7 @@ from k3py.apiserver.registry.builtin_schemas import BuiltinSchemas
 from k3py.apiserver.registry.reviews.access import AccessReviews, RulesReviews
 from k3py.apiserver.registry.reviews.identity import TokenReviews, create_self_subject_review
 from k3py.apiserver.registry.subresources import pod_stream, proxy
+from k3py.apiserver.registry.subresources.approval import handle_approval
 from k3py.apiserver.registry.subresources.binding import create_binding, handle_binding
 from k3py.apiserver.registry.subresources.ephemeral_containers import handle_ephemeral_containers
 from k3py.apiserver.registry.subresources.eviction import handle_eviction
@@ -182,7 +183,7 @@ async def build_dispatcher(
         kinds=kinds,
         storage=storage,
         authorizer=authorizer,
-        admission=admission or build_chain(StorageLookup(kinds, storage)),
+        admission=admission or build_chain(StorageLookup(kinds, storage), authorizer),
         schemas=BuiltinSchemas(schemas),
         patches=patches or BuiltinPatches(schemas),
         subresources=_subresources(signer, options),
@@ -221,6 +222,7 @@ def _subresources(signer: TokenSigner | None, options: ApiOptions) -> dict[tuple
         ("", "services", "proxy"): proxy.handle_service_proxy,
         ("", "nodes", "proxy"): proxy.handle_node_proxy,
         ("", "namespaces", "finalize"): handle_finalize,
+        ("certificates.k8s.io", "certificatesigningrequests", "approval"): handle_approval,
     }
     if signer is not None:
         handlers["", "serviceaccounts", "token"] = TokenHandler(signer, audiences=options.audiences)

@@ -18,6 +18,7 @@ from k3py.api.kinds.authorization.self_subject_rules_review import KIND as SELF_
 from k3py.api.kinds.authorization.subject_access_review import KIND as SUBJECT_ACCESS_REVIEW
 from k3py.api.kinds.batch.cron_job import KIND as CRON_JOB
 from k3py.api.kinds.batch.job import KIND as JOB
+from k3py.api.kinds.certificates.certificate_signing_request import KIND as CERTIFICATE_SIGNING_REQUEST
 from k3py.api.kinds.coordination.lease import KIND as LEASE
 from k3py.api.kinds.core.binding import KIND as BINDING
 from k3py.api.kinds.core.config_map import KIND as CONFIG_MAP
@@ -88,6 +89,7 @@ ALL: Final[tuple[Kind, ...]] = (
     SUBJECT_ACCESS_REVIEW,
     CRON_JOB,
     JOB,
+    CERTIFICATE_SIGNING_REQUEST,
     INGRESS_CLASS,
     INGRESS,
     NETWORK_POLICY,

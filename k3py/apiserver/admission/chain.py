@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from k3py.apiserver.admission.plugins.certificates import (
+    CertificateApproval,
+    CertificateSigning,
+    CertificateSubjectRestriction,
+)
 from k3py.apiserver.admission.plugins.default_class import DefaultIngressClass, DefaultStorageClass
 from k3py.apiserver.admission.plugins.default_toleration_seconds import DefaultTolerationSeconds
 from k3py.apiserver.admission.plugins.limit_ranger import LimitRanger
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from k3py.apiserver.admission.lookup import Lookup
-    from k3py.apiserver.interface import AdmissionPlugin, AdmissionRequest
+    from k3py.apiserver.interface import AdmissionPlugin, AdmissionRequest, Authorizer
 
 
 class AdmissionChain:
@@ -43,8 +48,8 @@ class AdmissionChain:
                 await plugin.validate(request)
 
 
-def build_chain(lookup: Lookup) -> AdmissionChain:
-    """Return the default chain."""
+def build_chain(lookup: Lookup, authorizer: Authorizer) -> AdmissionChain:
+    """Return the default chain; `authorizer` answers plugins that ask for more than the request's own permission."""
     return AdmissionChain(
         (
             NamespaceLifecycle(lookup),
@@ -58,6 +63,9 @@ def build_chain(lookup: Lookup) -> AdmissionChain:
             DefaultStorageClass(lookup),
             PersistentVolumeClaimResize(lookup),
             RuntimeClassAdmission(lookup),
+            CertificateApproval(authorizer),
+            CertificateSigning(authorizer),
+            CertificateSubjectRestriction(),
             DefaultIngressClass(lookup),
             PodTopologyLabels(lookup),
         )

@@ -8,7 +8,7 @@ from k3py.api.status import ApiError
 from k3py.api.user import User
 from k3py.apiserver.admission.chain import build_chain
 from k3py.apiserver.admission.plugins.service_account import MOUNT_PATH
-from k3py.apiserver.interface import AdmissionRequest
+from k3py.apiserver.interface import AdmissionRequest, Decision
 
 KINDS = {(kind.group, kind.plural): kind for kind in ALL}
 ADMIN = User(name="admin", groups=("system:masters",))
@@ -26,6 +26,13 @@ class Objects:
 
     async def list(self, resource, namespace=""):
         return [value for key, value in self.objects.items() if key[0] == resource.plural]
+
+
+class Permissions:
+    """An authorizer that permits nothing."""
+
+    async def authorize(self, attributes):
+        return Decision(allowed=False)
 
 
 def namespace(phase="Active", **metadata):
@@ -60,7 +67,7 @@ def request(obj, operation="CREATE", *, kind=("", "pods"), user=ADMIN, old=None,
 
 
 async def admit(lookup, one):
-    chain = build_chain(lookup)
+    chain = build_chain(lookup, Permissions())
     await chain.admit(one)
     await chain.validate(one)
     return one.obj
