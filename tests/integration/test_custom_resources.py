@@ -195,3 +195,29 @@ async def test_a_definition_waits_for_the_finalizers_of_its_objects(kubectl):
     assert "not allowed while custom resource definition is terminating" in text
     kubectl("patch", "table", "held", "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
     await deleting
+
+
+def test_after_a_restart_custom_resources_are_there_at_once(tmp_path):
+    endpoint = f"sqlite://{tmp_path / 'state.db'}"
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+
+    def api_of(server: ApiServerProcess) -> client.CustomObjectsApi:
+        return client.CustomObjectsApi(config.new_client_from_config(str(server.kubeconfig)))
+
+    address = {"group": "example.com", "version": "v1", "namespace": "default", "plural": "stools"}
+    with ApiServerProcess(tmp_path / "first", endpoint=endpoint) as server:
+        environment = {**os.environ, "HOME": str(tmp_path), "KUBECONFIG": str(server.kubeconfig)}
+        made = definition("Stool", "st")
+        subprocess.run(["kubectl", "apply", "-f", "-"], input=made, text=True, env=environment, check=True)
+        wait = ["kubectl", "wait", "--for=condition=Established", "crd/stools.example.com", "--timeout=10s"]
+        subprocess.run(wait, env=environment, check=True)
+        body = json.loads(resource("Stool", "one", color="red"))
+        first = api_of(server).create_namespaced_custom_object(**address, body=body)
+    with ApiServerProcess(tmp_path / "second", endpoint=endpoint) as server:
+        api = api_of(server)
+        assert api.get_namespaced_custom_object(**address, name="one") == first
+        body = json.loads(resource("Stool", "two", color="blue"))
+        with pytest.raises(ApiException) as caught:
+            api.create_namespaced_custom_object(**address, body=body)
+        assert caught.value.status == 422

@@ -21,7 +21,7 @@ from k3py.api.resource import Resource
 from k3py.api.status import ApiError
 from k3py.api.timestamps import format_time
 from k3py.api.user import AUTHENTICATED, MASTERS, User
-from k3py.apiserver.crd.kinds import build_kinds
+from k3py.apiserver.crd.kinds import CustomKinds, build_kinds
 from k3py.apiserver.crd.names import plan_status
 from k3py.apiserver.follower import Follower
 from k3py.apiserver.interface import ApiRequest
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from k3py.api.kind import Kind
     from k3py.api.registry import KindRegistry
-    from k3py.apiserver.crd.kinds import Converter, CustomKinds
+    from k3py.apiserver.crd.kinds import Converter
     from k3py.apiserver.interface import Dispatcher
     from k3py.jsontypes import JsonObject
     from k3py.storage.interface import Storage, Store
@@ -165,7 +165,7 @@ class CustomResources:
             live = await self._read(definition)
             if live is None:
                 return  # it has changed since, and we are told of that next
-            kinds = build_kinds(live, self._converter(live))
+            kinds = self._without_built_in(build_kinds(live, self._converter(live)))
             self._replace(name, served, _Served(definition["metadata"]["uid"], form, deleting, kinds))
         if (
             deleting
@@ -174,6 +174,12 @@ class CustomResources:
         ):
             self._emptying.add(name)
             _ = scope.spawn(self._empty(name, self._served[name].kinds.stored), name=f"empty-{name}")
+
+    def _without_built_in(self, kinds: CustomKinds) -> CustomKinds:
+        """Leave out versions of groups that are built in: nobody may replace those."""
+        built_in = {(kind.group, kind.version) for kind in self._kinds if kind.structure is None}
+        served = tuple(kind for kind in kinds.served if (kind.group, kind.version) not in built_in)
+        return CustomKinds(served=served, stored=kinds.stored)
 
     def _converter(self, definition: JsonObject) -> Converter | None:
         conversion = definition["spec"].get("conversion") or {}
