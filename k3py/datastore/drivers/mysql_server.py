@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,9 @@ OLDEST_MYSQL = (8, 0)
 CONNECT_S = 5
 ANSWER_S = 10.0
 PACKET_BYTES = 16 << 20
+
+STUMBLES = (AttributeError, LookupError, RuntimeError, ValueError, struct.error)
+"""What asyncmy may raise when a connection is cut at a bad moment."""
 
 UNKNOWN_DATABASE = 1049
 ACCESS_DENIED = {1044, 1045, 1698, 2059, 2061}
@@ -129,7 +133,7 @@ def _translated(session: Session) -> Iterator[None]:
     except TimeoutError as error:
         session.abort()
         raise OutcomeUnknown(f"the database {place} does not answer") from error
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, *STUMBLES) as error:
         session.abort()
         raise OutcomeUnknown(f"the connection to the database {place} was lost: {error}") from error
     except BaseException:
@@ -185,7 +189,7 @@ class Server:
                     f"datastore-endpoint: {place} refuses user {place.user!r} ({text}): check the user, the password and its grants"
                 ) from None
             raise _unreachable(place, f"{code} {text}") from None
-        except (OSError, TimeoutError, EOFError) as error:
+        except (OSError, TimeoutError, EOFError, *STUMBLES) as error:
             raise _unreachable(place, str(error) or type(error).__name__) from None
         session = Session(connection, place)
         if task is not None and task.cancelling() > cancelled:
