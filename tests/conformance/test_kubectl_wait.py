@@ -30,9 +30,12 @@ def test_for_the_end(kubectl):
     blocker = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "finalizers": ["example.org/stay"]}}
     kubectl("create", "-f", "-", stdin=json.dumps(blocker))
     kubectl("delete", "configmap", "c", "--wait=false")
-    waiting = kubectl.start("wait", "--for=delete", "configmap/c", "--timeout=20s")
+    waiting = kubectl.start("wait", "--for=delete", "configmap/c", "--timeout=20s", "-v=6")
+    while "watch=true" not in (line := waiting.stdout.readline()):
+        assert line, "kubectl ended before it watched"
     kubectl("patch", "configmap", "c", "--type=json", "-p", '[{"op":"remove","path":"/metadata/finalizers"}]')
-    assert waiting.communicate()[0] == "configmap/c condition met\n"
+    assert "configmap/c condition met\n" in waiting.communicate()[0]
+    assert waiting.returncode == 0
     assert kubectl("wait", "--for=delete", "configmap/nobody") == ""
 
 
