@@ -93,7 +93,8 @@ def test_explain_a_kind(kubectl):
 
 def test_explain_a_field(kubectl):
     text = kubectl("explain", "pods.spec.containers.imagePullPolicy")
-    assert text.startswith("KIND:       Pod\nVERSION:    v1\n\nFIELD: imagePullPolicy <string>\n")
+    assert text.startswith("KIND:       Pod\nVERSION:    v1\n\nFIELD: imagePullPolicy <string>\nENUM:\n    Always\n    IfNotPresent\n    Never\n")
+    assert "Possible enum values:\n     - `\"Always\"` means that kubelet always attempts to pull the latest image." in text
     assert "FIELD: containers <[]Container>" in kubectl("explain", "pod.spec.containers")
     assert "FIELD: data <map[string]string>" in kubectl("explain", "configmap.data")
     text = kubectl("explain", "pod.spec.containers")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from k3py.api.schema.table import SCALARS
 
 if TYPE_CHECKING:
+    from k3py.api.schema.enums import Enums
     from k3py.api.schema.schemas import Schemas
     from k3py.api.schema.table import BlockFile, Field, ObjectType
     from k3py.jsontypes import JsonObject, JsonValue
@@ -49,14 +50,17 @@ _COMMON_SPECIALS: Final[dict[str, JsonObject]] = {
     "unknown": {"type": "object"},
     "list": {"type": "array", "items": {"type": "string"}},
 }
+# Required fields that types share with others, and that the table therefore does not know.
+_REQUIRED: Final[dict[str, tuple[str, ...]]] = {"io.k8s.api.core.v1.EphemeralContainer": ("name",)}
 
 
 class DefinitionWriter:
     """Collects the definitions that a document refers to; one instance a document."""
 
-    def __init__(self, schemas: Schemas, texts: BlockFile, dialect: Dialect) -> None:
+    def __init__(self, schemas: Schemas, texts: BlockFile, enums: Enums, dialect: Dialect) -> None:
         self._schemas = schemas
         self._texts = texts
+        self._enums = enums
         self._dialect = dialect
         self.definitions: dict[str, JsonObject] = {}
 
@@ -83,6 +87,7 @@ class DefinitionWriter:
                 else {}
             )
         required = [one.json for one in found.json_fields.values() if one.required]
+        required += _REQUIRED.get(name, ())
         if required:
             result["required"] = required
         result["type"] = "object"
@@ -106,7 +111,19 @@ class DefinitionWriter:
         for name, text in texts.items():
             if name in properties:
                 properties[name] = {"description": text, **properties[name]}
+        for name, one in properties.items():
+            self._add_enum(found.name, name, one)
         return dict(sorted(properties.items()))
+
+    def _add_enum(self, type_name: str, name: str, schema: JsonObject) -> None:
+        """Tell the values that a field takes, in the schema and at the end of its description."""
+        enum = self._enums.find(type_name, name)
+        if enum is None:
+            return
+        if "description" in schema:
+            schema["description"] += enum.text
+        inner = schema.get("items") or schema.get("additionalProperties") or schema
+        inner["enum"] = list(enum.values)
 
     def _property(self, one: Field) -> JsonObject:
         result: JsonObject

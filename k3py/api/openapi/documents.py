@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from k3py.api.openapi.custom import custom_schema
 from k3py.api.openapi.definitions import DELETE_OPTIONS, OBJECT_META, PATCH, PREFIX, STATUS, DefinitionWriter
 from k3py.api.openapi.paths import NAME, NAMESPACE, PRETTY, operations_of
+from k3py.api.schema.enums import read_enums
 from k3py.api.schema.table import read_descriptions
 from k3py.version import KUBERNETES_VERSION
 
@@ -97,7 +98,7 @@ class _Writer:
     def __init__(self, schemas: Schemas, dialect: Dialect) -> None:
         self._schemas = schemas
         self._dialect: Dialect = dialect
-        self._types = DefinitionWriter(schemas, read_descriptions(), dialect)
+        self._types = DefinitionWriter(schemas, read_descriptions(), read_enums(), dialect)
 
     @property
     def definitions(self) -> dict[str, JsonObject]:
@@ -203,7 +204,7 @@ class _Writer:
             operation.action, operation.action
         )
         result: JsonObject = {
-            "tags": [f"{kind.group.removesuffix('.k8s.io').replace('.', '') or 'core'}_{kind.version}"],
+            "tags": [f"{_tag(kind.group)}_{kind.version}"],
             "description": f"{verb} {kind.kind}",
             "operationId": operation.id,
             "parameters": [self._parameter(one) for one in operation.parameters],
@@ -229,6 +230,11 @@ class _Writer:
         if self._dialect == "v2":
             return {"description": text, "schema": reference}
         return {"description": text, "content": {one: {"schema": reference} for one in _ANSWERS}}
+
+
+def _tag(group: str) -> str:
+    first, *rest = group.removesuffix(".k8s.io").split(".")
+    return first + "".join(one.capitalize() for one in rest) if group else "core"
 
 
 def _patch_types(kind: Kind) -> tuple[str, ...]:

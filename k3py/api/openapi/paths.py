@@ -93,6 +93,8 @@ _METHODS: Final = {
     "delete": ("delete", "delete", "delete", DELETE, True),
     "create": ("post", "post", "create", WRITE, True),
 }
+# Subresources that lead to a kubelet, a service or a node.
+_CONNECTED: Final = ("attach", "exec", "portforward", "proxy")
 
 
 def _camel(group: str, version: str) -> str:
@@ -155,11 +157,16 @@ def operations_of(kind: Kind) -> Iterator[Operation]:
         for verb in subresource.verbs:
             if verb in _METHODS:
                 method, action, word, parameters, has_body = _METHODS[verb]
+                if subresource.name in _CONNECTED:
+                    action, word, parameters, has_body = "connect", "connect", (), False
+                    prefix_of = f"{prefix}{method.capitalize()}"
+                else:
+                    prefix_of = prefix
                 yield Operation(
                     path=f"{collection}/{{name}}/{subresource.name}",
                     method=method,
                     action=action,
-                    id=f"{word}{prefix}{scope}{kind.kind}{suffix}",
+                    id=f"{word}{prefix_of}{scope}{kind.kind}{suffix}",
                     kind=kind,
                     subresource=subresource,
                     has_body=has_body,

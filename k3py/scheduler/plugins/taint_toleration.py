@@ -25,12 +25,10 @@ class TaintToleration:
 
     def filter(self, state: CycleState, pod: JsonObject, node: NodeInfo) -> Refusal | None:
         """Refuse nodes with an untolerated NoSchedule or NoExecute taint."""
-        taint = find_untolerated(pod, node.node or {}, _HARD)
-        if taint is None:
+        if find_untolerated(pod, node.node or {}, _HARD) is None:
             return None
-        return Refusal(
-            f"node(s) had untolerated taint(s) {{{taint['key']}: {taint.get('value', '')}}}", final=True
-        )
+        # Without the taint, as of v1.35: nodes with different ones are counted together.
+        return Refusal("node(s) had untolerated taint(s)", final=True)
 
     def may_help(self, pod: JsonObject, event: ClusterEvent) -> bool:
         """A node whose taints the pod tolerates now helps."""

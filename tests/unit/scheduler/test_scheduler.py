@@ -59,7 +59,7 @@ async def test_a_pod_that_fits_nowhere_is_explained_and_placed_when_a_node_comes
     async with scheduling(world):
         world.client.seed(PODS, waiting("big", cpu="2"))
         await world.until(lambda: condition(world, "big"))
-        message = "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s) {k: v}."
+        message = "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s)."
         assert (condition(world, "big")["reason"], condition(world, "big")["message"]) == ("Unschedulable", message)
         assert ("FailedScheduling", message) in world.recorder.events
         world.client.seed(NODES, node("large"))

@@ -131,3 +131,16 @@ def test_every_reference_resolves_inside_the_document(name, request):
     assert set(references(document)) <= set(types)
     assert all(types[one] != {} or one.endswith(".JSON") for one in types)
     json.dumps(document)
+
+
+def test_fields_tell_the_values_that_they_take(core, v2):
+    schema = core["components"]["schemas"]["io.k8s.api.core.v1.Container"]["properties"]["imagePullPolicy"]
+    assert schema["enum"] == ["Always", "IfNotPresent", "Never"]
+    assert "\n\nPossible enum values:\n - `\"Always\"` means" in schema["description"]
+    claims = core["components"]["schemas"]["io.k8s.api.core.v1.PodSpec"]["properties"]
+    assert "enum" not in claims["nodeName"]
+    assert v2["definitions"]["io.k8s.api.core.v1.Container"]["properties"]["imagePullPolicy"]["enum"] == schema["enum"]
+
+
+def test_ephemeral_containers_need_a_name(core):
+    assert core["components"]["schemas"]["io.k8s.api.core.v1.EphemeralContainer"]["required"] == ["name"]
