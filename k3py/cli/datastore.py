@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
     from k3py.datastore.interface import Backend
+    from k3py.datastore.tls_files import TlsFiles
     from k3py.datastore.transfer.digest import Digest
     from k3py.datastore.transfer.source import Source
 
@@ -77,18 +78,18 @@ async def _do(
         await _export(server, operands[0])
     elif action == "import":
         async with _file_source(operands[0]) as source:
-            await _fill(source, server.endpoint, server.server_dir, again=again, to_json=to_json)
+            await _fill(source, server.endpoint, server.server_dir, server.tls, again=again, to_json=to_json)
     elif action == "copy":
         if operands[0] == operands[1]:
             raise ConfigError(f"{_PROG} copy: source and target are the same store")
-        async with _store_source(operands[0]) as source:
-            await _fill(source, operands[1], None, again=again, to_json=to_json)
+        async with _store_source(operands[0], server.tls) as source:
+            await _fill(source, operands[1], None, server.tls, again=again, to_json=to_json)
     else:
         await _inspect(action, server)
 
 
 async def _export(server: ServerValues, target: str) -> None:
-    async with _existing(server.endpoint, server.server_dir) as backend:
+    async with _existing(server.endpoint, server.server_dir, server.tls) as backend:
         source = await read_backend(backend)
         with _writing(target) as file:
             digest = await write_dump(source, file)
@@ -96,11 +97,13 @@ async def _export(server: ServerValues, target: str) -> None:
 
 
 async def _fill(
-    source: Source, endpoint: str, server_dir: Path | None, *, again: bool, to_json: bool
+    source: Source, endpoint: str, server_dir: Path | None, tls: TlsFiles, *, again: bool, to_json: bool
 ) -> None:
     name = name_of(endpoint, server_dir)
     turning = JsonSource(source) if to_json else None
-    async with open_backend(endpoint, data_dir=server_dir, history_s=None, incomplete=True) as target:
+    async with open_backend(
+        endpoint, data_dir=server_dir, history_s=None, incomplete=True, tls=tls
+    ) as target:
         digest = await load(turning or source, target, name=name, again=again)
         revision = target.current_revision
     _tell(f"imported into {name}", digest, f"revision {revision}")
@@ -112,7 +115,7 @@ async def _fill(
 
 
 async def _inspect(action: str, server: ServerValues) -> None:
-    async with _existing(server.endpoint, server.server_dir) as backend:
+    async with _existing(server.endpoint, server.server_dir, server.tls) as backend:
         status = await backend.status()
         print(
             f"{name_of(server.endpoint, server.server_dir)}: {status.driver}, revision {status.revision}, compacted to "
@@ -148,23 +151,23 @@ async def _file_source(operand: str) -> AsyncIterator[Source]:
 
 
 @asynccontextmanager
-async def _store_source(endpoint: str) -> AsyncIterator[Source]:
+async def _store_source(endpoint: str, tls: TlsFiles) -> AsyncIterator[Source]:
     path = sqlite_path(endpoint) if endpoint else None
     if path is not None and path.is_file() and is_kine_file(path):
         with open_read_only(path) as connection:
             yield KineFile(connection, path)
         return
-    async with _existing(endpoint, None) as backend:
+    async with _existing(endpoint, None, tls) as backend:
         yield await read_backend(backend)
 
 
 @asynccontextmanager
-async def _existing(endpoint: str, server_dir: Path | None) -> AsyncIterator[Backend]:
+async def _existing(endpoint: str, server_dir: Path | None, tls: TlsFiles) -> AsyncIterator[Backend]:
     """Open a store without making it."""
     path = sqlite_path(endpoint, server_dir)
     if path is not None and not path.is_file():
         raise TransferError(f"there is no database {path}")
-    async with open_backend(endpoint, data_dir=server_dir, history_s=None) as backend:
+    async with open_backend(endpoint, data_dir=server_dir, history_s=None, tls=tls) as backend:
         yield backend
 
 

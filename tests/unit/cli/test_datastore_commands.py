@@ -141,3 +141,11 @@ def test_protobuf_of_a_kube_apiserver_becomes_json_that_the_api_reads(data_dir, 
     found = asyncio.run(read_store(data_dir / "server/db/state.db"))
     assert json.loads(found[b"/registry/configmaps/n/a"]) == config_map
     assert found[b"/registry/things/t"] == unknown
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["export", "f"], ["copy", "https://127.0.0.1:1", "memory://"]])
+def test_the_files_for_tls_to_the_datastore_are_the_servers(data_dir, monkeypatch, capsys, arguments):
+    monkeypatch.setenv("K3PY_DATASTORE_ENDPOINT", "https://127.0.0.1:1")
+    monkeypatch.setenv("K3PY_DATASTORE_CAFILE", str(data_dir / "absent.crt"))
+    assert k3py("datastore", *arguments) == 2
+    assert f"datastore-cafile: cannot use {data_dir / 'absent.crt'}" in capsys.readouterr().err
