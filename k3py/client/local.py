@@ -14,7 +14,7 @@ from k3py.api.object import deep_copy
 from k3py.api.status import ApiError
 from k3py.apiserver.interface import ApiRequest, ListResult, ObjectResult, WatchResult
 from k3py.client.interface import ObjectList, PatchType, WatchEvent
-from k3py.storage.interface import RevisionExpired, StorageError
+from k3py.storage.interface import RevisionExpired, StorageError, StoreDropped
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -131,7 +131,7 @@ class LocalClient:
         try:
             async with result.events as batches:
                 yield result.kind, batches
-        except RevisionExpired as error:
+        except (RevisionExpired, StoreDropped) as error:
             raise status.expired(str(error)) from error
         except StorageError as error:
             raise ApiError(503, "ServiceUnavailable", str(error)) from error

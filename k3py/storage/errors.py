@@ -53,5 +53,9 @@ class TooManyWatchers(StorageError):
     """A watcher was ended because it fell behind; it must list again."""
 
 
+class StoreDropped(StorageError):
+    """A watcher was ended because its kind is served no longer, or in another form."""
+
+
 class BadContinueToken(StorageError):
     """The continue token of a list is none of ours (400)."""

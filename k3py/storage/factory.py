@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.datastore.errors import DatastoreError
 from k3py.storage.codec import Codec, Identity
-from k3py.storage.errors import ObjectNotFound, StorageError, StorageUnavailable
+from k3py.storage.errors import StorageError, StorageUnavailable, StoreDropped
 from k3py.storage.feed import DurableFeed, decode
 from k3py.storage.hub import Hub
 from k3py.storage.keys import end_of, make_prefix
@@ -80,7 +80,7 @@ class CachedStorage:
         """Forget the store of a kind that is served no longer; its watchers end."""
         self._stores.pop(kind.storage.prefix, None)
         self.hub.unregister(
-            make_prefix(kind), ObjectNotFound(f"{kind.plural}.{kind.group} is not served any longer")
+            make_prefix(kind), StoreDropped(f"{kind.plural}.{kind.group} is not served any longer")
         )
 
     async def write_down(self) -> None:

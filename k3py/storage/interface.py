@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from k3py.storage.errors import RevisionExpired, StorageError
+from k3py.storage.errors import RevisionExpired, StorageError, StoreDropped
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -28,6 +28,7 @@ __all__ = (
     "Storage",
     "StorageError",
     "Store",
+    "StoreDropped",
     "WatchItem",
     "WatchQuery",
     "WatchType",

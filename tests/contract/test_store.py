@@ -14,6 +14,7 @@ from k3py.storage.errors import (
     ObjectNotFound,
     RevisionExpired,
     RevisionTooLarge,
+    StoreDropped,
 )
 from k3py.storage.factory import open_storage
 from k3py.storage.interface import Deleted, ListQuery, WatchQuery, WatchType
@@ -437,7 +438,7 @@ async def test_dropped_kind_ends_its_watches_and_can_come_back(storage):
     async with store.watch(WatchQuery(initial_events=True)) as events:
         await take(events, 2)
         storage.drop(WIDGET)
-        with pytest.raises(ObjectNotFound):
+        with pytest.raises(StoreDropped):
             await anext(events)
     assert names((await (await storage.store_for(WIDGET)).list(ListQuery())).items) == ["a"]
 

@@ -17,7 +17,7 @@ from k3py.apiserver.encoding.answer import make_headers
 from k3py.apiserver.encoding.negotiation import JSON, PROTOBUF, TABLE
 from k3py.apiserver.encoding.table import Table
 from k3py.apiserver.handlers.websocket import MessageStream, is_websocket
-from k3py.storage.errors import RevisionExpired, TooManyWatchers
+from k3py.storage.errors import RevisionExpired, StoreDropped, TooManyWatchers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -66,8 +66,8 @@ class WatchStreams:
         except TimeoutError:
             if not deadline.expired():
                 raise
-        except TooManyWatchers:
-            pass  # it fell behind: ending the stream makes it list again
+        except (TooManyWatchers, StoreDropped):
+            pass  # it fell behind, or its kind has changed: ending the stream makes it list again
         finally:
             self._deadlines.discard(deadline)
         if not response.prepared:

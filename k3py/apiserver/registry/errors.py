@@ -22,6 +22,7 @@ from k3py.storage.errors import (
     RevisionTooLarge,
     StorageError,
     StorageFull,
+    StoreDropped,
     TooManyWatchers,
 )
 
@@ -48,7 +49,7 @@ def to_api_error(error: StorageError, kind: Kind, name: str) -> ApiError:
         return _expired(error)
     if isinstance(error, RevisionTooLarge):
         return _too_large(error)
-    if isinstance(error, TooManyWatchers):
+    if isinstance(error, TooManyWatchers | StoreDropped):
         return expired(str(error))
     if isinstance(error, StorageFull):
         return ApiError(507, "InsufficientStorage", f"the datastore is full: {error}")
