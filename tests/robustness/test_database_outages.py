@@ -67,6 +67,18 @@ async def test_a_commit_whose_answer_was_lost_is_found_out_before_the_caller_is_
             assert [kv.mod_revision for kv in (await other.range(*ALL)).kvs] == [2, 3]
 
 
+async def test_a_connection_that_breaks_before_the_commit_is_sent_acknowledges_nothing(scheme):
+    async with behind_proxy(scheme) as (backend, proxy, _):
+        assert await backend.create(b"/a", b"") == 2
+        async with backend._log._writers.take() as session:
+            session.abort()
+        proxy.cut_after = {"postgres": b"set_config", "mysql": b"sql_mode"}[scheme]
+        outcome = await try_create(backend, b"/b")
+        assert proxy.cuts == 1
+        found = (await eventually(lambda: backend.range(b"/b"))).kvs
+        assert [kv.mod_revision for kv in found] == ([outcome] if isinstance(outcome, int) else [])
+
+
 async def test_a_commit_that_did_not_get_through_is_not_done(scheme):
     async with behind_proxy(scheme) as (backend, proxy, _):
         assert await backend.create(b"/a", b"") == 2

@@ -18,7 +18,7 @@ from k3py.datastore.mvcc.log import LogSize
 from k3py.datastore.mvcc.shared_backend import open_shared_mvcc
 from k3py.datastore.mvcc.shared_log import Overtaken
 from k3py.datastore.sql import server_statements
-from k3py.datastore.sql.server_log import ServerLog, log_rows, newest_rows
+from k3py.datastore.sql.server_log import NOT_ATTEMPTED, ServerLog, log_rows, newest_rows
 from k3py.datastore.sql.server_statements import Statement
 from k3py.errors import ConfigError
 
@@ -128,6 +128,7 @@ class PostgresLog(ServerLog):
 
     async def append(self, commit: Commit) -> None:
         """See `SharedLog`."""
+        self._attempted_serial = NOT_ATTEMPTED
         if self._locked is not None:
             await self._append(self._locked, commit)
             try:

@@ -30,6 +30,9 @@ ROW_CACHE_BYTES = 4 << 20
 SELECT_KEYS = 512
 JUMP_REVISIONS = 1_000_000
 PURGED_REVISIONS = 256
+NOT_ATTEMPTED = -1
+"""Instead of a serial: the connection broke before the commit was sent, so it did not happen."""
+
 ALL = (b"\0", b"\0")
 
 
@@ -49,7 +52,7 @@ class ServerLog:
         self.writer_id = secrets.randbits(62)
         self.serial = -1
         self._lease_serial = -1
-        self._attempted_serial = 0
+        self._attempted_serial = NOT_ATTEMPTED
         self._purged_at_once = PURGED_REVISIONS
 
     # What a driver brings
