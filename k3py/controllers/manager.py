@@ -64,6 +64,12 @@ CONTROLLERS: Final[tuple[Entry, ...]] = (
         "endpoint-slice-mirroring-controller",
     ),
     Entry("resourcequota-controller", "k3py.controllers.policy.resource_quota"),
+    Entry(
+        "persistent-volume-binder", "k3py.controllers.storage.volume_binder", "persistentvolume-controller"
+    ),
+    Entry("pvc-protection-controller", "k3py.controllers.storage.claim_protection"),
+    Entry("pv-protection-controller", "k3py.controllers.storage.volume_protection"),
+    Entry("ephemeral-volume-controller", "k3py.controllers.storage.ephemeral_volume", "ephemeral_volume"),
     Entry("job-controller", "k3py.controllers.workloads.job.controller"),
     Entry("endpointslice-controller", "k3py.controllers.networking.cluster_dns"),
     Entry("endpointslice-controller", "k3py.controllers.networking.endpoint_slice"),
