@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 
 import pytest
 
@@ -34,9 +36,18 @@ def namespace(cluster, request):
     return name
 
 
-@pytest.fixture
-def kubectl(cluster, namespace):
-    """The real kubectl as the administrator, in the test's namespace."""
+@pytest.fixture(scope="session")
+def kubectl_version():
+    """The version of kubectl, "" = there is none."""
     if not kubectl_path():
-        pytest.skip("kubectl is not installed")
+        return ""
+    done = subprocess.run([kubectl_path(), "version", "--client", "-o", "json"], capture_output=True, check=True)
+    return json.loads(done.stdout)["clientVersion"]["gitVersion"]
+
+
+@pytest.fixture
+def kubectl(cluster, namespace, kubectl_version):
+    """The real kubectl as the administrator, in the test's namespace."""
+    if not kubectl_version.startswith("v1.35."):
+        pytest.skip(f"needs a kubectl of v1.35, not {kubectl_version or 'none'}: tests/support/kubectl/build makes one")
     return Kubectl(cluster.kubeconfig, namespace)

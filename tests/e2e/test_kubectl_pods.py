@@ -1,5 +1,6 @@
 """kubectl and real containers: logs, exec, attach, port-forward, cp, run, debug."""
 
+import contextlib
 import json
 import os
 import signal
@@ -61,7 +62,8 @@ def pods(server, namespace):
 
 
 def end(process):
-    process.kill()
+    with contextlib.suppress(ProcessLookupError):  # it may have ended by itself
+        process.kill()
     process.wait()
     process.stdout.close()
 
