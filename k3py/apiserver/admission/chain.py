@@ -18,6 +18,7 @@ from k3py.apiserver.admission.plugins.persistent_volume_claim_resize import Pers
 from k3py.apiserver.admission.plugins.pod_security import PodSecurity
 from k3py.apiserver.admission.plugins.pod_topology_labels import PodTopologyLabels
 from k3py.apiserver.admission.plugins.priority import Priority
+from k3py.apiserver.admission.plugins.resource_quota import ResourceQuota
 from k3py.apiserver.admission.plugins.runtime_class import RuntimeClassAdmission
 from k3py.apiserver.admission.plugins.service_account import ServiceAccountAdmission
 from k3py.apiserver.admission.plugins.taint_nodes_by_condition import TaintNodesByCondition
@@ -68,5 +69,6 @@ def build_chain(lookup: Lookup, authorizer: Authorizer) -> AdmissionChain:
             CertificateSubjectRestriction(),
             DefaultIngressClass(lookup),
             PodTopologyLabels(lookup),
+            ResourceQuota(lookup),
         )
     )

@@ -1,7 +1,7 @@
 """Counts what a namespace uses of its ResourceQuotas.
 
-Source: kubernetes/pkg/controller/resourcequota v1.35. Where upstream counts again when something goes and lets admission count what comes,
-every change counts here: informers read what the API server has in memory anyway.
+Source: kubernetes/pkg/controller/resourcequota v1.35. Admission books what comes; this counts anew when something goes or a quota
+changes, and every five minutes, as upstream does.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from k3py.controllers.interface import ControllerContext
     from k3py.jsontypes import JsonObject
 
+RECOUNT_S: Final = 300.0
 _WATCHED: Final = (
     PODS,
     SERVICES,
@@ -78,7 +79,9 @@ class ResourceQuotaController:
 
     def _keys_of_quota(self, old: JsonObject | None, new: JsonObject | None) -> Iterable[str]:
         if new is not None and old is not None:
-            return (key_of(new),)
+            hard = (new.get("spec") or {}).get("hard") or {}
+            same = old.get("spec") == new.get("spec") and (new.get("status") or {}).get("hard") == hard
+            return () if same else (key_of(new),)  # a changed `used` alone is admission's booking
         obj = new or old
         return self._quotas_in(obj["metadata"]["namespace"]) if obj is not None else ()
 
@@ -92,8 +95,10 @@ class ResourceQuotaController:
             obj = new or old
             if obj is None:
                 return ()
+            if old is None:
+                return ()
             keys = self._quotas_in(obj["metadata"]["namespace"])
-            if keys and old is not None and new is not None:
+            if keys and new is not None:
                 before, after = (usage_of(resource.group, resource.plural, one) for one in (old, new))
                 if before.amounts == after.amounts:
                     return ()
@@ -120,7 +125,7 @@ class ResourceQuotaController:
         status = plan_status(quota, usage)
         if status != (quota.get("status") or {}):
             await self._client.update(RESOURCE_QUOTAS, {**quota, "status": status}, subresource="status")
-        return None
+        return RECOUNT_S
 
     async def _count_others(self, counted: str, namespace: str, usage: Usage) -> None:
         """Ask the API for objects of kinds that are rarely counted."""

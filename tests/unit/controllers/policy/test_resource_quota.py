@@ -19,13 +19,12 @@ def _used(world):
     return (world.client.objects(RESOURCE_QUOTAS)[0].get("status") or {}).get("used")
 
 
-async def test_what_comes_and_goes_is_counted():
+async def test_what_is_there_is_counted_and_counted_anew_when_something_goes():
     world = World()
+    world.client.seed(PODS, pod("p", cpu="300m"))
+    world.client.seed(CONFIG_MAPS, {"metadata": {"name": "c", "namespace": "default"}})
     world.client.seed(RESOURCE_QUOTAS, quota(**{"pods": "5", "requests.cpu": "2", "configmaps": "3"}))
     async with world.running(resource_quota.build):
-        await world.until(lambda: _used(world) == {"pods": "0", "requests.cpu": "0", "configmaps": "0"})
-        world.client.seed(PODS, pod("p", cpu="300m"))
-        world.client.seed(CONFIG_MAPS, {"metadata": {"name": "c", "namespace": "default"}})
         await world.until(lambda: _used(world) == {"pods": "1", "requests.cpu": "300m", "configmaps": "1"})
         world.client.seed(PODS, pod("p", cpu="300m", phase="Succeeded"))
         await world.until(lambda: _used(world) == {"pods": "0", "requests.cpu": "0", "configmaps": "1"})

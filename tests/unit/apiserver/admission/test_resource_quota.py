@@ -1,0 +1,110 @@
+"""Quotas refuse what is too much and book the rest (api-machinery.md §4.10)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from k3py.api.kinds import ALL
+from k3py.api.status import ApiError
+from k3py.api.user import User
+from k3py.apiserver.admission.plugins.resource_quota import ResourceQuota
+from k3py.apiserver.interface import AdmissionRequest
+
+KINDS = {kind.plural: kind for kind in ALL}
+
+
+class Quotas:
+    """A lookup over one quota that can be written."""
+
+    def __init__(self, hard, used, **spec):
+        self.quota = {"metadata": {"name": "q"}, "spec": spec, "status": {"hard": hard, "used": used}}
+
+    async def list(self, resource, namespace=""):
+        return [self.quota]
+
+    async def change(self, resource, namespace, name, change):
+        self.quota = change(self.quota) or self.quota
+
+    @property
+    def used(self):
+        return self.quota["status"]["used"]
+
+
+def request(plural, obj, old=None):
+    return AdmissionRequest(
+        operation="UPDATE" if old else "CREATE",
+        kind=KINDS[plural],
+        user=User(name="alice"),
+        namespace="a",
+        name=obj["metadata"].get("name", ""),
+        obj=obj,
+        old=old,
+    )
+
+
+def pod(**resources):
+    return {
+        "metadata": {"name": "p"},
+        "spec": {"containers": [{"name": "c", "image": "i", "resources": resources}]},
+    }
+
+
+async def refusal(quotas, what):
+    with pytest.raises(ApiError) as caught:
+        await ResourceQuota(quotas).validate(what)
+    assert caught.value.code == 403
+    return caught.value.message
+
+
+async def test_what_fits_is_booked_and_what_does_not_is_refused_with_numbers():
+    quotas = Quotas({"pods": "2", "requests.cpu": "1"}, {"pods": "0", "requests.cpu": "0"})
+    what = request("pods", pod(requests={"cpu": "600m"}))
+    await ResourceQuota(quotas).validate(what)
+    assert quotas.used == {"pods": "1", "requests.cpu": "600m"}
+    message = await refusal(quotas, what)
+    assert (
+        "exceeded quota: q, requested: requests.cpu=600m, used: requests.cpu=600m, limited: requests.cpu=1"
+        in message
+    )
+    assert quotas.used["pods"] == "1"
+
+
+async def test_containers_have_to_say_what_a_quota_counts():
+    quotas = Quotas({"limits.cpu": "2"}, {"limits.cpu": "0"})
+    assert "failed quota: q: must specify limits.cpu for: c" in await refusal(quotas, request("pods", pod()))
+
+
+async def test_a_dry_run_books_nothing():
+    quotas = Quotas({"configmaps": "1"}, {"configmaps": "0"})
+    what = dataclasses.replace(request("configmaps", {"metadata": {"name": "c"}}), dry_run=True)
+    await ResourceQuota(quotas).validate(what)
+    assert quotas.used == {"configmaps": "0"}
+
+
+async def test_an_update_books_the_difference():
+    def service(kind):
+        return {"metadata": {"name": "s"}, "spec": {"type": kind, "ports": [{"port": 1}, {"port": 2}]}}
+
+    quotas = Quotas(
+        {"services": "1", "services.nodeports": "2"}, {"services": "1", "services.nodeports": "0"}
+    )
+    await ResourceQuota(quotas).validate(request("services", service("NodePort"), service("ClusterIP")))
+    assert quotas.used == {"services": "1", "services.nodeports": "2"}
+
+
+async def test_scopes_and_quotas_that_nobody_counted_yet_hold_nothing_up():
+    unseen = Quotas({}, {})
+    await ResourceQuota(unseen).validate(request("pods", pod()))
+    scoped = Quotas({"pods": "0"}, {"pods": "0"}, scopes=["NotBestEffort"])
+    await ResourceQuota(scoped).validate(request("pods", pod()))
+    assert scoped.used == {"pods": "0"}
+
+
+def test_events_and_subresources_are_not_looked_at():
+    plugin = ResourceQuota(Quotas({}, {}))
+    assert not plugin.handles(request("events", {"metadata": {"name": "e"}}))
+    status = dataclasses.replace(request("pods", pod()), subresource="status")
+    assert not plugin.handles(status)
+    assert plugin.handles(request("pods", pod()))
