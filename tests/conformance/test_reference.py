@@ -19,6 +19,7 @@ from tests.support.server_process import ServerProcess
 
 HERE = Path(__file__).parent
 KNOWN = HERE / "known_differences.yaml"
+TIMING = "timing:"  # begins the reason of a case that may agree or not
 AREAS = ("core", "access", "crd", "kinds")
 WHOLE_SERVER_AREAS = ("controllers",)
 
@@ -54,5 +55,6 @@ def test_answers_are_the_recorded_ones_but_for_the_listed_differences(area, tmp_
     failed = {case for case, one in passed.items() if not one}
     details = (tmp_path / f"{area}.txt").read_text()
     assert not failed - known.keys(), f"these differ and are not listed: {sorted(failed - known.keys())}\n{details}"
-    assert not known.keys() - failed, f"these are listed but agree now: {sorted(known.keys() - failed)}"
+    steady = {case for case, reason in known.items() if not reason.startswith(TIMING)}
+    assert not steady - failed, f"these are listed but agree now: {sorted(steady - failed)}"
     assert all(known.values()), "a listed difference needs a reason"
