@@ -190,7 +190,8 @@ def test_a_damaged_database(node, damage):
         pass
     said = refusal(node, "--disable-agent", f"f={DATABASE}; rm -f $f-wal $f-shm; dd if=/dev/urandom {damage} status=none", code=1)
     assert said.startswith(f"the database {DATABASE} is damaged")
-    assert "backup" in said
+    assert f"Keep a copy of {DATABASE}" in said
+    assert "--cluster-reset-restore-path" in said
     assert shell(node, f"ls {DATABASE}").returncode == 0
 
 

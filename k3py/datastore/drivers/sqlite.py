@@ -199,6 +199,7 @@ async def _one(connection: aiosqlite.Connection, sql: str) -> sqlite3.Row:
 
 
 def _damaged(path: Path, finding: str) -> Corrupt:
+    finding = " ".join(finding.split())  # SQLite's may have several lines; a command's error has one
     return Corrupt(
         f"the database {path} is damaged ({finding}). Keep a copy of {path}*, then restore a snapshot (see `k3py etcd-snapshot ls`): "
         "k3py server --cluster-reset --cluster-reset-restore-path=FILE; "
