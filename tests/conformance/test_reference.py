@@ -22,6 +22,7 @@ KNOWN = HERE / "known_differences.yaml"
 TIMING = "timing:"  # begins the reason of a case that may agree or not
 AREAS = ("core", "access", "crd", "kinds")
 WHOLE_SERVER_AREAS = ("controllers",)
+MOST_DOUBTFUL = 5  # so many cases are asked a second time; more are no accident
 
 
 def start(area: str, folder: Path) -> ApiServerProcess | ServerProcess:
@@ -29,11 +30,14 @@ def start(area: str, folder: Path) -> ApiServerProcess | ServerProcess:
     return ServerProcess(folder) if area in WHOLE_SERVER_AREAS else ApiServerProcess(folder)
 
 
-def compare(server: ApiServerProcess | ServerProcess, area: str, report: Path) -> dict[str, bool]:
-    """Run one area; return case → passed."""
+def compare(
+    server: ApiServerProcess | ServerProcess, area: str, report: Path, cases: tuple[str, ...] = ()
+) -> dict[str, bool]:
+    """Run one area, or only these of its cases; return case → passed."""
     command = [sys.executable, "-W", "ignore", str(HERE / "reference" / "compare"), "--server", server.url]
     command += ["--cacert", str(server.ca), "--cert", str(server.admin_cert), "--key", str(server.admin_key)]
     command += ["--area", area, "--json", str(report)]
+    command += [word for case in cases for word in ("--case", case)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
     assert done.returncode in (0, 1), done.stdout[-4000:] + done.stderr[-4000:]
     (report.parent / f"{area}.txt").write_text(done.stdout)
@@ -45,16 +49,28 @@ def read_known(area: str) -> dict[str, str]:
     return (yaml.safe_load(KNOWN.read_text()) or {}).get(area) or {}
 
 
+def _only(cases: list[str], details: str) -> str:
+    """Return the report's parts that tell of these cases."""
+    names = [case.split("/", 1)[1] for case in cases]
+    parts = details.split("FAIL ")
+    return "FAIL ".join(part for part in parts if part.split("\n", 1)[0].endswith(tuple(f": {name}" for name in names)))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(2000)
 @pytest.mark.parametrize("area", AREAS + WHOLE_SERVER_AREAS)
 def test_answers_are_the_recorded_ones_but_for_the_listed_differences(area, tmp_path):
+    known = read_known(area)
     with start(area, tmp_path) as server:
         passed = compare(server, area, tmp_path / "report.json")
-    known = read_known(area)
+        details = (tmp_path / f"{area}.txt").read_text()
+        # Some records hold only while two objects are made within one second. A real difference is there the second time, too.
+        doubtful = tuple(sorted(case for case, one in passed.items() if not one and case not in known))
+        if 0 < len(doubtful) <= MOST_DOUBTFUL:
+            passed |= compare(server, area, tmp_path / "again.json", doubtful)
     failed = {case for case, one in passed.items() if not one}
-    details = (tmp_path / f"{area}.txt").read_text()
-    assert not failed - known.keys(), f"these differ and are not listed: {sorted(failed - known.keys())}\n{details}"
+    unlisted = sorted(failed - known.keys())
+    assert not unlisted, f"these differ and are not listed: {unlisted}\n{_only(unlisted, details)}"
     steady = {case for case, reason in known.items() if not reason.startswith(TIMING)}
     assert not steady - failed, f"these are listed but agree now: {sorted(steady - failed)}"
     assert all(known.values()), "a listed difference needs a reason"
