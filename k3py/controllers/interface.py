@@ -6,15 +6,16 @@ are pure `plan_*` functions; `k3py.controllers.base` runs it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from k3py.api.registry import KindRegistry
     from k3py.client.interface import Client, Informer, InformerFactory
     from k3py.jsontypes import JsonObject
+    from k3py.pki.authority import KeyPair
 
 
 class Recorder(Protocol):
@@ -24,12 +25,20 @@ class Recorder(Protocol):
         """Record an event of type "Normal" or "Warning" with upstream's `reason`."""
 
 
+class TokenSigner(Protocol):
+    """Makes tokens of service accounts."""
+
+    def sign(self, claims: JsonObject) -> str:
+        """Return a signed JWT of `claims`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControllerContext:
     """What a controller gets: a client with its own identity, shared informers, an event recorder and the cluster's settings.
 
     kinds: what the API serves. root_ca: PEM that pods trust for the API server. cluster_cidr: range of pod addresses, "" = nodes get
-    none; node_mask_bits: size of a node's share of it.
+    none; node_mask_bits: size of a node's share of it. authorities: "client-ca" and "server-ca", with which requests for certificates
+    are signed. token_signer: makes tokens of service accounts, None = no key is there.
     """
 
     client: Client
@@ -39,6 +48,8 @@ class ControllerContext:
     root_ca: str = ""
     cluster_cidr: str = ""
     node_mask_bits: int = 24
+    authorities: Mapping[str, KeyPair] = field(default_factory=dict)
+    token_signer: TokenSigner | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,18 +14,19 @@ from k3py.controllers.base import ControllerLoop
 from k3py.controllers.interface import ControllerContext
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from k3py.api.registry import KindRegistry
     from k3py.client.interface import Client, InformerFactory
-    from k3py.controllers.interface import Controller, Recorder
+    from k3py.controllers.interface import Controller, Recorder, TokenSigner
+    from k3py.pki.authority import KeyPair
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One controller.
 
-    account: ServiceAccount in kube-system that it acts as; module: where `build(context)` is; source: what its events name, "" = account.
+    account: ServiceAccount in kube-system that it acts as, "" = the controller manager's own user; module: where `build(context)` is; source: what its events name, "" = account.
     """
 
     account: str
@@ -36,6 +37,12 @@ class Entry:
 CONTROLLERS: Final[tuple[Entry, ...]] = (
     Entry("service-account-controller", "k3py.controllers.identity.service_account"),
     Entry("root-ca-cert-publisher", "k3py.controllers.identity.root_ca"),
+    Entry("certificate-controller", "k3py.controllers.identity.certificates.approving"),
+    Entry("certificate-controller", "k3py.controllers.identity.certificates.signing"),
+    Entry("certificate-controller", "k3py.controllers.identity.certificates.cleaning"),
+    Entry("", "k3py.controllers.identity.account_tokens"),
+    Entry("bootstrap-signer", "k3py.controllers.identity.bootstrap_signer"),
+    Entry("token-cleaner", "k3py.controllers.identity.bootstrap_token_cleaner"),
     Entry("namespace-controller", "k3py.controllers.lifecycle.namespace"),
     Entry("generic-garbage-collector", "k3py.controllers.lifecycle.garbage_collector.controller"),
     Entry("pod-garbage-collector", "k3py.controllers.lifecycle.pod_garbage"),
@@ -88,12 +95,14 @@ def build_controllers(
     kinds: KindRegistry,
     root_ca: str,
     cluster_cidr: str,
+    authorities: Mapping[str, KeyPair] | None = None,
+    token_signer: TokenSigner | None = None,
     disabled: Collection[str] = (),
 ) -> list[ControllerLoop]:
     """Make every controller of the table as a component.
 
-    client_for(account) and recorder_for(component) give clients and recorders for a service account and an event source.
-    disabled: modules' last names that shall not run.
+    client_for(account) and recorder_for(component) give clients and recorders for a service account ("" = none) and an event source.
+    authorities, token_signer: see ControllerContext. disabled: modules' last names that shall not run.
     """
     loops = []
     for entry in CONTROLLERS:
@@ -103,10 +112,12 @@ def build_controllers(
         context = ControllerContext(
             client=client_for(entry.account),
             informers=informers,
-            recorder=recorder_for(entry.source or entry.account),
+            recorder=recorder_for(entry.source or entry.account or "controllermanager"),
             kinds=kinds,
             root_ca=root_ca,
             cluster_cidr=cluster_cidr,
+            authorities=authorities or {},
+            token_signer=token_signer,
         )
         loops.append(ControllerLoop(module.build(context)))
     return loops

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _PEM: Final = re.compile(rb"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----\n?", re.DOTALL)
 _KEY_BITS: Final = 2048
+LEGACY_ISSUER: Final = "kubernetes/serviceaccount"  # of tokens in Secrets, which live as long as these
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ class ServiceAccountKeys:
     def verify(self, token: str, *, audiences: Sequence[str]) -> JsonObject:
         """Return the claims of a token that we signed, not expired, for one of `audiences`.
 
+        One of the legacy issuer never ends and names no audience: its Secret must be looked at.
+
         Raises:
             InvalidToken: it is not.
         """
@@ -67,7 +70,10 @@ class ServiceAccountKeys:
             key = self._by_id.get(str(jwt.get_unverified_header(token).get("kid", "")))
             if key is None:
                 raise InvalidToken("token is signed by an unknown key")
-            claims: JsonObject = jwt.decode(
+            if _issuer_of(token) == LEGACY_ISSUER:
+                claims: JsonObject = jwt.decode(token, key.public, algorithms=["RS256"], issuer=LEGACY_ISSUER)
+                return claims
+            claims = jwt.decode(
                 token,
                 key.public,
                 algorithms=["RS256"],
@@ -81,11 +87,7 @@ class ServiceAccountKeys:
 
     def is_ours(self, token: str) -> bool:
         """Say whether a bearer token names our issuer, without trusting it."""
-        try:
-            claims = jwt.decode(token, options={"verify_signature": False})
-        except jwt.PyJWTError:
-            return False
-        return bool(claims.get("iss") == self.issuer)
+        return _issuer_of(token) in (self.issuer, LEGACY_ISSUER)
 
     def jwks(self) -> JsonObject:
         """Return the public keys as a JSON Web Key Set."""
@@ -100,6 +102,15 @@ def make_service_account_key() -> bytes:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
+
+
+def _issuer_of(token: str) -> str:
+    """Return who a token claims to be from; nothing is verified."""
+    try:
+        issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
+    except jwt.PyJWTError:
+        return ""
+    return issuer if isinstance(issuer, str) else ""
 
 
 def _read_key(pem: bytes, source: str) -> _Key:

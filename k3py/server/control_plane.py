@@ -205,6 +205,8 @@ def _build_loops(config: ServerConfig, identity: ServerIdentity, plane: ControlP
     recorder = EventRecorder(manager, component="kube-controller-manager")
 
     def client_for(account: str) -> LocalClient:
+        if not account:
+            return manager
         name = f"system:serviceaccount:kube-system:{account}"
         return plane.client(name, _SYSTEM_GROUP, f"{_SYSTEM_GROUP}:kube-system", user_agent=account)
 
@@ -216,6 +218,8 @@ def _build_loops(config: ServerConfig, identity: ServerIdentity, plane: ControlP
         kinds=plane.kinds,
         root_ca=identity.root_ca,
         cluster_cidr=config.cluster_cidr,
+        authorities=identity.authorities,
+        token_signer=identity.service_account_keys,
     )
     if not config.disable_scheduler:
         client = plane.client("system:kube-scheduler", user_agent="kube-scheduler")

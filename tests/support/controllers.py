@@ -15,11 +15,12 @@ from k3py.util.supervise import TaskScope
 from tests.support.fake_client import FakeClient, FakeInformerFactory
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from k3py.api.kind import Kind
-    from k3py.controllers.interface import Controller
+    from k3py.controllers.interface import Controller, TokenSigner
     from k3py.jsontypes import JsonObject
+    from k3py.pki.authority import KeyPair
 
 
 class RecordedEvents:
@@ -42,7 +43,13 @@ class RecordedEvents:
 class World:
     """A fake cluster for controllers."""
 
-    def __init__(self, kinds: tuple[Kind, ...] = ()) -> None:
+    def __init__(
+        self,
+        kinds: tuple[Kind, ...] = (),
+        *,
+        authorities: Mapping[str, KeyPair] | None = None,
+        token_signer: TokenSigner | None = None,
+    ) -> None:
         self.client = FakeClient()
         self.informers = FakeInformerFactory(self.client)
         self.recorder = RecordedEvents()
@@ -53,6 +60,8 @@ class World:
             kinds=KindRegistry(kinds),
             root_ca="CA",
             cluster_cidr="10.42.0.0/16",
+            authorities=authorities or {},
+            token_signer=token_signer,
         )
 
     @asynccontextmanager
@@ -77,6 +86,11 @@ class World:
                 return
             await asyncio.sleep(0)
         raise AssertionError("the awaited state was not reached")
+
+    async def settle(self, turns: int = 200) -> None:
+        """Let the loop turn so often that controllers on the fake client have done all they will do."""
+        for _ in range(turns):
+            await asyncio.sleep(0)
 
     def make_ready(self, pod: JsonObject) -> None:
         """Act as the kubelet: the pod runs and is ready."""

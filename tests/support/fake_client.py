@@ -290,7 +290,7 @@ class FakeClient:
                 before["name"],
                 "the object has been modified; please apply your changes to the latest version and try again",
             )
-        if subresource == "status":
+        if subresource in ("status", "approval"):
             content = new.get("status")
             new = deep_copy(old)
             new["metadata"]["annotations"] = metadata.get("annotations", {})

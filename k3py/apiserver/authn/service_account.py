@@ -5,6 +5,8 @@ Source: k8s.io/kubernetes/pkg/serviceaccount/{claims,legacy}.go v1.35.
 
 from __future__ import annotations
 
+import base64
+import hmac
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.status import unauthorized
@@ -20,11 +22,14 @@ if TYPE_CHECKING:
     from k3py.apiserver.interface import Authenticator, Credentials
     from k3py.apiserver.registry.seams import TokenVerifier
     from k3py.jsontypes import JsonObject
-    from k3py.storage.interface import Storage
+    from k3py.storage.interface import ObjectView, Storage
 
 USER_PREFIX: Final = "system:serviceaccount:"
 ALL_ACCOUNTS: Final = "system:serviceaccounts"
 _EXTRA: Final = "authentication.kubernetes.io/"
+_LEGACY: Final = "kubernetes.io/serviceaccount/"
+_TOKEN_TYPE: Final = "kubernetes.io/service-account-token"
+_INVALID_SINCE: Final = "kubernetes.io/legacy-token-invalid-since"
 
 
 class ServiceAccountAuthenticator:
@@ -67,6 +72,11 @@ class ServiceAccountAuthenticator:
             claims = self._verifier.verify(token, audiences=audiences)
         except K3pyError as error:
             raise unauthorized() from error
+        if f"{_LEGACY}secret.name" in claims:  # made for the API server, in times without audiences
+            both = tuple(one for one in audiences if one in self._audiences)
+            if not both:
+                raise unauthorized()
+            return await self._check_legacy(claims, token), both
         user = await self._check(claims)
         own = claims.get("aud") or ()
         own = (own,) if isinstance(own, str) else own
@@ -97,17 +107,40 @@ class ServiceAccountAuthenticator:
                 extra[f"{_EXTRA}node-uid"] = (node["uid"],)
         return service_account_user(namespace, name, uid, extra)
 
+    async def _check_legacy(self, claims: JsonObject, token: str) -> User:
+        """Such a token is as good as its Secret: still there, still holding it, not marked invalid."""
+        namespace, secret, name, uid = (
+            str(claims.get(f"{_LEGACY}{one}") or "")
+            for one in ("namespace", "secret.name", "service-account.name", "service-account.uid")
+        )
+        if not all((namespace, secret, name, uid)) or claims.get("sub") != f"{USER_PREFIX}{namespace}:{name}":
+            raise unauthorized()
+        found = (await self._find("secrets", namespace, secret)).parsed
+        held = (found.get("data") or {}).get("token") or ""
+        metadata = found["metadata"]
+        if (
+            found.get("type") != _TOKEN_TYPE
+            or not hmac.compare_digest(held.encode(), base64.b64encode(token.encode()))
+            or metadata.get("deletionTimestamp")
+            or (metadata.get("labels") or {}).get(_INVALID_SINCE)
+        ):
+            raise unauthorized()
+        await self._require("serviceaccounts", namespace, name, uid)
+        return service_account_user(namespace, name, uid)
+
     async def _require(self, plural: str, namespace: str, name: str, uid: str) -> None:
+        if (await self._find(plural, namespace, name)).uid != uid:
+            raise unauthorized()
+
+    async def _find(self, plural: str, namespace: str, name: str) -> ObjectView:
         kind = self._kinds.find("", "v1", plural)
         if kind is None:
             raise unauthorized()
         store = await self._storage.store_for(kind)
         try:
-            view = await store.get(namespace, name, any_cached=True)
+            return await store.get(namespace, name, any_cached=True)
         except ObjectNotFound as error:
             raise unauthorized() from error
-        if view.uid != uid:
-            raise unauthorized()
 
 
 def service_account_user(

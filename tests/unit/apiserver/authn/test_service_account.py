@@ -2,6 +2,7 @@ import pytest
 
 from k3py.api.status import ApiError
 from k3py.apiserver.interface import Credentials
+from k3py.controllers.identity.account_tokens import TYPE, legacy_claims
 from k3py.pki.service_account import ServiceAccountKeys, make_service_account_key
 from tests.support.api import run_api
 
@@ -89,3 +90,52 @@ async def test_too_short_a_life_and_a_missing_pod_are_refused(api):
     with pytest.raises(ApiError) as caught:
         await make_token(api, boundObjectRef={"kind": "Pod", "apiVersion": "v1", "name": "none"})
     assert caught.value.code == 404
+
+
+async def make_legacy_token(api, **changes):
+    account = await api.send("get", "serviceaccounts", "a")
+    token = KEYS.sign(legacy_claims(account, "t") | changes)
+    metadata = {"name": "t", "annotations": {"kubernetes.io/service-account.name": "a"}}
+    secret = {"metadata": metadata, "type": TYPE, "stringData": {"token": token}}
+    await api.send("create", "secrets", body=secret)
+    return token
+
+
+async def test_a_token_in_a_secret_is_the_accounts_identity(api):
+    user = await authenticate(api, await make_legacy_token(api))
+    assert user.name == "system:serviceaccount:default:a"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sub": "system:serviceaccount:default:b"},
+        {"kubernetes.io/serviceaccount/service-account.uid": "of another"},
+        {"kubernetes.io/serviceaccount/secret.name": "other"},
+        {"kubernetes.io/serviceaccount/namespace": "kube-system"},
+        {"iss": ISSUER},
+    ],
+)
+async def test_a_token_that_its_secret_does_not_bear_out_is_refused(api, changes):
+    with pytest.raises(ApiError) as caught:
+        await authenticate(api, await make_legacy_token(api, **changes))
+    assert caught.value.code == 401
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"data": {"token": None}},
+        {"metadata": {"labels": {"kubernetes.io/legacy-token-invalid-since": "2026-01-01"}}},
+        None,
+    ],
+)
+async def test_a_token_ends_when_its_secret_is_emptied_marked_or_gone(api, patch):
+    token = await make_legacy_token(api)
+    if patch is None:
+        await api.send("delete", "secrets", "t")
+    else:
+        await api.send("patch", "secrets", "t", patch, patch_type="application/merge-patch+json")
+    with pytest.raises(ApiError) as caught:
+        await authenticate(api, token)
+    assert caught.value.code == 401
