@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.apiserver.admission.chain import build_chain
 from k3py.apiserver.admission.lookup import StorageLookup
+from k3py.apiserver.aggregation.api_services import ApiServices
+from k3py.apiserver.aggregation.local_services import LocalApiServices
+from k3py.apiserver.aggregation.priorities import AGGREGATOR_GROUP
 from k3py.apiserver.authn.bootstrap_token import BootstrapTokenAuthenticator
 from k3py.apiserver.authn.service_account import ServiceAccountAuthenticator
 from k3py.apiserver.authn.static_token import StaticTokenAuthenticator
@@ -89,6 +92,7 @@ class ApiAssembly:
         authorizer: all authorizers, for non-resource paths too.
         authenticator: all authenticators; None from it means anonymous.
         rbac: the index of roles and bindings.
+        api_services: the index of APIServices.
     """
 
     name = "apiserver-indexes"
@@ -104,6 +108,8 @@ class ApiAssembly:
         followers: list[Follower],
         custom: CustomResources | None = None,
         bootstrap: Bootstrap,
+        api_services: ApiServices,
+        local_services: LocalApiServices | None = None,
     ) -> None:
         self.dispatcher = dispatcher
         self.authorizer = authorizer
@@ -112,6 +118,8 @@ class ApiAssembly:
         self._followers = followers
         self._custom = custom
         self._bootstrap = bootstrap
+        self.api_services = api_services
+        self._local_services = local_services
 
     async def run(self, started: Callable[[], None]) -> None:
         """Keep the indexes; `started` is called when they are complete. Raises StorageError."""
@@ -127,6 +135,8 @@ class ApiAssembly:
                 served = asyncio.Event()
                 _ = scope.spawn(self._custom.run(served.set), name="custom-resources")
                 await served.wait()
+            if self._local_services is not None:
+                _ = scope.spawn(self._local_services.run(), name="local-api-services")
             started()
 
     async def bootstrap(self) -> None:
@@ -195,12 +205,16 @@ async def build_dispatcher(
     address = ServiceAddress(
         cidrs=options.service_cidrs, advertise=options.advertise_address, port=options.secure_port
     )
+    api_services = ApiServices()
+    serves_api_services = kinds.find(AGGREGATOR_GROUP, "v1", "apiservices") is not None
     return ApiAssembly(
         dispatcher=dispatcher,
         authorizer=authorizer,
         authenticator=authenticator,
         rbac=rbac,
-        followers=_followers(kinds, storage, rbac, graph),
+        followers=_followers(kinds, storage, rbac, graph, api_services),
+        api_services=api_services,
+        local_services=LocalApiServices(dispatcher, kinds, api_services) if serves_api_services else None,
         custom=_custom(dispatcher, storage, kinds, now),
         bootstrap=Bootstrap(
             dispatcher, kinds, address, extension_authentication=options.extension_authentication
@@ -270,9 +284,12 @@ def _custom(
     return CustomResources(dispatcher=dispatcher, storage=storage, kinds=kinds, kind=kind, now=now)
 
 
-def _followers(kinds: KindRegistry, storage: Storage, rbac: Policy, graph: NodeGraph) -> list[Follower]:
+def _followers(
+    kinds: KindRegistry, storage: Storage, rbac: Policy, graph: NodeGraph, api_services: ApiServices
+) -> list[Follower]:
     handlers = {(RBAC_GROUP, plural): handle for plural, handle in rbac.handlers().items()}
     handlers |= graph.handlers()
+    handlers[AGGREGATOR_GROUP, "apiservices"] = api_services.handle
     found = ((kinds.find(group, "v1", plural), handle) for (group, plural), handle in handlers.items())
     return [Follower(storage, kind, handle) for kind, handle in found if kind is not None]
 

@@ -7,10 +7,11 @@ Source: k8s.io/apiserver/pkg/endpoints/discovery v0.35; order of groups: the pri
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import TYPE_CHECKING, Final
 
 import orjson
+
+from k3py.apiserver.aggregation.priorities import group_priority, version_order
 
 if TYPE_CHECKING:
     from k3py.api.kind import Kind, Subresource
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
 AGGREGATED_TYPE: Final = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-_GROUP_ORDER: Final = (
-    "", "apiregistration.k8s.io", "apps", "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io",
-    "autoscaling", "batch", "certificates.k8s.io", "networking.k8s.io", "policy", "rbac.authorization.k8s.io",
-    "storage.k8s.io", "admissionregistration.k8s.io", "apiextensions.k8s.io", "scheduling.k8s.io",
-    "coordination.k8s.io", "node.k8s.io", "discovery.k8s.io", "resource.k8s.io", "flowcontrol.apiserver.k8s.io",
-)  # fmt: skip
-_VERSION: Final = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
-_STABILITY: Final = {None: 2, "beta": 1, "alpha": 0}
 
 
 class Discovery:
@@ -89,9 +82,9 @@ class Discovery:
         self._groups = {
             group: {
                 version: sorted(found[group][version], key=lambda kind: kind.plural)
-                for version in sorted(found[group], key=version_priority, reverse=True)
+                for version in sorted(found[group], key=version_order, reverse=True)
             }
-            for group in sorted(found, key=_group_priority)
+            for group in sorted(found, key=_group_order)
         }
 
     def _make(self, parts: list[str]) -> JsonObject | None:
@@ -148,16 +141,8 @@ class Discovery:
         }
 
 
-def version_priority(version: str) -> tuple[int, int, int, str]:
-    """Return a key that sorts versions as Kubernetes prefers them: v2 > v1 > v1beta2 > v1alpha1 > anything else."""
-    match = _VERSION.fullmatch(version)
-    if match is None:
-        return (-1, 0, 0, version)
-    return (_STABILITY[match[2]], int(match[1]), int(match[3] or 0), "")
-
-
-def _group_priority(group: str) -> tuple[int, str]:
-    return (_GROUP_ORDER.index(group), "") if group in _GROUP_ORDER else (len(_GROUP_ORDER), group)
+def _group_order(group: str) -> tuple[int, str]:
+    return (-group_priority(group), group)
 
 
 def _name(subresource: Subresource) -> str:

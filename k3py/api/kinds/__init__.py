@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.kinds.apiextensions.custom_resource_definition import KIND as CUSTOM_RESOURCE_DEFINITION
+from k3py.api.kinds.apiregistration.api_service import KIND as API_SERVICE
 from k3py.api.kinds.apps.controller_revision import KIND as CONTROLLER_REVISION
 from k3py.api.kinds.apps.daemon_set import KIND as DAEMON_SET
 from k3py.api.kinds.apps.deployment import KIND as DEPLOYMENT
@@ -105,6 +106,7 @@ ALL: Final[tuple[Kind, ...]] = (
     VOLUME_ATTACHMENT,
     VOLUME_ATTRIBUTES_CLASS,
     CUSTOM_RESOURCE_DEFINITION,
+    API_SERVICE,
     PRIORITY_CLASS,
     LEASE,
     RUNTIME_CLASS,

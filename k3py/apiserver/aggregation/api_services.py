@@ -1,0 +1,139 @@
+"""The index of APIServices: which group and version other servers serve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from k3py.api.conditions import find_status
+from k3py.api.kinds.apiregistration.api_service import AVAILABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from k3py.jsontypes import JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceReference:
+    """The Service of an extension API server; `port` is one of its ports."""
+
+    namespace: str
+    name: str
+    port: int
+
+    @property
+    def host(self) -> str:
+        """The name that the server's certificate must be for."""
+        return f"{self.name}.{self.namespace}.svc"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """What an APIService says.
+
+    service: None = this server serves the version itself. ca_bundle: PEM in base64, "" = the system's authorities.
+    available: the condition of that name is True.
+    """
+
+    name: str
+    uid: str
+    group: str
+    version: str
+    service: ServiceReference | None = None
+    ca_bundle: str = ""
+    insecure: bool = False
+    group_priority: int = 0
+    version_priority: int = 0
+    available: bool = False
+
+    @property
+    def is_remote(self) -> bool:
+        """Say whether another server serves it."""
+        return self.service is not None
+
+    def leads_like(self, other: Registration | None) -> bool:
+        """Say whether both lead to the same server by the same rules."""
+        return other is not None and (self.uid, self.service, self.ca_bundle, self.insecure) == (
+            other.uid,
+            other.service,
+            other.ca_bundle,
+            other.insecure,
+        )
+
+
+class ApiServices:
+    """Registrations by name; `generation` goes up with every change that discovery shows."""
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self._objects: dict[str, JsonObject] = {}
+        self._remotes: dict[tuple[str, str], Registration] = {}
+        self._listeners: list[Callable[[str], None]] = []
+
+    def subscribe(self, listener: Callable[[str], None]) -> None:
+        """Call `listener(name)` after every change of an APIService, in the caller's turn of the loop."""
+        self._listeners.append(listener)
+
+    def handle(self, key: tuple[str, str], obj: JsonObject | None) -> None:
+        """Take in an APIService as it is now, None = it is gone (a Follower's handler)."""
+        name = key[1]
+        before = self._objects.pop(name, None)
+        known = _read(before) if before is not None else None
+        now = _read(obj) if obj is not None else None
+        if obj is not None:
+            self._objects[name] = obj
+        if known != now:
+            for one in (known, now):
+                if one is not None and one.is_remote:
+                    self.generation += 1
+            if known is not None:
+                self._remotes.pop((known.group, known.version), None)
+            if now is not None and now.is_remote:
+                self._remotes[now.group, now.version] = now
+        for listener in tuple(self._listeners):
+            listener(name)
+
+    def find(self, name: str) -> JsonObject | None:
+        """Return an APIService, read-only."""
+        return self._objects.get(name)
+
+    def find_registration(self, name: str) -> Registration | None:
+        """Return what an APIService says."""
+        obj = self._objects.get(name)
+        return _read(obj) if obj is not None else None
+
+    def find_remote(self, group: str, version: str) -> Registration | None:
+        """Return the registration of a version that another server serves."""
+        return self._remotes.get((group, version))
+
+    def list_remotes(self) -> list[Registration]:
+        """Return the registrations of all versions that other servers serve."""
+        return list(self._remotes.values())
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of all APIServices."""
+        return iter(tuple(self._objects))
+
+
+def _read(obj: JsonObject) -> Registration:
+    spec, metadata = obj.get("spec") or {}, obj["metadata"]
+    service = spec.get("service")
+    return Registration(
+        name=metadata["name"],
+        uid=metadata.get("uid", ""),
+        group=spec.get("group") or "",
+        version=spec.get("version") or "",
+        service=ServiceReference(
+            namespace=service.get("namespace", ""),
+            name=service.get("name", ""),
+            port=service.get("port", 443),
+        )
+        if service
+        else None,
+        ca_bundle=spec.get("caBundle") or "",
+        insecure=bool(spec.get("insecureSkipTLSVerify")),
+        group_priority=spec.get("groupPriorityMinimum") or 0,
+        version_priority=spec.get("versionPriority") or 0,
+        available=find_status((obj.get("status") or {}).get("conditions"), AVAILABLE) == "True",
+    )

@@ -1,0 +1,96 @@
+"""APIServices of what this server serves: made at the start, following definitions, never in users' way."""
+
+import pytest
+
+from k3py.api.status import ApiError
+from tests.support.api import run_api
+from tests.support.waiting import wait_for
+
+MANAGED = "kube-aggregator.kubernetes.io/automanaged"
+
+
+def definition(group):
+    schema = {"openAPIV3Schema": {"type": "object"}}
+    return {
+        "metadata": {"name": f"toys.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"plural": "toys", "kind": "Toy"},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+        },
+    }
+
+
+async def find(api, name):
+    try:
+        return await api.send("get", "apiservices", name)
+    except ApiError as error:
+        if error.code != 404:
+            raise
+    return None
+
+
+async def test_built_in_groups_have_one_at_the_start():
+    async with run_api() as api:
+        await wait_for(lambda: find(api, "v1.apps"))
+        found = await find(api, "v1.apps")
+        assert found["metadata"]["labels"] == {MANAGED: "onstart"}
+        assert found["spec"] == {
+            "group": "apps",
+            "version": "v1",
+            "groupPriorityMinimum": 17800,
+            "versionPriority": 15,
+        }
+        await wait_for(lambda: find(api, "v1."))
+        assert await find(api, "v1.apiregistration.k8s.io") is None
+
+
+async def test_built_in_one_that_is_deleted_stays_away():
+    async with run_api() as api:
+        await wait_for(lambda: find(api, "v1.batch"))
+        await api.send("delete", "apiservices", "v1.batch")
+        await api.send("create", "customresourcedefinitions", body=definition("a.example.com"))
+        await wait_for(lambda: find(api, "v1.a.example.com"))  # so the registrations were looked at again
+        assert await find(api, "v1.batch") is None
+
+
+async def test_custom_groups_come_and_go_with_their_definition():
+    async with run_api() as api:
+        await api.send("create", "customresourcedefinitions", body=definition("a.example.com"))
+        found = await wait_for(lambda: find(api, "v1.a.example.com"))
+        assert found["metadata"]["labels"] == {MANAGED: "true"}
+        assert (found["spec"]["groupPriorityMinimum"], found["spec"]["versionPriority"]) == (1000, 100)
+        await api.send("delete", "apiservices", "v1.a.example.com")
+
+        async def is_back():
+            now = await find(api, "v1.a.example.com")
+            return now is not None and now["metadata"]["uid"] != found["metadata"]["uid"]
+
+        await wait_for(is_back)
+        await api.send("delete", "customresourcedefinitions", "toys.a.example.com")
+
+        async def is_gone():
+            return await find(api, "v1.a.example.com") is None
+
+        await wait_for(is_gone)
+
+
+@pytest.mark.parametrize("label", [{}, {"mine": "1"}])
+async def test_ones_without_the_label_belong_to_users(label):
+    own = {
+        "metadata": {"name": "v1.a.example.com", "labels": label},
+        "spec": {
+            "group": "a.example.com",
+            "version": "v1",
+            "groupPriorityMinimum": 7,
+            "versionPriority": 7,
+            "service": {"name": "s", "namespace": "n"},
+        },
+    }
+    async with run_api() as api:
+        await api.send("create", "apiservices", body=own)
+        await api.send("create", "customresourcedefinitions", body=definition("a.example.com"))
+        await api.send("create", "customresourcedefinitions", body=definition("b.example.com"))
+        await wait_for(lambda: find(api, "v1.b.example.com"))
+        assert (await find(api, "v1.a.example.com"))["spec"]["groupPriorityMinimum"] == 7
