@@ -202,6 +202,7 @@ class Kind:
     scale: ScalePaths | None = None
     columns: tuple[Column, ...] = ()
     selectable_fields: Mapping[str, Callable[[JsonObject], str]] = field(default_factory=dict)
+    reset_fields: tuple[str, ...] | None = None  # nobody gets to own these; None = status, or all but it
     storage: StoragePolicy
     storage_version: str = ""  # apiVersion under which the object is stored, "" = this one
     to_storage: Callable[[JsonObject], JsonObject] | None = None

@@ -69,7 +69,16 @@ async def run_api_server(
             schemas=schemas,
             signer=keys,
             verifier=keys,
-            options=ApiOptions(advertise_address=ADVERTISED, audiences=(ISSUER,)),
+            options=ApiOptions(
+                advertise_address=ADVERTISED,
+                audiences=(ISSUER,),
+                extension_authentication={
+                    "requestheader-allowed-names": '["front-proxy-client"]',
+                    "requestheader-username-headers": '["X-Remote-User"]',
+                    "requestheader-group-headers": '["X-Remote-Group"]',
+                    "requestheader-extra-headers-prefix": '["X-Remote-Extra-"]',
+                },
+            ),
         )
         health, metrics = HealthChecks(), Registry()
         health.add("etcd", lambda: "")

@@ -56,7 +56,7 @@ def build_chain(lookup: Lookup, authorizer: Authorizer) -> AdmissionChain:
             NamespaceLifecycle(lookup),
             LimitRanger(lookup),
             ServiceAccountAdmission(lookup),
-            NodeRestriction(lookup),
+            NodeRestriction(lookup, authorizer),
             TaintNodesByCondition(),
             PodSecurity(lookup),
             Priority(lookup),

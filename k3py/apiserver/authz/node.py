@@ -49,7 +49,7 @@ class NodeAuthorizer:
             ("storage.k8s.io", "volumeattachments"): self._get_referenced,
             ("storage.k8s.io", "csinodes"): _decide_csi_node,
             ("resource.k8s.io", "resourceclaims"): self._get_referenced,
-            ("resource.k8s.io", "resourceslices"): _decide_resource_slice,
+            ("resource.k8s.io", "resourceslices"): self._decide_resource_slice,
             ("coordination.k8s.io", "leases"): _decide_lease,
             ("", "pods"): self._decide_pod,
             ("", "nodes"): _decide_node,
@@ -84,6 +84,21 @@ class NodeAuthorizer:
         if attributes.subresource:
             return Decision(False, "cannot get subresource")
         return self._referenced(node, attributes)
+
+    def _decide_resource_slice(self, node: str, attributes: Attributes) -> Decision:
+        verb = attributes.verb
+        if attributes.subresource:
+            return Decision(False, "cannot authorize ResourceSlice subresources")
+        if verb == "create":  # for which node, the admission plugin NodeRestriction checks
+            return _ALLOWED
+        if verb in ("get", "update", "patch", "delete"):
+            return self._referenced(node, attributes)
+        if verb in ("list", "watch", "deletecollection"):
+            if _selects(attributes, "spec.nodeName", node):
+                return _ALLOWED
+            text = "can only list/watch/deletecollection resourceslices with spec.nodeName field selector"
+            return Decision(False, text)
+        return Decision(False, "only the following verbs are allowed for a ResourceSlice")
 
     def _referenced(self, node: str, attributes: Attributes) -> Decision:
         if not attributes.name:
@@ -160,22 +175,6 @@ def _decide_csi_node(node: str, attributes: Attributes) -> Decision:
     if attributes.verb != "create" and attributes.name != node:
         return Decision(False, "can only access CSINode with the same name as the requesting node")
     return _ALLOWED
-
-
-def _decide_resource_slice(node: str, attributes: Attributes) -> Decision:
-    if attributes.subresource:
-        return Decision(False, "cannot authorize ResourceSlice subresources")
-    if attributes.verb == "create":
-        return _ALLOWED
-    if attributes.verb in ("get", "update", "patch", "delete"):
-        return _ALLOWED if attributes.name else Decision(False)
-    if attributes.verb in ("list", "watch", "deletecollection"):
-        if _selects(attributes, "spec.nodeName", node):
-            return _ALLOWED
-        return Decision(
-            False, "can only list/watch/deletecollection resourceslices with spec.nodeName field selector"
-        )
-    return Decision(False, "only the following verbs are allowed for a ResourceSlice")
 
 
 def _selects(attributes: Attributes, field: str, value: str) -> bool:

@@ -34,6 +34,7 @@ class NodeGraph:
         self._volumes: dict[str, Key] = {}
         self._volume_secrets: dict[str, frozenset[Key]] = {}
         self._attachments: dict[str, str] = {}
+        self._slices: dict[str, str] = {}
 
     def handlers(self) -> dict[tuple[str, str], Callable[[Key, JsonObject | None], None]]:
         """Return what to call for objects of each kind, by (group, plural)."""
@@ -41,6 +42,7 @@ class NodeGraph:
             ("", "pods"): self.set_pod,
             ("", "persistentvolumes"): self.set_volume,
             ("storage.k8s.io", "volumeattachments"): self.set_attachment,
+            ("resource.k8s.io", "resourceslices"): self.set_resource_slice,
         }
 
     def set_pod(self, key: Key, pod: JsonObject | None) -> None:
@@ -81,11 +83,11 @@ class NodeGraph:
 
     def set_attachment(self, key: Key, attachment: JsonObject | None) -> None:
         """Take a VolumeAttachment's state, None = gone."""
-        node = ((attachment or {}).get("spec") or {}).get("nodeName") or ""
-        if node:
-            self._attachments[key[1]] = node
-        else:
-            self._attachments.pop(key[1], None)
+        _set_node(self._attachments, key[1], attachment)
+
+    def set_resource_slice(self, key: Key, resource_slice: JsonObject | None) -> None:
+        """Take a ResourceSlice's state, None = gone; of the node's own devices only."""
+        _set_node(self._slices, key[1], resource_slice)
 
     def has(self, node: str, plural: str, namespace: str, name: str) -> bool:
         """Say whether a pod of `node` leads to the object."""
@@ -94,6 +96,8 @@ class NodeGraph:
             return claim is not None and self.has(node, "persistentvolumeclaims", *claim)
         if plural == "volumeattachments":
             return self._attachments.get(name) == node
+        if plural == "resourceslices":
+            return self._slices.get(name) == node
         if (node, (plural, namespace, name)) in self._counts:
             return True
         return plural == "secrets" and any(
@@ -107,6 +111,14 @@ class NodeGraph:
             self._counts[node, target] = count
         else:
             self._counts.pop((node, target), None)
+
+
+def _set_node(nodes: dict[str, str], name: str, obj: JsonObject | None) -> None:
+    node = ((obj or {}).get("spec") or {}).get("nodeName") or ""
+    if node:
+        nodes[name] = node
+    else:
+        nodes.pop(name, None)
 
 
 def _iter_volume_secrets(spec: JsonObject, claim_namespace: str) -> list[Key]:

@@ -61,6 +61,7 @@ class BuiltinPatches:
             now=now,
             schemas=self._schemas,
             subresource=subresource,
+            reset_fields=kind.reset_fields,
             merge_type=self._merge_type(kind),
         )
 
@@ -86,6 +87,7 @@ class BuiltinPatches:
             now=now,
             schemas=self._schemas,
             subresource=subresource,
+            reset_fields=kind.reset_fields,
             merge_type=self._merge_type(kind),
         )
         new["metadata"] = tracked["metadata"]

@@ -15,5 +15,6 @@ KIND: Final = Kind(
     namespaced=False,
     verbs=("create",),
     schema="io.k8s.api.authentication.v1.SelfSubjectReview",
+    reset_fields=(),
     storage=StoragePolicy(prefix="selfsubjectreviews"),
 )

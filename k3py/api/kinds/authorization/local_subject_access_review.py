@@ -14,5 +14,6 @@ KIND: Final = Kind(
     singular="localsubjectaccessreview",
     verbs=("create",),
     schema="io.k8s.api.authorization.v1.LocalSubjectAccessReview",
+    reset_fields=(),
     storage=StoragePolicy(prefix="localsubjectaccessreviews"),
 )

@@ -15,5 +15,6 @@ KIND: Final = Kind(
     namespaced=False,
     verbs=("create",),
     schema="io.k8s.api.authorization.v1.SelfSubjectAccessReview",
+    reset_fields=(),
     storage=StoragePolicy(prefix="selfsubjectaccessreviews"),
 )

@@ -194,6 +194,7 @@ KIND: Final = Kind(
     namespaced=False,
     schema="io.k8s.api.certificates.v1.CertificateSigningRequest",
     strategy=CertificateSigningRequestStrategy(),
+    reset_fields=("spec", "status"),  # by all three ways
     subresources=(
         Subresource(name="approval", verbs=("get", "patch", "update")),
         Subresource(name="status", verbs=("get", "patch", "update")),

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.resource import NODES, PODS
+from k3py.api.resource import CSI_DRIVERS, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
 from k3py.apiserver.admission.plugins.base import BasePlugin, refuse
+from k3py.apiserver.interface import Attributes
 
 if TYPE_CHECKING:
     from k3py.apiserver.admission.lookup import Lookup
-    from k3py.apiserver.interface import AdmissionRequest
+    from k3py.apiserver.interface import AdmissionRequest, Authorizer
     from k3py.jsontypes import JsonObject
 
 _PREFIX: Final = "system:node:"
@@ -40,8 +41,9 @@ class NodeRestriction(BasePlugin):
 
     name = "NodeRestriction"
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, lookup: Lookup, authorizer: Authorizer) -> None:
         self._lookup = lookup
+        self._authorizer = authorizer
 
     def handles(self, request: AdmissionRequest) -> bool:
         """See the writes of nodes."""
@@ -63,6 +65,10 @@ class NodeRestriction(BasePlugin):
                 await self._check_token(request, node)
             case ("coordination.k8s.io", "leases", _):
                 _check_lease(request, node)
+            case ("storage.k8s.io", "csinodes", _):
+                _check_csi_node(request, node)
+            case ("resource.k8s.io", "resourceslices", _):
+                _check_resource_slice(request, node)
             case ("", "persistentvolumeclaims", _):
                 _check_claim(request, node)
 
@@ -118,10 +124,52 @@ class NodeRestriction(BasePlugin):
             raise refuse(request, "node requested token bound to a pod that does not exist")
         if pod["spec"].get("nodeName") != node:
             raise refuse(request, "node requested token bound to a pod scheduled on a different node")
-        wanted = ((request.obj or {}).get("spec") or {}).get("audiences") or []
+        wanted = ((request.obj or {}).get("spec") or {}).get("audiences") or [""]
         allowed = _token_audiences(pod)
-        if any(one not in allowed for one in wanted if one):
-            raise refuse(request, "audience not found in the pod's spec")
+        for one in wanted:
+            if (
+                one not in allowed
+                and one not in await self._driver_audiences(pod)
+                and not await self._is_granted(request, one)
+            ):
+                raise refuse(request, f'audience "{one}" not found in pod spec volume, requested by {node!r}')
+
+    async def _driver_audiences(self, pod: JsonObject) -> set[str]:
+        """Return the audiences for which CSI drivers of the pod's volumes want tokens."""
+        namespace = pod["metadata"].get("namespace", "")
+        drivers = set()
+        for volume in pod["spec"].get("volumes") or ():
+            drivers.add((volume.get("csi") or {}).get("driver"))
+            claim_name = (volume.get("persistentVolumeClaim") or {}).get("claimName")
+            if volume.get("ephemeral") is not None:
+                claim_name = f"{pod['metadata']['name']}-{volume['name']}"
+            claim = (
+                await self._lookup.find(PERSISTENT_VOLUME_CLAIMS, namespace, claim_name)
+                if claim_name
+                else None
+            )
+            name = ((claim or {}).get("spec") or {}).get("volumeName")
+            bound = await self._lookup.find(PERSISTENT_VOLUMES, "", name) if name else None
+            drivers.add((((bound or {}).get("spec") or {}).get("csi") or {}).get("driver"))
+        found = set()
+        for driver in drivers - {None}:
+            live = await self._lookup.find(CSI_DRIVERS, "", str(driver))
+            requests = ((live or {}).get("spec") or {}).get("tokenRequests") or ()
+            found |= {one.get("audience") or "" for one in requests}
+        return found
+
+    async def _is_granted(self, request: AdmissionRequest, audience: str) -> bool:
+        """RBAC may grant a node more audiences of an account."""
+        decision = await self._authorizer.authorize(
+            Attributes(
+                user=request.user,
+                verb="request-serviceaccounts-token-audience",
+                namespace=request.namespace,
+                resource=audience,
+                name=request.name,
+            )
+        )
+        return decision.allowed
 
 
 def find_reference(spec: JsonObject) -> str:
@@ -208,6 +256,22 @@ def _check_lease(request: AdmissionRequest, node: str) -> None:
     if request.namespace != _LEASES or name != node:
         raise refuse(
             request, f"can only access node lease with the same name as the requesting node ({node})"
+        )
+
+
+def _check_csi_node(request: AdmissionRequest, node: str) -> None:
+    name = request.name or ((request.obj or {}).get("metadata") or {}).get("name")
+    if name != node:
+        raise refuse(request, f"can only access CSINode with the same name as the requesting node ({node})")
+
+
+def _check_resource_slice(request: AdmissionRequest, node: str) -> None:
+    """Created by the node, which is then fixed; a deletion says nothing of the object but what it was."""
+    slice_ = request.obj if request.operation == "CREATE" else request.old
+    own = (((slice_ or {}).get("spec")) or {}).get("nodeName")
+    if own != node:
+        raise refuse(
+            request, f"can only {request.operation.lower()} ResourceSlices of the node itself ({node})"
         )
 
 

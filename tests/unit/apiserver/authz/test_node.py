@@ -113,3 +113,21 @@ async def test_the_rest_is_what_the_role_says_and_nothing_for_others(may):
     assert await may("list", "services", namespace="")
     assert not await may("delete", "services", "s")
     assert not await may("list", "services", namespace="", user=User(name="system:node:n"))
+
+
+async def test_a_node_sees_resource_slices_of_its_own():
+    graph = NodeGraph()
+    authorizer = NodeAuthorizer(graph, Policy())
+    graph.set_resource_slice(("", "x"), {"spec": {"nodeName": "a"}})
+
+    async def allows(node, verb, **more):
+        user = User(name=f"system:node:{node}", groups=("system:nodes",))
+        where = {"group": "resource.k8s.io", "resource": "resourceslices"}
+        return (await authorizer.authorize(Attributes(user=user, verb=verb, **where, **more))).allowed
+
+    assert await allows("a", "get", name="x")
+    assert not await allows("b", "get", name="x")
+    assert await allows("b", "list", field_selector="spec.nodeName=b")
+    assert not await allows("b", "list", field_selector="spec.nodeName=a")
+    graph.set_resource_slice(("", "x"), None)
+    assert not await allows("a", "delete", name="x")
