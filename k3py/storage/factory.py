@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from k3py.api.kind import Kind
     from k3py.datastore.interface import Backend, KeyValue
     from k3py.jsontypes import JsonObject
-    from k3py.storage.codec import Transformer
+    from k3py.storage.codec import TransformerSource
     from k3py.storage.interface import Storage, Store
 
 log = logging.getLogger(__name__)
@@ -47,13 +47,13 @@ class CachedStorage:
         self,
         backend: Backend,
         scope: TaskScope,
-        transformer: Transformer,
+        transformers: TransformerSource,
         driver: str,
         pool: ParsedPool,
     ) -> None:
         self._backend = backend
         self._scope = scope
-        self._transformer = transformer
+        self._transformers = transformers
         self._has_single_writer = driver in SINGLE_WRITER_DRIVERS
         self._pool = pool
         self._stores: dict[str, asyncio.Future[ObjectStore]] = {}
@@ -83,6 +83,15 @@ class CachedStorage:
             make_prefix(kind), StoreDropped(f"{kind.plural}.{kind.group} is not served any longer")
         )
 
+    async def reseal(self, kind: Kind, report: Callable[[int], None]) -> None:
+        """Seal all objects of a kind that are sealed otherwise by the rules in force; `report(n)`: n more are done.
+
+        Safe to stop at any point and to run again. Raises StorageError, DatastoreError.
+        """
+        store = await self.store_for(kind)
+        if isinstance(store, ObjectStore):
+            await store.reseal(report)
+
     async def write_down(self) -> None:
         """Write what so far is only in memory."""
         for opening in self._stores.values():
@@ -110,7 +119,7 @@ class CachedStorage:
 
     async def _open(self, kind: Kind) -> ObjectStore:
         prefix = make_prefix(kind)
-        codec = Codec(kind, self._pool, self._transformer)
+        codec = Codec(kind, self._pool, self._transformers.transformer_for(kind))
         if kind.storage.durability == "volatile" and self._has_single_writer:
             return await self._open_volatile(kind, prefix, codec)
         feed = DurableFeed(prefix, codec)
@@ -160,29 +169,29 @@ class CachedStorage:
 
 
 def open_storage(
-    backend: Backend, *, transformer: Transformer | None = None, detect_mutations: bool = False
+    backend: Backend, *, transformers: TransformerSource | None = None, detect_mutations: bool = False
 ) -> AbstractAsyncContextManager[CachedStorage]:
     """Open object storage over `backend`; leaving the context writes heartbeats down and ends all watches.
 
     Args:
         backend: open, and kept open by the caller until this is closed.
-        transformer: encryption at rest, None = none.
+        transformers: encryption at rest, None = none.
         detect_mutations: compare shared documents with their bytes when they are forgotten, and fail if somebody changed one; for tests.
 
     Raises:
         StorageUnavailable: while it is open, out of the `async with`: the datastore went away.
         AssertionError: on leaving, with `detect_mutations`: names the objects.
     """
-    return _open_storage(backend, transformer or Identity(), ParsedPool(detect_mutations=detect_mutations))
+    return _open_storage(backend, transformers or Identity(), ParsedPool(detect_mutations=detect_mutations))
 
 
 @asynccontextmanager
 async def _open_storage(
-    backend: Backend, transformer: Transformer, pool: ParsedPool
+    backend: Backend, transformers: TransformerSource, pool: ParsedPool
 ) -> AsyncIterator[CachedStorage]:
     status = await backend.status()
     async with TaskScope() as scope:
-        storage = CachedStorage(backend, scope, transformer, status.driver, pool)
+        storage = CachedStorage(backend, scope, transformers, status.driver, pool)
         running = asyncio.Event()
         hub = scope.spawn(storage.hub.run(running.set), name="storage-hub")
         await running.wait()

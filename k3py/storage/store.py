@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 FRESH_TIMEOUT_S: Final = 3.0
 MAX_CONFLICTS: Final = 1000
+_RESEAL_PAGE: Final = 100
 _EXPIRED_TOKEN: Final = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list without the "
     "continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing "
@@ -259,6 +260,37 @@ class ObjectStore:
             if done is not None:
                 return done
         raise StorageUnavailable("too many concurrent writers of the same object", key=local_key)
+
+    async def reseal(self, report: Callable[[int], None]) -> None:
+        """Write anew what is sealed by another key than the first; an object that somebody writes meanwhile is sealed by that.
+
+        Each write is an event for watchers: the same document under a new revision, as upstream's.
+
+        Raises:
+            StorageError: an object cannot be opened, or the datastore does not answer; what was done stays done.
+        """
+        start, end = self._prefix, end_of(self._prefix)
+        while True:
+            with translated(""):
+                page = await self._backend.range(start, end, limit=_RESEAL_PAGE)
+            done = 0
+            for kv in page.kvs:
+                sealed = self._codec.reseal(kv.key, kv.value)
+                while sealed is not None:
+                    with translated(kv.key.decode()):
+                        revision, current = await self._backend.update(
+                            kv.key, sealed, expected=kv.mod_revision, lease=kv.lease
+                        )
+                    if revision is not None or current is None:
+                        break
+                    kv = current  # noqa: PLW2901 - the newer state of the same key
+                    sealed = self._codec.reseal(kv.key, kv.value)
+                done += 1
+            if done:
+                report(done)
+            if not page.more:
+                return
+            start = page.kvs[-1].key + b"\0"
 
     async def _commit_create(self, local_key: str, document: bytes) -> CachedObject | None:
         key = self._key(local_key)
