@@ -17,6 +17,8 @@ from k3py.api.kinds.authorization.local_subject_access_review import KIND as LOC
 from k3py.api.kinds.authorization.self_subject_access_review import KIND as SELF_SUBJECT_ACCESS_REVIEW
 from k3py.api.kinds.authorization.self_subject_rules_review import KIND as SELF_SUBJECT_RULES_REVIEW
 from k3py.api.kinds.authorization.subject_access_review import KIND as SUBJECT_ACCESS_REVIEW
+from k3py.api.kinds.autoscaling.horizontal_pod_autoscaler import KIND as HORIZONTAL_POD_AUTOSCALER
+from k3py.api.kinds.autoscaling.horizontal_pod_autoscaler import V1_KIND as V1_HORIZONTAL_POD_AUTOSCALER
 from k3py.api.kinds.batch.cron_job import KIND as CRON_JOB
 from k3py.api.kinds.batch.job import KIND as JOB
 from k3py.api.kinds.certificates.certificate_signing_request import KIND as CERTIFICATE_SIGNING_REQUEST
@@ -88,6 +90,8 @@ ALL: Final[tuple[Kind, ...]] = (
     SELF_SUBJECT_ACCESS_REVIEW,
     SELF_SUBJECT_RULES_REVIEW,
     SUBJECT_ACCESS_REVIEW,
+    HORIZONTAL_POD_AUTOSCALER,
+    V1_HORIZONTAL_POD_AUTOSCALER,
     CRON_JOB,
     JOB,
     CERTIFICATE_SIGNING_REQUEST,

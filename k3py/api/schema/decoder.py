@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _MISSING: Final = object()
 _BASE64: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/\r\n")
+# Lists that mean something when they are empty: forget who manages what; no policies by which to scale, which is an error.
+_MEANT_EMPTY: Final = frozenset(("managedFields", "policies"))
 _INT_RANGE: Final = {"int32": 1 << 31, "int64": 1 << 63}
 
 
@@ -267,8 +269,7 @@ class Decoders:
         if one.card:
             make = self._list if one.card == "rep" else self._map
             decode = make(one.type, self._go_name(one.type))
-            # An empty list of managed fields is a request to forget them all.
-            drop_empty = not one.pointer and one.json != "managedFields"
+            drop_empty = not one.pointer and one.json not in _MEANT_EMPTY
             return one.json, decode, _MISSING if one.omit_empty else _none, drop_empty
         decode = self.get(one.type)
         if one.pointer:

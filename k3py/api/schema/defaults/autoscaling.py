@@ -20,14 +20,14 @@ def _default_autoscaler(obj: JsonObject) -> None:
     up = behavior.setdefault("scaleUp", {})
     up.setdefault("stabilizationWindowSeconds", 0)
     up.setdefault("selectPolicy", "Max")
-    if not up.get("policies"):
+    if up.get("policies") is None:
         up["policies"] = [
             {"type": "Pods", "value": 4, "periodSeconds": 15},
             {"type": "Percent", "value": 100, "periodSeconds": 15},
         ]
     down = behavior.setdefault("scaleDown", {})
     down.setdefault("selectPolicy", "Max")
-    if not down.get("policies"):
+    if down.get("policies") is None:
         down["policies"] = [{"type": "Percent", "value": 100, "periodSeconds": 15}]
 
 
