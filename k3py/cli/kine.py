@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Never
 
+from k3py.datastore.durability import Durability
 from k3py.datastore.etcdapi.listener import parse_listen_address, server_context
 from k3py.datastore.factory import HISTORY_S, open_backend
 from k3py.datastore.tls_files import TlsFiles
@@ -69,6 +70,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DURATION",
         help="history that is kept at least, 0: clients compact (default: 5m)",
     )
+    add(
+        "--durability",
+        type=Durability,
+        default=Durability.DURABLE,
+        metavar="MODE",
+        help="of SQLite: durable, balanced or flash, as --datastore-durability of k3py server (default: durable)",
+    )
     add("--debug", action="store_true", help="log more")
     return parser
 
@@ -102,6 +110,7 @@ async def _serve(flags: argparse.Namespace) -> int:
                 data_dir=Path(),
                 history_s=flags.compact_interval or None,
                 tls=TlsFiles(flags.ca_file, flags.cert_file, flags.key_file),
+                durability=flags.durability,
             )
         )
         try:

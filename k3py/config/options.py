@@ -193,6 +193,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
         help="key of --datastore-certfile",
     ),
     Option(
+        name="datastore-durability",
+        theme="datastore",
+        default="durable",
+        env="K3PY_DATASTORE_DURABILITY",
+        help="when an acknowledged write is on the disk, SQLite only: durable (at once), balanced (within 0.2 s) or flash (within 5 s, sparing the flash memory)",
+    ),
+    Option(
         name="etcd-disable-snapshots",
         theme="snapshots",
         value_type="bool",

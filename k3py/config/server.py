@@ -6,7 +6,7 @@ import ipaddress
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from k3py.config.loader import load_values
 from k3py.config.node import OverlayKind, read_node_fields
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from k3py.config.value import Value
 
+
+Durability = Literal["durable", "balanced", "flash"]
 
 COMPONENTS: Final = ("coredns",)
 
@@ -46,6 +48,7 @@ class ServerConfig:
     datastore_cafile: Path | None
     datastore_certfile: Path | None
     datastore_keyfile: Path | None
+    datastore_durability: Durability
     disable: tuple[str, ...]
     disable_agent: bool
     disable_scheduler: bool
@@ -109,6 +112,7 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
         datastore_cafile=_optional_path(values, "datastore_cafile"),
         datastore_certfile=_optional_path(values, "datastore_certfile"),
         datastore_keyfile=_optional_path(values, "datastore_keyfile"),
+        datastore_durability=_durability(values),
         disable=_disabled(values),
         disable_agent=bool(values["disable_agent"]),
         disable_scheduler=bool(values["disable_scheduler"]),
@@ -188,6 +192,13 @@ def _disabled(values: Mapping[str, Value]) -> tuple[str, ...]:
         if name not in COMPONENTS:
             raise ConfigError(f"--disable: {name!r}: must be one of {', '.join(COMPONENTS)}")
     return names
+
+
+def _durability(values: Mapping[str, Value]) -> Durability:
+    mode = get_text(values, "datastore_durability")
+    if mode not in ("durable", "balanced", "flash"):
+        raise ConfigError(f"--datastore-durability: {mode!r}: must be durable, balanced or flash")
+    return cast("Durability", mode)
 
 
 def _overlay(values: Mapping[str, Value]) -> OverlayKind:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 
+from k3py.datastore.durability import Durability
 from k3py.datastore.endpoint import parse_mysql, parse_postgres
 from k3py.datastore.errors import Incomplete
 from k3py.datastore.etcdapi import endpoints as etcd_endpoints
@@ -38,6 +39,7 @@ async def open_backend(
     history_s: float | None = HISTORY_S,
     incomplete: bool = False,
     tls: TlsFiles | None = None,
+    durability: Durability = Durability.DURABLE,
 ) -> AsyncIterator[Backend]:
     """Open a store; leaving the block finishes its writes and closes it.
 
@@ -49,13 +51,14 @@ async def open_backend(
         history_s: older revisions are compacted, seconds; None: nothing is, unless `Backend.compact` is called.
         incomplete: also open a store with an import that did not finish.
         tls: files for TLS to a server.
+        durability: of an SQLite store; others have settings of their own.
 
     Raises:
         ConfigError: the endpoint names no known driver, or the server is not fit; says what to change.
         Corrupt, Locked, NoSpace, Unavailable: as the driver finds it.
         Incomplete: an import into the store did not finish.
     """
-    async with _opening(endpoint, data_dir, history_s, tls or TlsFiles()) as backend:
+    async with _opening(endpoint, data_dir, history_s, tls or TlsFiles(), durability) as backend:
         if not incomplete and (await backend.range(INCOMPLETE_KEY, count_only=True)).count:
             raise Incomplete(
                 f"an import into {name_of(endpoint, data_dir)} did not finish: repeat it with --force, or name another store"
@@ -86,11 +89,15 @@ def sqlite_path(endpoint: str, data_dir: Path | None = None) -> Path | None:
 
 
 def _opening(
-    endpoint: str, data_dir: Path | None, history_s: float | None, tls: TlsFiles
+    endpoint: str, data_dir: Path | None, history_s: float | None, tls: TlsFiles, durability: Durability
 ) -> AbstractAsyncContextManager[Backend]:
     path = sqlite_path(endpoint, data_dir)
     if path is not None:
-        return _driver("sqlite", "open_sqlite")(path, history_s=history_s)
+        return _driver("sqlite", "open_sqlite")(path, history_s=history_s, durability=durability)
+    if durability is not Durability.DURABLE:
+        raise ConfigError(
+            f"--datastore-durability: {durability.value!r}: must be durable for {name_of(endpoint)}: the other modes are SQLite's"
+        )
     scheme = endpoint.partition("://")[0]
     if scheme in ("postgres", "postgresql"):
         return _driver("postgres", "open_postgres")(parse_postgres(endpoint, tls), history_s=history_s)

@@ -10,6 +10,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from k3py.client.kubeconfig import Kubeconfig, write_kubeconfig
+from k3py.datastore.durability import Durability
 from k3py.datastore.factory import open_backend
 from k3py.datastore.tls_files import TlsFiles
 from k3py.errors import ConfigError, K3pyError
@@ -49,6 +50,7 @@ async def run_server(config: ServerConfig) -> int:
                 config.datastore_endpoint,
                 data_dir=config.data_dir / "server",
                 tls=TlsFiles(config.datastore_cafile, config.datastore_certfile, config.datastore_keyfile),
+                durability=Durability(config.datastore_durability),
             ) as backend,
             open_storage(backend) as storage,
         ):

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from k3py.datastore.drivers import sqlite
+from k3py.datastore import durability
 from k3py.datastore.drivers.sqlite import open_sqlite
 from k3py.datastore.errors import Corrupt, Locked, NoSpace, Unavailable
 from k3py.datastore.factory import open_backend
@@ -213,7 +213,7 @@ async def test_files_are_for_the_owner_only(tmp_path):
         folder = tmp_path / "data" / "db"
         assert folder.stat().st_mode & 0o777 == 0o700
         modes = {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
-    assert set(modes) == {"state.db", "state.db-wal", "state.db-shm", "state.db.lock", "state.db-reserve"}
+    assert set(modes) == {"state.db", "state.db-wal", "state.db-shm", "state.db.lock", "state.db-reserve", "state.db.run"}
     assert set(modes.values()) == {0o600}
 
 
@@ -227,7 +227,7 @@ async def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 async def test_a_store_that_fills_its_disk_by_itself_can_still_be_emptied(small_disk, monkeypatch):
     monkeypatch.setattr(reserve, "RESERVE_BYTES", 1 << 20)
     monkeypatch.setattr(reserve, "SHARE", 2)
-    monkeypatch.setattr(sqlite, "CHECKPOINT_BYTES", 256 << 10)
+    monkeypatch.setitem(durability._EFFORTS, durability.Durability.DURABLE, durability.Effort(0.0, 0.0, 4096, 256 << 10))
     async with opening(small_disk / "state.db") as backend:
         assert (small_disk / "state.db-reserve").exists()
         made = {}

@@ -19,7 +19,8 @@ from k3py.datastore.mvcc.log import LogSize
 from k3py.datastore.mvcc.shared_backend import open_shared_mvcc
 from k3py.datastore.mvcc.shared_log import Overtaken
 from k3py.datastore.sql import server_statements
-from k3py.datastore.sql.server_log import NOT_ATTEMPTED, ServerLog, log_rows, newest_rows
+from k3py.datastore.sql.rows import log_rows
+from k3py.datastore.sql.server_log import NOT_ATTEMPTED, ServerLog, newest_rows
 from k3py.datastore.sql.server_statements import Statement
 from k3py.errors import ConfigError
 
@@ -150,7 +151,7 @@ class MysqlLog(ServerLog):
             f"INSERT INTO k3py_writer VALUES ({self.writer_id}, {self.serial + 1}) ON DUPLICATE KEY UPDATE serial = VALUES(serial)"
         )
         if commit.events:
-            yield f"INSERT INTO k3py_log VALUES {_tuples(log_rows(commit))}"
+            yield f"INSERT INTO k3py_log VALUES {_tuples(log_rows(commit.events))}"
             written, deleted = newest_rows(commit)
             if written:
                 yield (

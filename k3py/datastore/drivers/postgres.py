@@ -18,7 +18,8 @@ from k3py.datastore.mvcc.log import LogSize
 from k3py.datastore.mvcc.shared_backend import open_shared_mvcc
 from k3py.datastore.mvcc.shared_log import Overtaken
 from k3py.datastore.sql import server_statements
-from k3py.datastore.sql.server_log import NOT_ATTEMPTED, ServerLog, log_rows, newest_rows
+from k3py.datastore.sql.rows import log_rows
+from k3py.datastore.sql.server_log import NOT_ATTEMPTED, ServerLog, newest_rows
 from k3py.datastore.sql.server_statements import Statement
 from k3py.errors import ConfigError
 
@@ -157,7 +158,7 @@ class PostgresLog(ServerLog):
             self.serial,
             commit.events[-1].kv.mod_revision if commit.events else None,
             int(bool(commit.grants or commit.revokes)),
-            *_columns(log_rows(commit), 7),
+            *_columns(log_rows(commit.events), 7),
             *_columns(written, 5),
             deleted,
             [lease.id for lease in commit.grants],

@@ -96,7 +96,9 @@ class _Evaluated:
 
 
 @asynccontextmanager
-async def open_mvcc(rows: Log, *, driver: str, history_s: float | None = None) -> AsyncIterator[MvccBackend]:
+async def open_mvcc(
+    rows: Log, *, driver: str, history_s: float | None = None, window_s: float = 0.0
+) -> AsyncIterator[MvccBackend]:
     """Open a backend over `rows` (which the caller closes afterwards) and run its tasks until the block is left.
 
     Queued writes are finished on leaving; watches then end with Unavailable.
@@ -105,8 +107,9 @@ async def open_mvcc(rows: Log, *, driver: str, history_s: float | None = None) -
         rows: the driver's log.
         driver: its name, for status and task names.
         history_s: compact what is older than this, seconds; None: only when `compact` is called.
+        window_s: collect writes for so long before they are committed as a group: fewer, larger groups; 0: as they come.
     """
-    backend = MvccBackend(rows, await rows.load(), driver=driver, history_s=history_s)
+    backend = MvccBackend(rows, await rows.load(), driver=driver, history_s=history_s, window_s=window_s)
     async with TaskScope() as scope:
         writer = scope.spawn(backend.run_writer(), name=f"datastore-writer-{driver}")
         _ = scope.spawn(backend.reaper.run(), name=f"datastore-leases-{driver}")
@@ -124,8 +127,17 @@ async def open_mvcc(rows: Log, *, driver: str, history_s: float | None = None) -
 class MvccBackend:
     """See `Backend`; made by `open_mvcc`."""
 
-    def __init__(self, rows: Log, state: LogState, *, driver: str, history_s: float | None = None) -> None:
+    def __init__(
+        self,
+        rows: Log,
+        state: LogState,
+        *,
+        driver: str,
+        history_s: float | None = None,
+        window_s: float = 0.0,
+    ) -> None:
         self._log = rows
+        self._window_s = window_s
         self._driver = driver
         self._compact_revision = state.compact_revision
         self._queue: deque[_Write] = deque()
@@ -400,6 +412,8 @@ class MvccBackend:
                 await self._queued.wait()
                 self._queued.clear()
                 while self._queue:
+                    if self._window_s and not self._stopping:
+                        await asyncio.sleep(self._window_s)
                     async with self._writing:
                         self._group = self._next_group()
                         await self._commit(self._group)

@@ -14,7 +14,7 @@ from k3py.datastore.drivers.sqlite import open_sqlite
 from k3py.datastore.errors import Locked
 from k3py.datastore.interface import Revision
 from k3py.datastore.snapshot.errors import SnapshotError
-from k3py.datastore.snapshot.sqlite_copy import MAGIC, adopt_copy, last_revision
+from k3py.datastore.snapshot.sqlite_copy import MAGIC, adopt_copy, forget_run, last_revision
 from k3py.datastore.sql.sqlite.replacement import finish_replacement, new_file
 from k3py.datastore.transfer import dump_file
 from k3py.datastore.transfer.dump_file import DumpFile
@@ -105,7 +105,7 @@ def _work_file(database: Path) -> Iterator[Path]:
 def remove_remains(database: Path) -> None:
     """Remove what a killed restore left beside a database. Blocking."""
     work = database.with_name(f"{database.name}.restoring")
-    for suffix in ("", "-wal", "-shm", "-journal", "-reserve", ".lock", ".sum"):
+    for suffix in ("", "-wal", "-shm", "-journal", "-reserve", ".lock", ".sum", ".run"):
         work.with_name(f"{work.name}{suffix}").unlink(missing_ok=True)
 
 
@@ -143,6 +143,7 @@ async def _load_dump(snapshot: Path, work: Path, *, floor: int) -> Restored:
 
 
 def _install(work: Path, database: Path) -> Path | None:
+    forget_run(work)
     with work.open("rb+") as file:
         os.fsync(file.fileno())
     had_one = database.exists()

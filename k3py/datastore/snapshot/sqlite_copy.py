@@ -91,6 +91,16 @@ def adopt_copy(path: Path, name: str, *, floor: int, margin: int) -> Content:
         raise SnapshotError(f"{name} cannot be used: {error}") from error
 
 
+def forget_run(path: Path) -> None:
+    """Let a database begin anew where it will be put: its revisions were raised already (`sql.sqlite.run_mark`). Raises SnapshotError."""
+    try:
+        with closing(_connect(path)) as connection:
+            if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'run'").fetchone():
+                connection.execute("UPDATE run SET number = 0")
+    except sqlite3.Error as error:
+        raise SnapshotError(f"{path} cannot be written: {error}") from error
+
+
 def read_content(connection: sqlite3.Connection) -> Content:
     """Read revision, count and hash."""
     (newest,) = connection.execute("SELECT max(id) FROM log").fetchone()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-SQLITE: tuple[str, ...] = ("sqlite/0001.sql",)
+SQLITE: tuple[str, ...] = ("sqlite/0001.sql", "sqlite/0002.sql")
 """Script n (from 0) leads from version n to n + 1."""
 
 POSTGRES: tuple[str, ...] = ("postgres/0001.sql",)

@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from k3py.datastore.errors import Compacted, DatastoreError
-from k3py.datastore.interface import Event, EventType, KeyValue, LeaseId, RangeResult, Revision
+from k3py.datastore.interface import KeyValue, LeaseId, RangeResult, Revision
 from k3py.datastore.mvcc.log import Lease, LogPage, LogState
 from k3py.datastore.mvcc.row_cache import RowCache
 from k3py.datastore.mvcc.shared_log import SharedState
 from k3py.datastore.sql import server_statements as statements
+from k3py.datastore.sql.rows import log_rows, to_kv, to_page
 from k3py.datastore.sql.server_statements import Row, Statement
-from k3py.datastore.sql.statements import POSITION_BITS, first_id
+from k3py.datastore.sql.statements import first_id
 from k3py.util import clock
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ log = logging.getLogger(__name__)
 
 ROW_CACHE_BYTES = 4 << 20
 SELECT_KEYS = 512
-JUMP_REVISIONS = 1_000_000
+JUMP_REVISIONS = 1_000_000_000
+"""More than a restored database can lack."""
+
 PURGED_REVISIONS = 256
 NOT_ATTEMPTED = -1
 """Instead of a serial: the connection broke before the commit was sent, so it did not happen."""
@@ -132,7 +135,7 @@ class ServerLog:
         for at in range(0, len(missing), SELECT_KEYS):
             some = missing[at : at + SELECT_KEYS]
             for stored in await self._fetch(statements.current_rows(self._dialect, some)):
-                kv = _kv(*stored)
+                kv = to_kv(*stored)
                 found[kv.key] = kv
                 self._cache.put(kv)
         return found
@@ -164,7 +167,7 @@ class ServerLog:
         if revision and revision < compacted:
             raise Compacted(compacted)
         count = counted if counted >= 0 else len(rows)
-        return RangeResult(tuple([_kv(*row) for row in rows]), count, Revision(now))
+        return RangeResult(tuple([to_kv(*row) for row in rows]), count, Revision(now))
 
     async def events(self, start: bytes, end: bytes | None, *, after: Revision, limit: int) -> LogPage:
         """See `SharedLog`."""
@@ -172,14 +175,9 @@ class ServerLog:
             header, *rows = await self._fetch(statements.events_after(start, end, after=after, limit=limit))
             if after < header[3] - 1:
                 raise Compacted(header[3])
-            events = [_event(row) for row in rows]
-            if len(events) < limit:
-                return LogPage(tuple(events), max(after, Revision(header[1])))
-            # The limit may have cut the last revision in two: leave it to the next page.
-            cut = events[-1].kv.mod_revision
-            whole = [event for event in events if event.kv.mod_revision != cut]
-            if whole:
-                return LogPage(tuple(whole), whole[-1].kv.mod_revision)
+            page = to_page(rows, limit, max(after, Revision(header[1])))
+            if page is not None:
+                return page
             limit *= 4
 
     async def learn(self, after: Revision, limit: int) -> LogPage:
@@ -256,42 +254,9 @@ def newest_rows(
 ) -> tuple[list[tuple[bytes, int, int, int, int]], list[bytes]]:
     """Return what the table of current rows must get: rows (name, id, created, version, lease) to write, names to delete."""
     last: dict[bytes, tuple[int, KeyValue]] = {}
-    for row, event in zip(log_rows(commit), commit.events, strict=True):
+    for row, event in zip(log_rows(commit.events), commit.events, strict=True):
         last[event.kv.key] = (row[0], event.kv)
     written: list[tuple[bytes, int, int, int, int]] = [
         (key, id_, kv.create_revision, kv.version, kv.lease) for key, (id_, kv) in last.items() if kv.version
     ]
     return written, [key for key, (_, kv) in last.items() if not kv.version]
-
-
-def log_rows(commit: Commit) -> list[tuple[int, bytes, int, int, int, int, bytes]]:
-    """Return the rows (id, name, created, version, lease, previous, value) of a commit."""
-    rows: list[tuple[int, bytes, int, int, int, int, bytes]] = []
-    position = revision = 0
-    for event in commit.events:
-        kv = event.kv
-        position = position + 1 if kv.mod_revision == revision else 0
-        revision = kv.mod_revision
-        previous = 0 if event.previous is None else event.previous.mod_revision
-        rows.append(
-            (
-                first_id(revision) | position,
-                kv.key,
-                kv.create_revision,
-                kv.version,
-                kv.lease,
-                previous,
-                kv.value,
-            )
-        )
-    return rows
-
-
-def _kv(key: bytes, row_id: int, created: int, version: int, lease: int, value: bytes) -> KeyValue:
-    return KeyValue(key, value, Revision(created), Revision(row_id >> POSITION_BITS), version, LeaseId(lease))
-
-
-def _event(row: Row) -> Event:
-    key, previous_id = row[0], row[6]
-    previous = None if previous_id is None else _kv(key, previous_id, *row[7:])
-    return Event(EventType.PUT if row[3] else EventType.DELETE, _kv(*row[:6]), previous)

@@ -34,7 +34,7 @@ def finish_replacement(database: Path) -> Path | None:
     kept = database.with_name(f"{database.name}-old-{stamp_ms}")
     kept.mkdir(mode=0o700, exist_ok=True)
     # All of it has left before the new file comes: SQLite would apply an old write-ahead log to it.
-    for suffix in ("", "-wal", "-shm", ".sum"):
+    for suffix in ("", "-wal", "-shm", ".sum", ".run"):
         old = database.with_name(f"{database.name}{suffix}")
         if old.exists():
             old.rename(kept / old.name)
