@@ -128,8 +128,9 @@ class Etcdctl:
 
 
 def etcdctl_programs() -> list[str]:
-    """Return the etcdctls to test with: Debian's, and the one beside $K3PY_TEST_ETCD."""
+    """Return the etcdctls to test with: Debian's 3.4, and 3.5 and 3.6 beside $K3PY_TEST_ETCD."""
     found = [shutil.which("etcdctl")]
     if os.environ.get("K3PY_TEST_ETCD"):
-        found.append(str(Path(os.environ["K3PY_TEST_ETCD"]).with_name("etcdctl")))
+        beside = Path(os.environ["K3PY_TEST_ETCD"])
+        found += [str(beside.with_name(name)) for name in ("etcdctl-3.5", "etcdctl")]
     return [program for program in found if program and Path(program).exists()]
