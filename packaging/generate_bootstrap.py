@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-KINDS = ("Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+KINDS = ("Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "FlowSchema", "PriorityLevelConfiguration")
 # What the table leaves out.
 DESCRIPTIONS = {
     "system-cluster-critical": "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
@@ -25,11 +25,12 @@ def main() -> None:
     """Write the file, one object a line."""
     objects = json.loads(Path(sys.argv[1]).read_text())
     kept = [
-        {key: value for key, value in one.items() if key != "by"}
+        {key: value for key, value in one.items() if key not in ("by", "status")}
         for one in objects
         if one["by"] == "apiserver" and one["kind"] in KINDS
     ]
     for one in kept:
+        one["metadata"].pop("generation", None)
         if text := DESCRIPTIONS.get(one["metadata"]["name"]):
             one["description"] = text
     kept.sort(

@@ -35,6 +35,12 @@ class StatusStrategy(BaseStrategy):
             new["status"] = deep_copy(self.empty_status)
 
 
+class GenerationStrategy(StatusStrategy):
+    """For kinds whose spec has a generation that their controller reports back."""
+
+    has_generation = True
+
+
 class WorkloadStrategy(StatusStrategy):
     """For kinds whose spec has a generation that their controller reports back, and mostly a pod template."""
 

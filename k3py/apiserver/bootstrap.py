@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _USER: Final = User(name="system:apiserver", groups=(MASTERS, AUTHENTICATED))
 _AUTOUPDATE: Final = "rbac.authorization.kubernetes.io/autoupdate"
+_AUTOUPDATE_SPEC: Final = "apf.kubernetes.io/autoupdate-spec"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +233,8 @@ def complete(kind: Kind, present: JsonObject, wanted: JsonObject) -> JsonObject 
             return _complete_role(present, wanted)
         case "ClusterRoleBinding" | "RoleBinding":
             return _complete_binding(present, wanted)
+        case "FlowSchema" | "PriorityLevelConfiguration":
+            return _complete_flow_control(present, wanted)
         case "ConfigMap":
             return _complete_fields(present, wanted, (("data",),))
         case "Service":
@@ -274,6 +277,17 @@ def _complete_binding(present: JsonObject, wanted: JsonObject) -> JsonObject | N
     completed: JsonObject = deep_copy(present)
     completed["subjects"] = [*(completed.get("subjects") or ()), *missing]
     return completed
+
+
+def _complete_flow_control(present: JsonObject, wanted: JsonObject) -> JsonObject | None:
+    """A spec that nobody keeps by annotation follows ours.
+
+    Source: k8s.io/apiserver/pkg/util/flowcontrol and kubernetes/pkg/registry/flowcontrol/ensurer v1.35.
+    """
+    annotations = present["metadata"].get("annotations") or {}
+    if annotations.get(_AUTOUPDATE_SPEC) != "true" or present.get("spec") == wanted["spec"]:
+        return None
+    return {**deep_copy(present), "spec": wanted["spec"]}
 
 
 def _subject_key(subject: JsonObject) -> tuple[str, str, str]:

@@ -41,6 +41,8 @@ from k3py.api.kinds.core.service import KIND as SERVICE
 from k3py.api.kinds.core.service_account import KIND as SERVICE_ACCOUNT
 from k3py.api.kinds.discovery.endpoint_slice import KIND as ENDPOINT_SLICE
 from k3py.api.kinds.events.event import KIND as EVENTS_EVENT
+from k3py.api.kinds.flowcontrol.flow_schema import KIND as FLOW_SCHEMA
+from k3py.api.kinds.flowcontrol.priority_level_configuration import KIND as PRIORITY_LEVEL_CONFIGURATION
 from k3py.api.kinds.networking.ingress import KIND as INGRESS
 from k3py.api.kinds.networking.ingress_class import KIND as INGRESS_CLASS
 from k3py.api.kinds.networking.network_policy import KIND as NETWORK_POLICY
@@ -115,4 +117,6 @@ ALL: Final[tuple[Kind, ...]] = (
     LEASE,
     RUNTIME_CLASS,
     ENDPOINT_SLICE,
+    FLOW_SCHEMA,
+    PRIORITY_LEVEL_CONFIGURATION,
 )

@@ -93,3 +93,33 @@ def test_a_present_object_is_completed_only_where_it_differs():
     assert complete(kind, present, {"metadata": {"name": "a"}, "data": {"k": "old"}}) is None
     changed = complete(kind, present, {"metadata": {"name": "a"}, "data": {"k": "new"}})
     assert changed == {"metadata": {"name": "a", "uid": "u"}, "data": {"k": "new"}}
+
+
+async def test_levels_and_schemas_of_flow_control_are_made_and_follow_ours_unless_kept(api):
+    names = {one["metadata"]["name"] for one in (await api.send("list", "prioritylevelconfigurations"))["items"]}
+    assert {"exempt", "catch-all", "workload-high"} <= names
+    schemas = {one["metadata"]["name"]: one for one in (await api.send("list", "flowschemas"))["items"]}
+    assert {"exempt", "catch-all", "probes"} <= set(schemas)
+    followed, kept = schemas["probes"], schemas["global-default"]
+    kept["metadata"]["annotations"]["apf.kubernetes.io/autoupdate-spec"] = "false"
+    for one in (followed, kept):
+        one["spec"]["matchingPrecedence"] = 77
+        await api.send("update", "flowschemas", one["metadata"]["name"], body=one)
+    await api.assembly.bootstrap()
+    assert (await api.send("get", "flowschemas", "probes"))["spec"]["matchingPrecedence"] == 2
+    assert (await api.send("get", "flowschemas", "global-default"))["spec"]["matchingPrecedence"] == 77
+
+
+async def test_the_spec_of_what_every_server_has_is_fixed(api):
+    for plural in ("flowschemas", "prioritylevelconfigurations"):
+        one = await api.send("get", plural, "catch-all")
+        one["metadata"].setdefault("labels", {})["a"] = "b"
+        await api.send("update", plural, "catch-all", body=one)
+        one = await api.send("get", plural, "catch-all")
+        if plural == "flowschemas":
+            one["spec"]["matchingPrecedence"] = 9000
+        else:
+            one["spec"]["limited"]["nominalConcurrencyShares"] = 1
+        with pytest.raises(ApiError) as caught:
+            await api.send("update", plural, "catch-all", body=one)
+        assert [cause["field"] for cause in caught.value.details["causes"]] == ["spec"]
