@@ -1,6 +1,8 @@
-"""`k3py datastore export FILE|-`, `import FILE|-`, `copy SOURCE TARGET`, `status`, `check`: whole stores, whatever the driver.
+"""`k3py datastore export FILE|-`, `import FILE|-`, `copy SOURCE TARGET`: whole stores, whatever the driver.
 
 Stop the servers of a source first: what they write later does not come along.
+
+`status`, `check`, `compact [REVISION]` and `defrag` also work while the server runs.
 """
 
 from __future__ import annotations
@@ -14,11 +16,14 @@ from typing import IO, TYPE_CHECKING, Final
 
 from k3py.cli.json_source import JsonSource
 from k3py.cli.server_values import CommandParser, ServerValues, add_server_flags, load_server_values
+from k3py.datastore.control import ask
+from k3py.datastore.errors import Locked
 from k3py.datastore.factory import name_of, open_backend, sqlite_path
+from k3py.datastore.operations import operate
 from k3py.datastore.transfer.dump_file import DumpFile, write_dump
 from k3py.datastore.transfer.errors import TransferError
 from k3py.datastore.transfer.kine_file import KineFile, is_kine_file, open_read_only
-from k3py.datastore.transfer.loading import digest_of, load
+from k3py.datastore.transfer.loading import load
 from k3py.datastore.transfer.saved_stream import without_digest
 from k3py.datastore.transfer.source import read_backend
 from k3py.errors import ConfigError
@@ -29,12 +34,22 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
     from k3py.datastore.interface import Backend
+    from k3py.datastore.operations import Outcome
     from k3py.datastore.tls_files import TlsFiles
     from k3py.datastore.transfer.digest import Digest
     from k3py.datastore.transfer.source import Source
 
 _PROG: Final = "k3py datastore"
-_OPERANDS: Final = {"export": 1, "import": 1, "copy": 2, "status": 0, "check": 0}
+_OPERANDS: Final = {
+    "export": (1, 1),
+    "import": (1, 1),
+    "copy": (2, 2),
+    "status": (0, 0),
+    "check": (0, 0),
+    "compact": (0, 1),
+    "defrag": (0, 0),
+}
+"""How many operands there are, at least and at most."""
 _SQLITE: Final = b"SQLite format 3\0"
 
 
@@ -47,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
     """
     parser = CommandParser(_PROG, __doc__ or "")
     parser.add_argument("action", choices=tuple(_OPERANDS), metavar="|".join(_OPERANDS))
-    parser.add_argument("operands", nargs="*", metavar="FILE|ENDPOINT")
+    parser.add_argument("operands", nargs="*", metavar="FILE|ENDPOINT|REVISION")
     add_server_flags(parser)
     parser.add_argument(
         "--force",
@@ -60,8 +75,9 @@ def run(arguments: Sequence[str]) -> int:
         help="import, copy: turn objects in protobuf (of K3s, of a kube-apiserver) into JSON, which k3py's API server reads",
     )
     parsed = parser.parse_args(arguments)
-    wanted = _OPERANDS[parsed.action]
-    if len(parsed.operands) != wanted:
+    least, most = _OPERANDS[parsed.action]
+    if not least <= len(parsed.operands) <= most:
+        wanted = str(least) if least == most else f"{least} or {most}"
         raise ConfigError(f"{_PROG} {parsed.action}: needs {wanted} operands, not {len(parsed.operands)}")
     server = load_server_values(parsed)
     try:
@@ -85,7 +101,7 @@ async def _do(
         async with _store_source(operands[0], server.tls) as source:
             await _fill(source, operands[1], None, server.tls, again=again, to_json=to_json)
     else:
-        await _inspect(action, server)
+        await _operate(action, server, _revision(operands))
 
 
 async def _export(server: ServerValues, target: str) -> None:
@@ -114,15 +130,44 @@ async def _fill(
         )
 
 
-async def _inspect(action: str, server: ServerValues) -> None:
-    async with _existing(server.endpoint, server.server_dir, server.tls) as backend:
-        status = await backend.status()
+def _revision(operands: Sequence[str]) -> int:
+    if not operands:
+        return 0
+    if not operands[0].isdecimal() or int(operands[0]) < 1:
+        raise ConfigError(f"{_PROG} compact: {operands[0]!r}: must be a revision, 1 or higher")
+    return int(operands[0])
+
+
+async def _operate(action: str, server: ServerValues, revision: int) -> None:
+    name = name_of(server.endpoint, server.server_dir)
+    outcome = await _outcome_of(action, server, revision)
+    line = (
+        f"{name}: {outcome.driver}, revision {outcome.revision}, compacted to {outcome.compact_revision}, "
+        f"{outcome.size_bytes} bytes, {outcome.size_in_use_bytes} in use"
+    )
+    if action in ("compact", "defrag"):
+        line += f", {outcome.before_bytes} bytes before"
+    print(line)
+    if action == "check":
         print(
-            f"{name_of(server.endpoint, server.server_dir)}: {status.driver}, revision {status.revision}, compacted to "
-            f"{status.compact_revision}, {status.size_bytes} bytes, {status.size_in_use_bytes} in use"
+            f"k3py: read: {outcome.keys} keys, sha256 {outcome.digest}, revision {outcome.revision}",
+            file=sys.stderr,
         )
-        if action == "check":
-            _tell("read", await digest_of(backend), f"revision {status.revision}")
+
+
+async def _outcome_of(action: str, server: ServerValues, revision: int) -> Outcome:
+    """Do it here, or have the process do it that has the SQLite database open."""
+    try:
+        async with _existing(server.endpoint, server.server_dir, server.tls) as backend:
+            return await operate(backend, action, revision)
+    except Locked as locked:
+        path = sqlite_path(server.endpoint, server.server_dir)
+        if path is None:
+            raise
+        try:
+            return await ask(path, action, revision)
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise locked from None
 
 
 def _tell(what: str, digest: Digest, more: str) -> None:

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Never
 
+from k3py.datastore.control import control_of
 from k3py.datastore.durability import Durability
 from k3py.datastore.etcdapi.listener import parse_listen_address, server_context
 from k3py.datastore.factory import HISTORY_S, open_backend
@@ -113,6 +114,7 @@ async def _serve(flags: argparse.Namespace) -> int:
                 durability=flags.durability,
             )
         )
+        await stack.enter_async_context(control_of(backend, flags.endpoint, Path()))
         try:
             url = await stack.enter_async_context(
                 open_etcd_server(

@@ -285,6 +285,16 @@ class Backend(Protocol):
             Compacted, FutureRevision: out of range.
         """
 
+    async def defragment(self) -> None:
+        """Give space that holds nothing back to the file system; returns when that is done.
+
+        SQLite and MySQL go on meanwhile; PostgreSQL holds up everybody for as long as it rewrites its tables, an etcd its members one
+        after the other.
+
+        Raises:
+            Unavailable, NoSpace: it could not be done, or not for all of it.
+        """
+
     async def grant_lease(self, ttl_s: int, *, lease: LeaseId = NO_LEASE) -> LeaseId:
         """Make a lease whose keys are deleted when `ttl_s` seconds are over; survives restarts, never ends early.
 

@@ -10,6 +10,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from k3py.client.kubeconfig import Kubeconfig, write_kubeconfig
+from k3py.datastore.control import control_of
 from k3py.datastore.durability import Durability
 from k3py.datastore.factory import open_backend
 from k3py.datastore.tls_files import TlsFiles
@@ -52,6 +53,7 @@ async def run_server(config: ServerConfig) -> int:
                 tls=TlsFiles(config.datastore_cafile, config.datastore_certfile, config.datastore_keyfile),
                 durability=Durability(config.datastore_durability),
             ) as backend,
+            control_of(backend, config.datastore_endpoint, config.data_dir / "server"),
             open_storage(backend) as storage,
         ):
 

@@ -551,6 +551,25 @@ async def purged(backend):
             pass
 
 
+async def test_defragmenting_keeps_everything(opening):
+    async with opening() as backend:
+        revision = await backend.create(b"/big", b"x" * 50_000)
+        for _ in range(30):
+            revision, _ = await backend.update(b"/big", b"x" * 50_000, expected=revision)
+        await backend.create(b"/other", b"1")
+        await backend.compact(backend.current_revision, physical=True)
+        async with asyncio.TaskGroup() as tasks:
+            defragmenting = tasks.create_task(backend.defragment())
+            written = await backend.create(b"/meanwhile", b"2")
+        await defragmenting
+        result = await backend.range(*ALL)
+        assert [(kv.key, kv.mod_revision) for kv in result.kvs] == [
+            (b"/big", revision),
+            (b"/meanwhile", written),
+            (b"/other", revision + 1),
+        ]
+
+
 async def test_a_watch_may_start_at_the_compaction_line_but_not_below(opening):  # 39, 40, 106
     async with opening() as backend:
         await backend.create(b"/a", b"1")  # 2

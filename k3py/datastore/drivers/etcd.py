@@ -51,6 +51,7 @@ log = logging.getLogger(__name__)
 MAX_LEASE_TTL_S: Final = 9_000_000_000
 PROBE_S: Final = 0.5
 CLOSING_S: Final = 1.0
+DEFRAGMENT_S: Final = 3600.0
 _FIRST_RIGHT_PROGRESS: Final = ((3, 4, 31), (3, 5, 13))
 
 
@@ -270,6 +271,10 @@ class EtcdBackend:
         except FutureRevision:
             raise FutureRevision(self._revision) from None
         self._compact_revision = revision
+
+    async def defragment(self) -> None:
+        """See `Backend`."""
+        await self._client.call_each("Maintenance/Defragment", {}, timeout_s=DEFRAGMENT_S)
 
     # Leases
 

@@ -137,6 +137,10 @@ class MemoryLog:
         del self._event_revisions[:kept]
         return False
 
+    async def defragment(self, budget_s: float) -> bool:
+        """See `Log`."""
+        return False
+
     async def size(self) -> LogSize:
         """See `Log`."""
         total = sum(len(kv.key) + len(kv.value) for kv in self._rows.values())

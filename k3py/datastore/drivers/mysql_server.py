@@ -64,12 +64,12 @@ class Session:
         """Run a statement and return its rows."""
         return await self.run(_with_literals(statement))
 
-    async def run(self, *sql: str) -> Sequence[Row]:
+    async def run(self, *sql: str, timeout_s: float = ANSWER_S) -> Sequence[Row]:
         """Run statements as one packet, up to the first that fails; return the rows of the last."""
         if sql[0] in ("START TRANSACTION", "BEGIN"):
             self.in_transaction = True
         with _translated(self):
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(timeout_s):
                 cursor = self.connection.cursor()
                 await cursor.execute(";".join(sql))
                 for _ in sql[1:]:

@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 CHANNEL = "k3py"
 PROBE_S = 10.0
+DEFRAGMENT_S = 3600.0
+TABLES = ("k3py_log", "k3py_cur", "k3py_lease", "k3py_meta", "k3py_writer")
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 _COMMIT = f"""
@@ -178,11 +180,17 @@ class PostgresLog(ServerLog):
         """See `Log`."""
         ((total,),) = await self._fetch(
             Statement(
-                "SELECT sum(pg_total_relation_size(c))::bigint FROM unnest(ARRAY['k3py_log', 'k3py_cur', 'k3py_lease', 'k3py_meta', "
-                "'k3py_writer']::regclass[]) AS c"
+                f"SELECT sum(pg_total_relation_size(c))::bigint FROM unnest('{{{','.join(TABLES)}}}'::regclass[]) AS c"
             )
         )
         return LogSize(total, total)
+
+    async def defragment(self, budget_s: float) -> bool:
+        """See `Log`: rewrites the tables, smallest first; each is locked as long as that takes."""
+        async with self.reading() as session:
+            for table in TABLES[::-1]:
+                await session.fetch_numbered(f"VACUUM (FULL, ANALYZE) {table}", (), timeout_s=DEFRAGMENT_S)
+        return False
 
     async def follow(self, changed: Callable[[], None]) -> None:
         """See `SharedLog`."""

@@ -55,10 +55,12 @@ class Session:
         """Run a statement and return its rows."""
         return await self.fetch_numbered(_numbered(statement.sql), statement.parameters)
 
-    async def fetch_numbered(self, sql: str, parameters: Sequence[object]) -> Sequence[Row]:
+    async def fetch_numbered(
+        self, sql: str, parameters: Sequence[object], *, timeout_s: float = ANSWER_S
+    ) -> Sequence[Row]:
         """Run a statement whose placeholders are $1, $2, …."""
         with _translated(self):
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(timeout_s):
                 rows: Sequence[Row] = await self.connection.fetch(sql, *parameters)
         return rows
 

@@ -343,18 +343,31 @@ class SqliteLog:
             await self._write(statements.PURGE_TOMBSTONES, ids)
             await self._write(statements.SET_PURGED_REVISION, (upper,))
 
+    async def defragment(self, budget_s: float) -> bool:
+        """See `Log`: no slack is left."""
+        ((_, free, _),) = await self._fetch(self._writer, statements.SIZES)
+        if free:
+            await self._vacuum_slice(budget_s)
+            return True
+        # The file gets shorter only when the write-ahead log is moved into it.
+        await self._fetch(self._writer, "PRAGMA wal_checkpoint(TRUNCATE)")
+        return False
+
     async def _vacuum(self, budget_s: float) -> bool:
         """Give a few free pages back to the file system when a quarter of the file is free."""
         ((pages, free, _),) = await self._fetch(self._writer, statements.SIZES)
         if free < SLACK_PAGES or free * 4 < pages:
             await offload(reserve.make_reserve, self._path)
             return False
+        await self._vacuum_slice(budget_s)
+        return True
+
+    async def _vacuum_slice(self, budget_s: float) -> None:
         begin = clock.monotonic_s()
         with translated(self._path):
             # Not by `execute`: the pragma answers with a row without columns for each page, and sqlite3 stops at the first.
             await self._writer.executescript(f"PRAGMA incremental_vacuum({self._vacuumed_at_once})")
         self._vacuumed_at_once = _next_size(self._vacuumed_at_once, clock.monotonic_s() - begin, budget_s)
-        return True
 
 
 def _next_size(size: int, took_s: float, budget_s: float) -> int:

@@ -148,6 +148,16 @@ class EtcdClient:
             self._next(at)
         raise Unavailable(f"no etcd answers ({'; '.join(failures)})")
 
+    async def call_each(self, name: str, request: JsonObject, *, timeout_s: float) -> None:
+        """Call the unary method "Service/Name" at each endpoint, one after the other.
+
+        Raises:
+            DatastoreError: the first that fails; names it.
+        """
+        for at, endpoint in enumerate(self._names):
+            with _translated(endpoint):
+                await _unary(await self._connected(at), name, request, timeout_s)
+
     @asynccontextmanager
     async def stream(self, name: str) -> AsyncIterator[EtcdStream]:
         """Open the two-way stream of the method "Service/Name".

@@ -44,7 +44,8 @@ async def alarm(store: Store, request: JsonObject) -> JsonObject:
 
 
 async def defragment(store: Store, request: JsonObject) -> JsonObject:
-    """Answer Defragment: nothing to do, free space goes back to the system in slices after each compaction."""
+    """Answer Defragment."""
+    await store.backend.defragment()
     return {"header": store.header()}
 
 

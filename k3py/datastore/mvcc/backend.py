@@ -42,7 +42,7 @@ from k3py.datastore.interface import (
 )
 from k3py.datastore.mvcc import evaluation
 from k3py.datastore.mvcc.broadcaster import Broadcaster
-from k3py.datastore.mvcc.compactor import Compactor
+from k3py.datastore.mvcc.compactor import PAUSE_S, SLICE_S, Compactor
 from k3py.datastore.mvcc.evaluation import View
 from k3py.datastore.mvcc.leases import GRANTED_AT_UNKNOWN_S, LeaseReaper, remaining_s
 from k3py.datastore.mvcc.log import Commit, Lease
@@ -379,6 +379,19 @@ class MvccBackend:
         self.compactor.wake()
         if physical:
             await self.compactor.finished()
+
+    async def defragment(self) -> None:
+        """See `Backend`."""
+        self.compactor.wake()
+        await self.compactor.finished()
+        more = True
+        while more:
+            more = await self._defragment()
+            await asyncio.sleep(PAUSE_S)
+
+    async def _defragment(self) -> bool:
+        async with self._writing:
+            return await self._log.defragment(SLICE_S)
 
     async def advance(self, revision: Revision) -> None:
         """Let revisions go on above `revision`, and compact all below: after a restore, clients may have seen later ones ([253]).

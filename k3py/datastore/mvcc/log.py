@@ -104,5 +104,8 @@ class Log(Protocol):
     async def purge(self, budget_s: float) -> bool:
         """Delete rows below the compaction line for about `budget_s` seconds; return whether more are left."""
 
+    async def defragment(self, budget_s: float) -> bool:
+        """Give free space back to the file system, for about `budget_s` where it can be done in parts; return whether more is left."""
+
     async def size(self) -> LogSize:
         """Return the space taken."""

@@ -16,6 +16,7 @@ from k3py.datastore.errors import (
     Unavailable,
 )
 from k3py.datastore.mvcc.backend import MvccBackend, _Write
+from k3py.datastore.mvcc.compactor import SLICE_S
 from k3py.datastore.mvcc.leases import remaining_s
 from k3py.datastore.mvcc.log import Lease
 from k3py.datastore.mvcc.shared_log import OutcomeUnknown, Overtaken
@@ -304,6 +305,10 @@ class SharedMvccBackend(MvccBackend):
         await future
         self.reaper.add(lease, ttl_s=ttl_s, remaining_s=ttl_s)
         return ttl_s
+
+    async def _defragment(self) -> bool:
+        # As with `_purge`.
+        return await self._log.defragment(SLICE_S)
 
     async def _purge(self, budget_s: float) -> bool:
         # Purging does not touch what writers touch: no need to hold them up.

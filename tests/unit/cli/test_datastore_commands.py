@@ -10,6 +10,8 @@ import pytest
 
 from k3py.api.schema import load_schema
 from k3py.cli.main import run
+from k3py.datastore.control import serve_control
+from k3py.datastore.drivers.sqlite import open_sqlite
 from k3py.wire.kubernetes_protobuf import KubernetesProtobuf
 from tests.support.stores import fill_store, make_kine_file, read_store
 
@@ -76,6 +78,8 @@ def test_snapshots_are_saved_listed_pruned_and_deleted(content, data_dir, capsys
         (["etcd-snapshot", "prune", "--snapshot-retention=x"], 2, "must be a whole number"),
         (["datastore", "status"], 1, "there is no database"),
         (["datastore", "export"], 2, "needs 1 operands"),
+        (["datastore", "compact", "x"], 2, "must be a revision"),
+        (["datastore", "compact", "1", "2"], 2, "needs 0 or 1 operands"),
         (["datastore", "import", "/nonexistent/file"], 1, "/nonexistent/file: No such file"),
         (["datastore", "copy", "memory://", "memory://"], 2, "the same store"),
         (["datastore", "copy", "nats://a:secret@b", "memory://"], 2, "must be sqlite"),
@@ -149,3 +153,24 @@ def test_the_files_for_tls_to_the_datastore_are_the_servers(data_dir, monkeypatc
     monkeypatch.setenv("K3PY_DATASTORE_CAFILE", str(data_dir / "absent.crt"))
     assert k3py("datastore", *arguments) == 2
     assert f"datastore-cafile: cannot use {data_dir / 'absent.crt'}" in capsys.readouterr().err
+
+
+def test_a_store_is_compacted_and_defragmented(content, data_dir, capsys):
+    assert k3py("datastore", "compact") == 0
+    line = capsys.readouterr().out
+    revision = line.partition("revision ")[2].partition(",")[0]
+    assert f"compacted to {revision}," in line
+    assert k3py("datastore", "defrag") == 0
+    assert " bytes before" in capsys.readouterr().out
+
+
+async def test_a_running_store_is_reached_through_its_socket(content, data_dir, capsys):
+    path = data_dir / "server/db/state.db"
+    async with open_sqlite(path, history_s=None) as backend:
+        assert await asyncio.to_thread(k3py, "datastore", "status") == 1
+        assert "is in use by process" in capsys.readouterr().err
+        async with serve_control(backend, path):
+            assert await asyncio.to_thread(k3py, "datastore", "compact") == 0
+            assert f"compacted to {backend.current_revision}," in capsys.readouterr().out
+            assert await asyncio.to_thread(k3py, "datastore", "check") == 0
+            assert "sha256" in capsys.readouterr().err
