@@ -33,11 +33,12 @@ from k3py.apiserver.openapi import OpenApi
 from k3py.util import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from aiohttp import web
 
     from k3py.api.registry import KindRegistry
+    from k3py.apiserver.aggregation.extensions import Extensions
     from k3py.apiserver.encoding.codec import ProtobufCodec
     from k3py.apiserver.health import HealthChecks
     from k3py.apiserver.interface import Authenticator, Authorizer, Dispatcher, KubeletConnector
@@ -60,6 +61,7 @@ class ApiServer:
         metrics: what /metrics shows; the server adds its own.
         server_address: "host:port" that /api names.
         kubelet_connector: ways to kubelets, for logs, exec and the like; None: 503.
+        extensions: groups and versions that other servers serve; None: there are none.
         openapi_builder: builds OpenAPI documents; None: 404.
         load_protobuf: makes the codec of Kubernetes' protobuf when it is first needed; None: 415 and 406.
         openid_configuration, jwks: documents about service-account tokens; None: 404.
@@ -78,6 +80,7 @@ class ApiServer:
         metrics: Registry,
         server_address: str,
         kubelet_connector: KubeletConnector | None = None,
+        extensions: Extensions | None = None,
         openapi_builder: OpenApiBuilder | None = None,
         load_protobuf: Callable[[], ProtobufCodec] | None = None,
         openid_configuration: JsonObject | None = None,
@@ -101,10 +104,12 @@ class ApiServer:
             watches=self._watches,
             kubelets=KubeletProxy(kubelet_connector),
         )
+        self._extensions = extensions.proxy if extensions is not None else None
+        services = extensions.services if extensions is not None else None
         self._paths = PathHandler(
             authorizer=authorizer,
             negotiator=self._negotiator,
-            discovery=Discovery(kinds, server_address=server_address),
+            discovery=Discovery(kinds, server_address=server_address, services=services),
             openapi=OpenApi(kinds, openapi_builder),
             health=health,
             metrics=metrics,
@@ -148,20 +153,27 @@ class ApiServer:
         exchange.user = await self._authentication.authenticate(request)
         if is_impersonating(request.headers):
             exchange.user = await impersonate(request.headers, exchange.user, self._authorizer)
-        if info.is_long_running:
+        is_own = self._extensions is None or not self._extensions.serves(info)
+        handle = self._choose_handler(exchange, is_own=is_own)
+        if info.is_long_running or (not is_own and "Upgrade" in request.headers):
             self._metrics.count_long_running(info, 1)
             try:
-                return await self._resources.handle(exchange)
+                return await handle(exchange)
             finally:
                 self._metrics.count_long_running(info, -1)
         reading = self._limit.enter(info.verb, exchange.user)
         try:
             async with asyncio.timeout(_find_deadline_s(exchange)):
-                if info.is_resource:
-                    return await self._resources.handle(exchange)
-                return await self._paths.handle(exchange)
+                return await handle(exchange)
         finally:
             self._limit.leave(reading)
+
+    def _choose_handler(
+        self, exchange: Exchange, *, is_own: bool
+    ) -> Callable[[Exchange], Awaitable[web.StreamResponse]]:
+        if self._extensions is not None and not is_own:
+            return self._extensions.handle
+        return self._resources.handle if exchange.info.is_resource else self._paths.handle
 
 
 def _find_deadline_s(exchange: Exchange) -> float:

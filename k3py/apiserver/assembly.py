@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.apiserver.admission.chain import build_chain
 from k3py.apiserver.admission.lookup import StorageLookup
-from k3py.apiserver.aggregation.api_services import ApiServices
-from k3py.apiserver.aggregation.local_services import LocalApiServices
+from k3py.apiserver.aggregation.extensions import Extensions
 from k3py.apiserver.aggregation.priorities import AGGREGATOR_GROUP
 from k3py.apiserver.authn.bootstrap_token import BootstrapTokenAuthenticator
+from k3py.apiserver.authn.request_header import FRONT_PROXIES, FrontProxies, RequestHeaderAuthenticator
 from k3py.apiserver.authn.service_account import ServiceAccountAuthenticator
 from k3py.apiserver.authn.static_token import StaticTokenAuthenticator
 from k3py.apiserver.authn.union import UnionAuthenticator
@@ -51,10 +51,12 @@ from k3py.util.supervise import TaskScope
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from k3py.api.registry import KindRegistry
     from k3py.api.schema.schemas import Schemas
     from k3py.api.user import User
+    from k3py.apiserver.aggregation.api_services import ApiServices
     from k3py.apiserver.interface import Authenticator, Authorizer
     from k3py.apiserver.registry.seams import Admission, Patches, TokenSigner, TokenVerifier, WriteHook
     from k3py.apiserver.registry.table import Handler
@@ -72,6 +74,9 @@ class ApiOptions:
     service_cidrs: one range an IP family, primary first. node_ports: first and last.
     audiences: what service-account tokens are for when nobody says otherwise, and what the API accepts.
     static_tokens: users by bearer token.
+    front_proxy: files of the certificate and key with which extension API servers are asked.
+    client_ca, request_header_ca: files of the authorities of clients and of front proxies; None = no front proxy is believed.
+    front_proxy_names: common names of front proxies that are believed.
     extension_authentication: data of the ConfigMap kube-system/extension-apiserver-authentication (client-ca-file, requestheader-…).
     """
 
@@ -82,6 +87,10 @@ class ApiOptions:
     audiences: tuple[str, ...] = ("https://kubernetes.default.svc.cluster.local", "k3s")
     static_tokens: Mapping[str, User] = field(default_factory=dict)
     extension_authentication: Mapping[str, str] = field(default_factory=dict)
+    front_proxy: tuple[Path, Path] | None = None
+    client_ca: Path | None = None
+    request_header_ca: Path | None = None
+    front_proxy_names: tuple[str, ...] = FRONT_PROXIES
 
 
 class ApiAssembly:
@@ -92,7 +101,7 @@ class ApiAssembly:
         authorizer: all authorizers, for non-resource paths too.
         authenticator: all authenticators; None from it means anonymous.
         rbac: the index of roles and bindings.
-        api_services: the index of APIServices.
+        extensions: groups and versions that other servers serve.
     """
 
     name = "apiserver-indexes"
@@ -108,8 +117,7 @@ class ApiAssembly:
         followers: list[Follower],
         custom: CustomResources | None = None,
         bootstrap: Bootstrap,
-        api_services: ApiServices,
-        local_services: LocalApiServices | None = None,
+        extensions: Extensions,
     ) -> None:
         self.dispatcher = dispatcher
         self.authorizer = authorizer
@@ -118,8 +126,7 @@ class ApiAssembly:
         self._followers = followers
         self._custom = custom
         self._bootstrap = bootstrap
-        self.api_services = api_services
-        self._local_services = local_services
+        self.extensions = extensions
 
     async def run(self, started: Callable[[], None]) -> None:
         """Keep the indexes; `started` is called when they are complete. Raises StorageError."""
@@ -135,8 +142,7 @@ class ApiAssembly:
                 served = asyncio.Event()
                 _ = scope.spawn(self._custom.run(served.set), name="custom-resources")
                 await served.wait()
-            if self._local_services is not None:
-                _ = scope.spawn(self._local_services.run(), name="local-api-services")
+            _ = scope.spawn(self.extensions.run(), name="extensions")
             started()
 
     async def bootstrap(self) -> None:
@@ -187,7 +193,7 @@ async def build_dispatcher(
         )
     )
     authenticator = UnionAuthenticator(
-        (*((accounts,) if accounts is not None else ()), tokens, X509Authenticator())
+        (*((accounts,) if accounts is not None else ()), tokens, *_certificate_authenticators(options))
     )
     dispatcher = ApiDispatcher(
         kinds=kinds,
@@ -205,21 +211,33 @@ async def build_dispatcher(
     address = ServiceAddress(
         cidrs=options.service_cidrs, advertise=options.advertise_address, port=options.secure_port
     )
-    api_services = ApiServices()
-    serves_api_services = kinds.find(AGGREGATOR_GROUP, "v1", "apiservices") is not None
+    extensions = Extensions(
+        dispatcher=dispatcher,
+        storage=storage,
+        kinds=kinds,
+        authorizer=authorizer,
+        front_proxy=options.front_proxy,
+        now=now,
+    )
     return ApiAssembly(
         dispatcher=dispatcher,
         authorizer=authorizer,
         authenticator=authenticator,
         rbac=rbac,
-        followers=_followers(kinds, storage, rbac, graph, api_services),
-        api_services=api_services,
-        local_services=LocalApiServices(dispatcher, kinds, api_services) if serves_api_services else None,
+        followers=_followers(kinds, storage, rbac, graph, extensions.services),
+        extensions=extensions,
         custom=_custom(dispatcher, storage, kinds, now),
         bootstrap=Bootstrap(
             dispatcher, kinds, address, extension_authentication=options.extension_authentication
         ),
     )
+
+
+def _certificate_authenticators(options: ApiOptions) -> tuple[Authenticator, ...]:
+    if options.request_header_ca is None:
+        return (X509Authenticator(),)
+    proxies = FrontProxies(options.request_header_ca, options.client_ca)
+    return RequestHeaderAuthenticator(proxies, options.front_proxy_names), X509Authenticator(proxies.issued)
 
 
 def _subresources(signer: TokenSigner | None, options: ApiOptions) -> dict[tuple[str, str, str], Handler]:

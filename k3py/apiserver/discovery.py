@@ -11,25 +11,36 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from k3py.apiserver.aggregation.priorities import group_priority, version_order
+from k3py.apiserver.aggregation.api_services import Registration
+from k3py.apiserver.aggregation.priorities import group_priority, version_order, version_priority
+from k3py.apiserver.aggregation.resources import aggregate_resources
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from k3py.api.kind import Kind, Subresource
     from k3py.api.registry import KindRegistry
+    from k3py.apiserver.aggregation.api_services import ApiServices
     from k3py.jsontypes import JsonObject
 
 AGGREGATED_TYPE: Final = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
 class Discovery:
-    """Makes discovery documents of a table of kinds; `server_address` ("host:port") goes into /api."""
+    """Makes discovery documents of a table of kinds; `server_address` ("host:port") goes into /api.
 
-    def __init__(self, kinds: KindRegistry, *, server_address: str) -> None:
+    `services`: groups and versions that other servers serve; None = there are none.
+    """
+
+    def __init__(
+        self, kinds: KindRegistry, *, server_address: str, services: ApiServices | None = None
+    ) -> None:
         self._kinds = kinds
+        self._services = services
         self._server_address = server_address
-        self._generation = -1
+        self._generation = (-1, -1)
         self._documents: dict[str, JsonObject] = {}
-        self._groups: dict[str, dict[str, list[Kind]]] = {}
+        self._groups: dict[str, dict[str, list[Kind] | Registration]] = {}
         self._aggregated: dict[str, tuple[bytes, str]] = {}
 
     @property
@@ -71,20 +82,28 @@ class Discovery:
         return found
 
     def _refresh(self) -> None:
-        if self._generation == self._kinds.generation:
+        remote = self._services
+        generation = (self._kinds.generation, remote.generation if remote is not None else 0)
+        if self._generation == generation:
             return
-        self._generation = self._kinds.generation
+        self._generation = generation
         self._documents.clear()
         self._aggregated.clear()
-        found: dict[str, dict[str, list[Kind]]] = {}
+        kinds: dict[str, dict[str, list[Kind]]] = {}
         for kind in self._kinds:
-            found.setdefault(kind.group, {}).setdefault(kind.version, []).append(kind)
-        self._groups = {
+            kinds.setdefault(kind.group, {}).setdefault(kind.version, []).append(kind)
+        found: dict[str, dict[str, list[Kind] | Registration]] = {
             group: {
-                version: sorted(found[group][version], key=lambda kind: kind.plural)
-                for version in sorted(found[group], key=version_order, reverse=True)
+                version: sorted(members, key=lambda kind: kind.plural)
+                for version, members in versions.items()
             }
-            for group in sorted(found, key=_group_order)
+            for group, versions in kinds.items()
+        }
+        for one in remote.list_remotes() if remote is not None else ():
+            found.setdefault(one.group, {})[one.version] = one
+        self._groups = {
+            group: dict(sorted(versions.items(), key=lambda item: _version_order(group, *item), reverse=True))
+            for group, versions in sorted(found.items(), key=lambda item: _group_order(*item))
         }
 
     def _make(self, parts: list[str]) -> JsonObject | None:
@@ -94,11 +113,11 @@ class Discovery:
             case ["apis"]:
                 groups = [self._group(group) for group in self._groups if group]
                 return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
-            case ["api", version] if version in self._groups.get("", {}):
+            case ["api", version]:
                 return self._resource_list("", version)
             case ["apis", group] if group in self._groups:
                 return {"kind": "APIGroup", "apiVersion": "v1", **self._group(group)}
-            case ["apis", group, version] if version in self._groups.get(group, {}):
+            case ["apis", group, version]:
                 return self._resource_list(group, version)
         return None
 
@@ -115,9 +134,12 @@ class Discovery:
         versions = [{"groupVersion": f"{group}/{one}", "version": one} for one in self._groups[group]]
         return {"name": group, "versions": versions, "preferredVersion": versions[0]}
 
-    def _resource_list(self, group: str, version: str) -> JsonObject:
+    def _resource_list(self, group: str, version: str) -> JsonObject | None:
+        kinds = self._groups.get(group, {}).get(version)
+        if not isinstance(kinds, list):
+            return None  # unknown, or another server's to answer
         resources = []
-        for kind in self._groups[group][version]:
+        for kind in kinds:
             resources.append(_resource(kind))
             resources += [_subresource(kind, one) for one in sorted(kind.subresources, key=_name)]
         document: JsonObject = {"kind": "APIResourceList"}
@@ -131,18 +153,36 @@ class Discovery:
         return {
             "metadata": {"name": group} if group else {},
             "versions": [
-                {
-                    "version": version,
-                    "resources": [_aggregated_resource(kind) for kind in kinds],
-                    "freshness": "Current",
-                }
-                for version, kinds in self._groups[group].items()
+                self._aggregated_version(version, served) for version, served in self._groups[group].items()
             ],
         }
 
+    def _aggregated_version(self, version: str, served: list[Kind] | Registration) -> JsonObject:
+        if isinstance(served, list):
+            resources = [_aggregated_resource(kind) for kind in served]
+            return {"version": version, "resources": resources, "freshness": "Current"}
+        told = self._services.list_resources(served) if self._services is not None else []
+        found: JsonObject = {"version": version}
+        if told:
+            found["resources"] = aggregate_resources(served.group, version, told)
+        # What was told last stays listed: clients take a stale version for a part that is missing, not for one that has gone.
+        found["freshness"] = "Current" if served.available else "Stale"
+        return found
 
-def _group_order(group: str) -> tuple[int, str]:
-    return (-group_priority(group), group)
+
+def _group_order(group: str, versions: Mapping[str, list[Kind] | Registration]) -> tuple[int, str]:
+    priorities = [
+        served.group_priority if isinstance(served, Registration) else group_priority(group)
+        for served in versions.values()
+    ]
+    return (-max(priorities), group)
+
+
+def _version_order(
+    group: str, version: str, served: list[Kind] | Registration
+) -> tuple[int, tuple[int, int, int, str]]:
+    priority = version_priority(group, version) if isinstance(served, list) else served.version_priority
+    return (priority, version_order(version))
 
 
 def _name(subresource: Subresource) -> str:

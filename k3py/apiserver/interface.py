@@ -115,12 +115,14 @@ class Credentials:
     """What a connection or request brought to prove who it is.
 
     bearer: token of the Authorization header, "" = none. peer_certificate: DER of the client's leaf that TLS verified against the
-    client CA, None = none.
+    client CA or the front proxies' CA, None = none. peer_authorities: DER of the certificates above it that TLS found.
+    headers: by names in lower case, all values of each; only with X-Remote-User among them (an authenticating proxy's), else empty.
     """
 
     bearer: str = ""
     peer_certificate: bytes | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    peer_authorities: tuple[bytes, ...] = ()
+    headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     remote_address: str = ""
 
 

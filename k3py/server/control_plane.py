@@ -13,6 +13,7 @@ from k3py.api.schema import load_schema
 from k3py.api.user import AUTHENTICATED, User
 from k3py.apiserver.app import ApiServer
 from k3py.apiserver.assembly import ApiOptions, build_dispatcher
+from k3py.apiserver.authn.request_header import describe_authentication
 from k3py.apiserver.health import HealthChecks
 from k3py.apiserver.kubelet_dialer import KubeletDialer
 from k3py.client.events import EventRecorder
@@ -82,7 +83,8 @@ async def build_control_plane(
         StorageError: what is stored cannot be read.
     """
     kinds, schemas = KindRegistry(ALL), load_schema()
-    keys = identity.service_account_keys
+    keys, tls = identity.service_account_keys, identity.paths.server_tls
+    client_ca, request_header_ca = tls / "client-ca.crt", tls / "request-header-ca.crt"
     assembly = await build_dispatcher(
         storage=storage,
         kinds=kinds,
@@ -95,7 +97,10 @@ async def build_control_plane(
             service_cidrs=(config.service_cidr,),
             node_ports=config.service_node_port_range,
             audiences=(keys.issuer, "k3py"),
-            extension_authentication=_describe_authentication(identity),
+            extension_authentication=describe_authentication(client_ca, request_header_ca),
+            front_proxy=(tls / "client-auth-proxy.crt", tls / "client-auth-proxy.key"),
+            client_ca=client_ca,
+            request_header_ca=request_header_ca,
         ),
     )
     health = HealthChecks()
@@ -133,22 +138,6 @@ async def build_control_plane(
     return plane
 
 
-def _describe_authentication(identity: ServerIdentity) -> dict[str, str]:
-    """Return what extension API servers need to trust our front proxy and our clients.
-
-    Source: k8s.io/apiserver/pkg/server/dynamiccertificates and pkg/controlplane/controller/clusterauthenticationtrust v0.35.
-    """
-    return {
-        "client-ca-file": identity.paths.authority("client-ca").read_text(),
-        "requestheader-client-ca-file": identity.paths.authority("request-header-ca").read_text(),
-        "requestheader-allowed-names": '["system:auth-proxy"]',
-        "requestheader-username-headers": '["X-Remote-User"]',
-        "requestheader-uid-headers": '["X-Remote-Uid"]',
-        "requestheader-group-headers": '["X-Remote-Group"]',
-        "requestheader-extra-headers-prefix": '["X-Remote-Extra-"]',
-    }
-
-
 def _build_listener(
     config: ServerConfig,
     identity: ServerIdentity,
@@ -168,8 +157,9 @@ def _build_listener(
         certificate=tls / "serving-kube-apiserver.crt",
         key=tls / "serving-kube-apiserver.key",
         client_ca=tls / "client-ca.crt",
+        request_header_ca=tls / "request-header-ca.crt",
     )
-    plane.renewal_hooks += [dialer.reload, serving.reload]
+    plane.renewal_hooks += [dialer.reload, serving.reload, plane.assembly.extensions.dialer.reload]
     api = ApiServer(
         dispatcher=plane.assembly.dispatcher,
         kinds=plane.kinds,
@@ -179,6 +169,7 @@ def _build_listener(
         metrics=metrics,
         server_address=f"{config.advertise_address}:{config.https_listen_port}",
         kubelet_connector=dialer,
+        extensions=plane.assembly.extensions,
         openapi_builder=OpenApiDocuments(schemas),
         load_protobuf=lambda: KubernetesProtobuf(schemas.table),
         openid_configuration={

@@ -30,7 +30,14 @@ class ServingCertificate:
     `reload` takes a renewed certificate into use for new connections, without dropping old ones.
     """
 
-    def __init__(self, *, certificate: Path, key: Path, client_ca: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        certificate: Path,
+        key: Path,
+        client_ca: Path | None = None,
+        request_header_ca: Path | None = None,
+    ) -> None:
         self._certificate = certificate
         self._key = key
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -39,6 +46,8 @@ class ServingCertificate:
         context.set_alpn_protocols(["http/1.1"])
         if client_ca is not None:
             context.load_verify_locations(cafile=client_ca)
+            if request_header_ca is not None:  # of front proxies: who they are is the authenticators' to tell
+                context.load_verify_locations(cafile=request_header_ca)
             context.verify_mode = ssl.CERT_OPTIONAL
         self.context = context
         self.reload()

@@ -22,6 +22,7 @@ from k3py.api.registry import KindRegistry
 from k3py.api.schema import load_schema
 from k3py.apiserver.app import ApiServer
 from k3py.apiserver.assembly import ApiAssembly, ApiOptions, build_dispatcher
+from k3py.apiserver.authn.request_header import describe_authentication
 from k3py.apiserver.health import HealthChecks
 from k3py.datastore.factory import open_backend
 from k3py.pki.service_account import ServiceAccountKeys, make_service_account_key
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 ISSUER = "https://kubernetes.default.svc"
 ADVERTISED = "192.0.2.1"
+FRONT_PROXY = "front-proxy-client"
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,13 @@ async def run_api_server(
             options=ApiOptions(
                 advertise_address=ADVERTISED,
                 audiences=(ISSUER,),
-                extension_authentication={
-                    "requestheader-allowed-names": '["front-proxy-client"]',
-                    "requestheader-username-headers": '["X-Remote-User"]',
-                    "requestheader-group-headers": '["X-Remote-Group"]',
-                    "requestheader-extra-headers-prefix": '["X-Remote-Extra-"]',
-                },
+                front_proxy=pki.issue_front_proxy(FRONT_PROXY),
+                client_ca=folder / "ca.crt",
+                request_header_ca=folder / "front-proxy-ca.crt",
+                front_proxy_names=(FRONT_PROXY,),
+                extension_authentication=describe_authentication(
+                    folder / "ca.crt", folder / "front-proxy-ca.crt", (FRONT_PROXY,)
+                ),
             ),
         )
         health, metrics = HealthChecks(), Registry()
@@ -92,6 +95,7 @@ async def run_api_server(
             metrics=metrics,
             server_address=f"{ADVERTISED}:6443",
             kubelet_connector=kubelet_connector,
+            extensions=assembly.extensions,
             openapi_builder=OpenApiDocuments(schemas),
             load_protobuf=lambda: KubernetesProtobuf(schemas.table),
             openid_configuration={
@@ -104,7 +108,10 @@ async def run_api_server(
             jwks=keys.jwks(),
         )
         tls = ServingCertificate(
-            certificate=folder / "server.crt", key=folder / "server.key", client_ca=folder / "ca.crt"
+            certificate=folder / "server.crt",
+            key=folder / "server.key",
+            client_ca=folder / "ca.crt",
+            request_header_ca=folder / "front-proxy-ca.crt",
         )
         listener = Listener(api.handle, drain=api.drain, host="127.0.0.1", port=0, tls=tls)
         async with TaskScope() as scope:

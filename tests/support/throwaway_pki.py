@@ -29,6 +29,16 @@ class ThrowawayPki:
         key_file.write_bytes(key)
         return certificate_file, key_file
 
+    def issue_front_proxy(self, name: str) -> tuple[Path, Path]:
+        """Write front-proxy-ca.crt and a front proxy's leaf of it; return the leaf's certificate and key."""
+        authority, key = make_authority("front-proxy"), make_key()
+        (self.folder / "front-proxy-ca.crt").write_bytes(authority.certificate)
+        certificate_file, key_file = self.folder / "front-proxy.crt", self.folder / "front-proxy.key"
+        request = LeafRequest(common_name=name)
+        certificate_file.write_bytes(sign_leaf(authority, request, key=key))
+        key_file.write_bytes(key)
+        return certificate_file, key_file
+
     def write_kubeconfig(self, url: str, user: str = "admin") -> Path:
         """Write a kubeconfig of `user` (its leaf is there); return the file."""
 
@@ -55,6 +65,8 @@ def make_pki(folder: Path) -> ThrowawayPki:
     """Make CA, serving certificate for 127.0.0.1 and the admin's client certificate."""
     pki = ThrowawayPki(folder, make_authority("test"))
     (folder / "ca.crt").write_bytes(pki.authority.certificate)
-    _ = pki.issue("server", LeafRequest(common_name="server", names=("127.0.0.1", "localhost"), usage="server"))
+    _ = pki.issue(
+        "server", LeafRequest(common_name="server", names=("127.0.0.1", "localhost"), usage="server")
+    )
     _ = pki.issue("admin", LeafRequest(common_name="system:admin", organizations=("system:masters",)))
     return pki

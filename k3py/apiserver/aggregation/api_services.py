@@ -11,7 +11,7 @@ from k3py.api.kinds.apiregistration.api_service import AVAILABLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from k3py.jsontypes import JsonObject
+    from k3py.jsontypes import JsonObject, JsonValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,7 @@ class ApiServices:
         self.generation = 0
         self._objects: dict[str, JsonObject] = {}
         self._remotes: dict[tuple[str, str], Registration] = {}
+        self._resources: dict[tuple[str, str], list[JsonObject]] = {}
         self._listeners: list[Callable[[str], None]] = []
 
     def subscribe(self, listener: Callable[[str], None]) -> None:
@@ -103,6 +104,11 @@ class ApiServices:
         obj = self._objects.get(name)
         return _read(obj) if obj is not None else None
 
+    @property
+    def has_remotes(self) -> bool:
+        """Say whether other servers serve anything."""
+        return bool(self._remotes)
+
     def find_remote(self, group: str, version: str) -> Registration | None:
         """Return the registration of a version that another server serves."""
         return self._remotes.get((group, version))
@@ -110,6 +116,24 @@ class ApiServices:
     def list_remotes(self) -> list[Registration]:
         """Return the registrations of all versions that other servers serve."""
         return list(self._remotes.values())
+
+    def keep_resources(self, registration: Registration, document: JsonValue) -> None:
+        """Take in the APIResourceList of a remote version; anything else counts as an empty one."""
+        found = document.get("resources") if isinstance(document, dict) else None
+        resources = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+        key = (registration.group, registration.version)
+        if self._resources.get(key) != resources:
+            self._resources[key] = resources
+            self.generation += 1
+
+    def forget_resources(self, registration: Registration) -> None:
+        """Drop what a remote version said it serves: it is gone."""
+        if self._resources.pop((registration.group, registration.version), None) is not None:
+            self.generation += 1
+
+    def list_resources(self, registration: Registration) -> list[JsonObject]:
+        """Return what a remote version said last that it serves (entries of an APIResourceList), read-only."""
+        return self._resources.get((registration.group, registration.version), [])
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names of all APIServices."""

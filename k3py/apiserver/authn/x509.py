@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 from k3py.api.user import User
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cryptography.x509 import Certificate
 
     from k3py.apiserver.interface import Authenticator, Credentials
@@ -21,15 +23,19 @@ _CACHE_SIZE: Final = 256
 
 
 class X509Authenticator:
-    """Reads the subject of verified leaves; the last few hundred are remembered."""
+    """Reads the subject of verified leaves; the last few hundred are remembered.
 
-    def __init__(self) -> None:
+    `is_foreign` tells certificates that TLS accepts too, but that make nobody a user (front proxies').
+    """
+
+    def __init__(self, is_foreign: Callable[[Credentials], bool] = lambda _: False) -> None:
+        self._is_foreign = is_foreign
         self._users: OrderedDict[bytes, User] = OrderedDict()
 
     async def authenticate(self, credentials: Credentials) -> User | None:
         """Return the certificate's user, None without a certificate or a common name."""
         der = credentials.peer_certificate
-        if not der:
+        if not der or self._is_foreign(credentials):
             return None
         user = self._users.get(der)
         if user is not None:
@@ -41,6 +47,12 @@ class X509Authenticator:
             if len(self._users) > _CACHE_SIZE:
                 self._users.popitem(last=False)
         return user
+
+
+def common_name_of(der: bytes) -> str:
+    """Return the common name of a certificate, "" = it has none."""
+    user = _read(der)
+    return user.name if user is not None else ""
 
 
 def _read(der: bytes) -> User | None:

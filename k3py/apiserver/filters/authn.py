@@ -15,15 +15,16 @@ from k3py.apiserver.connection import Connection
 from k3py.apiserver.interface import Credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from aiohttp import web
+    from multidict import CIMultiDictProxy
 
     from k3py.api.user import User
     from k3py.apiserver.interface import Authenticator
 
 WEBSOCKET_TOKEN: Final = "base64url.bearer.authorization.k8s.io."
-_NO_HEADERS: Final[Mapping[str, str]] = {}
+_NO_HEADERS: Final[Mapping[str, Sequence[str]]] = {}
 
 
 class Authentication:
@@ -53,7 +54,8 @@ class Authentication:
             Credentials(
                 bearer=bearer,
                 peer_certificate=certificate or None,
-                headers=headers if "X-Remote-User" in headers else _NO_HEADERS,
+                peer_authorities=_peer_authorities(request) if certificate else (),
+                headers=_lower(headers) if "X-Remote-User" in headers else _NO_HEADERS,
                 remote_address=request.remote or "",
             )
         )
@@ -67,6 +69,18 @@ class Authentication:
 def _peer_certificate(request: web.BaseRequest) -> bytes:
     connection = request.protocol
     return connection.peer_certificate if isinstance(connection, Connection) else b""
+
+
+def _peer_authorities(request: web.BaseRequest) -> tuple[bytes, ...]:
+    connection = request.protocol
+    return connection.peer_authorities if isinstance(connection, Connection) else ()
+
+
+def _lower(headers: CIMultiDictProxy[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in headers.items():
+        found.setdefault(name.lower(), []).append(value)
+    return found
 
 
 def _find_bearer(authorization: str) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from k3py.apiserver.registry.call import Call
     from k3py.jsontypes import JsonObject
 
-_SERVICE_LABEL = "kubernetes.io/service-name"
+SERVICE_LABEL = "kubernetes.io/service-name"
 
 
 async def handle_pod_proxy(call: Call) -> StreamResult:
@@ -48,9 +48,9 @@ async def handle_service_proxy(call: Call) -> StreamResult:
     targets: list[tuple[str, int]] = []
     if kind is not None:
         store = await call.services.storage.store_for(kind)
-        labels = LabelSelector((Requirement(_SERVICE_LABEL, "in", (name,)),))
+        labels = LabelSelector((Requirement(SERVICE_LABEL, "in", (name,)),))
         page = await store.list(ListQuery(namespace=call.namespace, labels=labels, fields=FieldSelector()))
-        targets = [target for view in page.items for target in _targets(view.parsed, port_name)]
+        targets = [target for view in page.items for target in ready_targets(view.parsed, port_name)]
     if not targets:
         raise ApiError(503, "ServiceUnavailable", f'no endpoints available for service "{call.request.name}"')
     address, number = random.choice(targets)  # noqa: S311 - spreads load, guards nothing
@@ -98,7 +98,8 @@ def _service_port(service: JsonObject, port: str) -> str:
     raise invalid("", "Service", service["metadata"]["name"], [error])
 
 
-def _targets(endpoint_slice: JsonObject, port_name: str) -> list[tuple[str, int]]:
+def ready_targets(endpoint_slice: JsonObject, port_name: str) -> list[tuple[str, int]]:
+    """Return (address, port) of all ready endpoints of a slice behind the service port of that name."""
     numbers = [
         one["port"]
         for one in endpoint_slice.get("ports") or ()
