@@ -21,6 +21,9 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "etcd-snapshot", "k3py.cli.etcd_snapshot", "save, list, delete and prune snapshots of the datastore"
     ),
     Command("datastore", "k3py.cli.datastore", "export, import, copy and check the datastore"),
+    Command(
+        "secrets-encrypt", "k3py.cli.secrets_encrypt", "show and rotate the keys of Secrets in the datastore"
+    ),
     Command("kine", "k3py.cli.kine", "serve the datastore to clients of etcd"),
     Command("kubectl", "k3py.cli.kubectl", "run kubectl with the administrator's kubeconfig"),
     Command("ctr", "k3py.cli.ctr", "run containerd's client on k3py's containerd"),
@@ -73,6 +76,6 @@ def _usage() -> str:
         "usage: k3py COMMAND [flags]",
         "",
     ]
-    lines += [f"  {one.name:<14} {one.help}" for one in COMMANDS]
+    lines += [f"  {one.name:<15} {one.help}" for one in COMMANDS]
     lines += ["", "`k3py COMMAND --help` shows the flags of a command; `k3py --version` the version."]
     return "\n".join(lines)

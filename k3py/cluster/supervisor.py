@@ -18,7 +18,7 @@ from aiohttp import web
 
 from k3py.api.names import find_subdomain_faults
 from k3py.api.status import ApiError
-from k3py.api.user import User
+from k3py.api.user import MASTERS, User
 from k3py.cluster.token import parse_token
 from k3py.pki.authority import LeafRequest, names_of, sign_request
 from k3py.pki.errors import PkiError
@@ -37,6 +37,7 @@ NODE_IP: Final = "k3py-Node-IP"
 AGENT_GROUP: Final = "k3py:agent"
 SERVER_GROUP: Final = "k3py:server"
 _AGENT_GROUPS: Final = frozenset((AGENT_GROUP, "system:nodes", "system:bootstrappers"))
+_SERVER_GROUPS: Final = frozenset((SERVER_GROUP, MASTERS))
 _MOST_BODY_BYTES: Final = 64 * 1024
 
 
@@ -49,6 +50,7 @@ class Supervisor:
         authenticate: finds the user of other credentials (client certificate, bootstrap token), None = none of them.
         passwords: node passwords.
         settings: what /v1-k3py/config tells agents; no secret in it.
+        server_paths: further paths below /v1-k3py/, for those who hold the server's token or are administrators.
     """
 
     def __init__(
@@ -59,12 +61,14 @@ class Supervisor:
         authenticate: Callable[[web.BaseRequest], Awaitable[User | None]],
         passwords: NodePasswords,
         settings: JsonObject,
+        server_paths: Mapping[str, Callable[[web.BaseRequest], Awaitable[web.Response]]] | None = None,
     ) -> None:
         self._authorities = authorities
         self._password = parse_token(token).password
         self._authenticate = authenticate
         self._passwords = passwords
         self._settings = orjson.dumps(settings)
+        self._server_paths = server_paths or {}
         self.ready = False
 
     @staticmethod
@@ -90,6 +94,13 @@ class Supervisor:
             _expect(request, "GET")
             return _text(200, "pong")
         user = await self._find_user(request)
+        for_servers = self._server_paths.get(path.removeprefix(PREFIX))
+        if for_servers is not None:
+            if not _SERVER_GROUPS.intersection(user.groups):
+                raise ApiError(
+                    403, "Forbidden", "forbidden: only servers and administrators may ask for this"
+                )
+            return await for_servers(request)
         if not _AGENT_GROUPS.intersection(user.groups):
             raise ApiError(403, "Forbidden", "forbidden: only nodes and agents may ask for this")
         handler = {

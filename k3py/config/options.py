@@ -250,6 +250,21 @@ OPTIONS: Final[tuple[Option, ...]] = (
         value_type="path",
         help="snapshot to restore",
     ),
+    # C-41
+    Option(
+        name="secrets-encryption",
+        theme="security",
+        value_type="bool",
+        critical=True,
+        help="encrypt Secrets in the datastore (see `k3py secrets-encrypt`)",
+    ),
+    Option(
+        name="secrets-encryption-provider",
+        theme="security",
+        default="aescbc",
+        critical=True,
+        help="how new keys encrypt: aescbc, secretbox or aesgcm",
+    ),
     # C-36
     Option(
         name="disable",

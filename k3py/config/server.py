@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Durability = Literal["durable", "balanced", "flash"]
 
 COMPONENTS: Final = ("coredns",)
+ENCRYPTION_PROVIDERS: Final = ("aescbc", "secretbox", "aesgcm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,8 @@ class ServerConfig:
     datastore_certfile: Path | None
     datastore_keyfile: Path | None
     datastore_durability: Durability
+    secrets_encryption: bool
+    secrets_encryption_provider: str
     disable: tuple[str, ...]
     disable_agent: bool
     disable_scheduler: bool
@@ -113,6 +116,8 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
         datastore_certfile=_optional_path(values, "datastore_certfile"),
         datastore_keyfile=_optional_path(values, "datastore_keyfile"),
         datastore_durability=_durability(values),
+        secrets_encryption=bool(values["secrets_encryption"]),
+        secrets_encryption_provider=_encryption_provider(values),
         disable=_disabled(values),
         disable_agent=bool(values["disable_agent"]),
         disable_scheduler=bool(values["disable_scheduler"]),
@@ -199,6 +204,15 @@ def _durability(values: Mapping[str, Value]) -> Durability:
     if mode not in ("durable", "balanced", "flash"):
         raise ConfigError(f"--datastore-durability: {mode!r}: must be durable, balanced or flash")
     return cast("Durability", mode)
+
+
+def _encryption_provider(values: Mapping[str, Value]) -> str:
+    name = get_text(values, "secrets_encryption_provider")
+    if name not in ENCRYPTION_PROVIDERS:
+        raise ConfigError(
+            f"--secrets-encryption-provider: {name!r}: must be one of {', '.join(ENCRYPTION_PROVIDERS)}"
+        )
+    return name
 
 
 def _overlay(values: Mapping[str, Value]) -> OverlayKind:

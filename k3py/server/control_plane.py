@@ -27,6 +27,7 @@ from k3py.server.cluster_dns import ensure_dns_service
 from k3py.server.listener import Listener, ServingCertificate
 from k3py.server.registration import build_supervisor, share_port
 from k3py.server.renewal import CertificateRenewal
+from k3py.server.secrets_encryption.endpoint import encryption_paths
 from k3py.util.loop_lag import LoopLag
 from k3py.util.metrics import Registry, process_metrics
 from k3py.util.process_stats import ProcessStats
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
     from k3py.cluster.supervisor import Supervisor
     from k3py.config.server import ServerConfig
     from k3py.server.identity import ServerIdentity
-    from k3py.storage.interface import Storage
+    from k3py.server.secrets_encryption.start import StartedEncryption
+    from k3py.storage.factory import CachedStorage
     from k3py.util.supervise import Component
 
 _SYSTEM_GROUP = "system:serviceaccounts"
@@ -71,13 +73,14 @@ class ControlPlane:
 async def build_control_plane(
     config: ServerConfig,
     identity: ServerIdentity,
-    storage: Storage,
+    storage: CachedStorage,
     *,
+    encryption: StartedEncryption,
     publish: Callable[[int], Awaitable[None]],
 ) -> ControlPlane:
     """Make the parts of the control plane; nothing runs yet.
 
-    publish(port): called once the API listens; writes kubeconfigs.
+    encryption: keys of Secrets. publish(port): called once the API listens; writes kubeconfigs.
 
     Raises:
         StorageError: what is stored cannot be read.
@@ -107,7 +110,9 @@ async def build_control_plane(
     plane = ControlPlane(assembly=assembly, kinds=kinds, health=health, components=[])
     masters = plane.client("system:k3py-supervisor", "system:masters", user_agent="k3py-supervisor")
     passwords = NodePasswords(masters)
-    supervisor = build_supervisor(config, identity, assembly.authenticator, passwords)
+    keys_of_secrets = encryption.build(storage, kinds)
+    server_paths = encryption_paths(keys_of_secrets)
+    supervisor = build_supervisor(config, identity, assembly.authenticator, passwords, server_paths)
     listener = _build_listener(config, identity, plane, schemas, supervisor)
 
     async def publish_address() -> None:
@@ -135,6 +140,8 @@ async def build_control_plane(
         await publish(listener.port)
 
     plane.components.append(CertificateRenewal(identity, renewed))
+    if keys_of_secrets is not None:
+        plane.components.append(keys_of_secrets)
     return plane
 
 

@@ -9,7 +9,7 @@ from k3py.apiserver.filters.authn import Authentication
 from k3py.cluster.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from aiohttp import web
 
@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 
 
 def build_supervisor(
-    config: ServerConfig, identity: ServerIdentity, authenticator: Authenticator, passwords: NodePasswords
+    config: ServerConfig,
+    identity: ServerIdentity,
+    authenticator: Authenticator,
+    passwords: NodePasswords,
+    server_paths: Mapping[str, Callable[[web.BaseRequest], Awaitable[web.Response]]],
 ) -> Supervisor:
-    """Make the registration endpoint."""
+    """Make the registration endpoint; `server_paths`: see Supervisor."""
     authentication = Authentication(authenticator)
 
     async def authenticate(request: web.BaseRequest) -> User | None:
@@ -37,6 +41,7 @@ def build_supervisor(
         authenticate=authenticate,
         passwords=passwords,
         settings=describe_cluster(config),
+        server_paths=server_paths,
     )
 
 

@@ -18,6 +18,7 @@ from k3py.errors import ConfigError, K3pyError
 from k3py.server.cluster_reset import clear_reset_flag
 from k3py.server.control_plane import build_control_plane
 from k3py.server.identity import prepare_identity
+from k3py.server.secrets_encryption.start import start_encryption
 from k3py.server.snapshots import scheduled_snapshots
 from k3py.storage.factory import open_storage
 from k3py.util.data_dir import hold_data_dir
@@ -46,6 +47,7 @@ async def run_server(config: ServerConfig) -> int:
     with hold_data_dir(config.data_dir):
         await asyncio.to_thread(clear_reset_flag, config)
         identity = await asyncio.to_thread(prepare_identity, config)
+        encryption = await asyncio.to_thread(start_encryption, config)
         async with (
             open_backend(
                 config.datastore_endpoint,
@@ -54,13 +56,15 @@ async def run_server(config: ServerConfig) -> int:
                 durability=Durability(config.datastore_durability),
             ) as backend,
             control_of(backend, config.datastore_endpoint, config.data_dir / "server"),
-            open_storage(backend) as storage,
+            open_storage(backend, transformers=encryption.at_rest) as storage,
         ):
 
             async def publish(port: int) -> None:
                 await asyncio.to_thread(_publish, config, identity, port)
 
-            plane = await build_control_plane(config, identity, storage, publish=publish)
+            plane = await build_control_plane(
+                config, identity, storage, encryption=encryption, publish=publish
+            )
             components: list[Component] = [*plane.components]
             if not config.disable_agent:
                 from k3py.server.node import build_node  # noqa: PLC0415 - a server without a node needs none of it

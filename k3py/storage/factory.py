@@ -83,6 +83,11 @@ class CachedStorage:
             make_prefix(kind), StoreDropped(f"{kind.plural}.{kind.group} is not served any longer")
         )
 
+    async def count(self, kind: Kind) -> int:
+        """Return how many objects of a kind there are."""
+        store = await self.store_for(kind)
+        return len(store) if isinstance(store, ObjectStore) else 0
+
     async def reseal(self, kind: Kind, report: Callable[[int], None]) -> None:
         """Seal all objects of a kind that are sealed otherwise by the rules in force; `report(n)`: n more are done.
 

@@ -31,6 +31,7 @@ from k3py.storage.interface import Deleted, ListPage
 from k3py.storage.keys import end_of, make_local_key
 from k3py.storage.watch_cache.selection import Selection
 from k3py.storage.watch_cache.watcher import Watcher
+from k3py.storage.writing import Writing
 from k3py.util import clock
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class ObjectStore:
         self._codec = codec
         self._cache = cache
         self._leases = leases
+        self._in_flight = Writing()
 
     @property
     def kind(self) -> Kind:
@@ -269,6 +271,7 @@ class ObjectStore:
         Raises:
             StorageError: an object cannot be opened, or the datastore does not answer; what was done stays done.
         """
+        await self._in_flight.drain()  # who had sealed by older keys has written by now
         start, end = self._prefix, end_of(self._prefix)
         while True:
             with translated(""):
@@ -294,7 +297,7 @@ class ObjectStore:
 
     async def _commit_create(self, local_key: str, document: bytes) -> CachedObject | None:
         key = self._key(local_key)
-        with translated(local_key):
+        with translated(local_key), self._in_flight.inside():
             revision = await self._backend.create(
                 key, self._codec.seal(key, document), lease=await self._take_lease()
             )
@@ -306,7 +309,7 @@ class ObjectStore:
         self, local_key: str, view: CachedObject, document: bytes
     ) -> CachedObject | None:
         key = self._key(local_key)
-        with translated(local_key):
+        with translated(local_key), self._in_flight.inside():
             revision, current = await self._backend.update(
                 key,
                 self._codec.seal(key, document),

@@ -17,7 +17,9 @@ _START_S = 60.0
 
 
 class ServerProcess:
-    """Runs while the block lasts; files lie in `folder`.
+    """Runs while the block lasts; files lie in `folder`; a second one on the same folder goes on with its data.
+
+    arguments: further flags.
 
     Attributes:
         url: where it answers.
@@ -25,7 +27,7 @@ class ServerProcess:
         kubeconfig: of the admin.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *arguments: str) -> None:
         tls = folder / "data" / "server" / "tls"
         self.folder = folder
         self.url = ""
@@ -34,6 +36,7 @@ class ServerProcess:
         self.admin_key = tls / "client-admin.key"
         self.kubeconfig = folder / "kubeconfig"
         self.log = folder / "server.log"
+        self._arguments = arguments
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
@@ -43,7 +46,9 @@ class ServerProcess:
         command = [sys.executable, "-m", "k3py", "server", "--disable-agent", "--bind-address", "127.0.0.1"]
         command += ["--https-listen-port", str(port), "--node-ip", "192.0.2.1"]
         command += ["--data-dir", str(self.folder / "data"), "--write-kubeconfig", str(self.kubeconfig)]
-        with self.log.open("w") as log:
+        command += self._arguments
+        self.kubeconfig.unlink(missing_ok=True)  # of an earlier run on the same folder
+        with self.log.open("a") as log:
             self._process = subprocess.Popen(command, cwd=_ROOT, stdout=log, stderr=log, text=True)
         deadline_s = time.monotonic() + _START_S
         while not self.kubeconfig.exists():  # it is written once the server listens
@@ -58,6 +63,12 @@ class ServerProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def _stop(self) -> None:
         process = self._process

@@ -1,0 +1,177 @@
+"""Carries out the steps of `k3py secrets-encrypt` in the running server, and re-encrypts what is stored.
+
+No restart is needed: keys are taken into use as they are written. Re-encryption that was cut short goes on at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from k3py.errors import K3pyError
+from k3py.server.secrets_encryption import key_ring
+from k3py.server.secrets_encryption.key_ring import BUSY, TYPES, KeyRing, RotationRefused, hash_of, make_key
+from k3py.util import clock
+from k3py.util.supervise import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from k3py.api.kind import Kind
+    from k3py.jsontypes import JsonObject
+    from k3py.server.secrets_encryption.key_files import KeyFiles
+    from k3py.storage.encryption.at_rest import EncryptionAtRest
+    from k3py.storage.factory import CachedStorage
+    from k3py.util.supervise import Component
+
+log = logging.getLogger(__name__)
+
+_TOLD_EVERY: Final = 1000
+
+
+class SecretsEncryption:
+    """A component: waits until re-encryption is asked for.
+
+    Args:
+        ring, files: the keys now, and where they lie.
+        at_rest: what storage seals by.
+        storage, kinds: what is stored.
+        provider: of new keys.
+    """
+
+    name = "secrets-encryption"
+    policy = Policy.RESTART
+
+    def __init__(
+        self,
+        ring: KeyRing,
+        files: KeyFiles,
+        at_rest: EncryptionAtRest,
+        storage: CachedStorage,
+        kinds: Iterable[Kind],
+        *,
+        provider: str,
+    ) -> None:
+        self._ring = ring
+        self._files = files
+        self._at_rest = at_rest
+        self._storage = storage
+        self._kinds = kinds
+        self._provider = provider
+        self._asked = asyncio.Event()
+        self._changing = asyncio.Lock()
+        self._done = 0
+        self._total = 0
+        self._fault = ""
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Re-encrypt whenever it is asked for, until cancelled. Raises K3pyError: it is tried again."""
+        started()
+        if self._ring.stage in BUSY:
+            self._asked.set()
+        while True:
+            await self._asked.wait()
+            try:
+                await self._reencrypt()
+            except (K3pyError, OSError) as error:
+                self._fault = str(error)
+                raise
+            self._asked.clear()
+
+    async def change(self, request: JsonObject) -> None:
+        """Carry out one step: {"stage": …, "force": …, "skip": …} or {"enable": …} (S-17).
+
+        Raises:
+            RotationRefused: not now, or no such step.
+            OSError: the files cannot be written; nothing has changed.
+        """
+        async with self._changing:
+            ring = self._next(request)
+            await self._take(ring)
+            if ring.stage in BUSY:
+                self._done = self._total = 0
+                self._asked.set()
+
+    def _next(self, request: JsonObject) -> KeyRing:
+        ring, force = self._ring, bool(request.get("force"))
+        if isinstance(request.get("enable"), bool):
+            if request["enable"]:
+                return key_ring.enable(ring, self._new_key(self._provider))
+            return key_ring.disable(ring)
+        match request.get("stage"):
+            case "prepare":
+                return key_ring.prepare(ring, self._new_key("aescbc"), force=force)
+            case "rotate":
+                return key_ring.rotate(ring, force=force)
+            case "rotate_keys":
+                return key_ring.rotate_keys(ring, self._new_key(self._provider))
+            case "reencrypt" | "reencrypt_request":
+                return key_ring.reencrypt(ring, force=force, keep=bool(request.get("skip")))
+        raise RotationRefused(
+            f"stage: {request.get('stage')!r}: must be prepare, rotate, rotate_keys or reencrypt, or enable be true or false"
+        )
+
+    def _new_key(self, provider: str) -> key_ring.Key:
+        """Make a key whose name is not taken, also when two are made within a second."""
+        names = {one.name for one in self._ring.keys}
+        now = clock.now()
+        key = make_key(provider, now, first=False)
+        number = 1
+        while key.name in names:
+            number += 1
+            key = key_ring.Key(
+                key.provider, f"{make_key(provider, now, first=False).name}-{number}", key.secret
+            )
+        return key
+
+    async def _take(self, ring: KeyRing) -> None:
+        await asyncio.to_thread(self._files.save, ring)
+        self._ring = ring
+        self._at_rest.use(ring.rules)
+
+    async def _reencrypt(self) -> None:
+        ring = self._ring
+        async with self._changing:
+            await self._take(replace(ring, stage="reencrypt_active"))
+        kinds = {one.storage.prefix: one for one in self._kinds if self._at_rest.covers(one)}
+        self._done, self._total, self._fault = 0, 0, ""
+        for one in kinds.values():
+            self._total += await self._storage.count(one)
+        log.info("re-encrypting", extra={"objects": self._total})
+        for one in kinds.values():
+            await self._storage.reseal(one, self._count)
+        async with self._changing:
+            await self._take(key_ring.finish(self._ring))
+        log.info("re-encrypted everything", extra={"objects": self._done})
+
+    def _count(self, more: int) -> None:
+        before, self._done = self._done, self._done + more
+        if before // _TOLD_EVERY != self._done // _TOLD_EVERY:
+            log.info("re-encrypting", extra={"done": self._done, "objects": self._total})
+
+    def status(self) -> JsonObject:
+        """Return what `k3py secrets-encrypt status` shows; no secret."""
+        ring = self._ring
+        active = ring.keys[0] if ring.enabled else None
+        others = ring.keys[1:] if ring.enabled else ring.keys
+        status: JsonObject = {
+            "stage": ring.stage,
+            "enable": ring.enabled,
+            "hashmatch": True,
+            "hash": hash_of(ring.document),
+            "activekey": {"name": active.name, "type": TYPES[active.provider]} if active else None,
+            "inactivekeys": [{"name": one.name, "type": TYPES[one.provider]} for one in others],
+        }
+        if ring.stage in BUSY:
+            status["progress"] = {"done": self._done, "total": self._total}
+            if self._fault:
+                status["error"] = self._fault
+        return status
+
+
+if TYPE_CHECKING:
+
+    def _check(one: SecretsEncryption) -> Component:
+        return one

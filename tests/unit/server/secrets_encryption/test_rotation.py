@@ -1,0 +1,163 @@
+"""Re-encryption in a running server, and after it was killed at any of its writes."""
+
+import asyncio
+import base64
+
+import pytest
+
+from k3py.api.kinds.core.secret import KIND
+from k3py.datastore.factory import open_backend
+from k3py.server.secrets_encryption.key_files import KeyFiles
+from k3py.server.secrets_encryption.key_ring import BUSY, RotationRefused
+from k3py.server.secrets_encryption.rotation import SecretsEncryption
+from k3py.storage.encryption.at_rest import EncryptionAtRest
+from k3py.storage.factory import open_storage
+from k3py.storage.interface import ListQuery
+from k3py.util.supervise import TaskScope
+
+
+class Killed(Exception):
+    """Stands for kill -9."""
+
+
+class Server:
+    """One life of a server on a datastore and a folder; `kill_at`: how many writes of key files it survives."""
+
+    def __init__(self, backend, folder, kill_at=None):
+        self.backend = backend
+        self.files = KeyFiles(folder)
+        self.left = kill_at
+
+    async def __aenter__(self):
+        ring = self.files.load(wanted=True, provider="aescbc")
+        if self.left is not None:
+            self._break_writes()
+        at_rest = EncryptionAtRest(ring.rules)
+        self._storage = open_storage(self.backend, transformers=at_rest)
+        self.storage = await self._storage.__aenter__()
+        self.store = await self.storage.store_for(KIND)
+        self.encryption = SecretsEncryption(ring, self.files, at_rest, self.storage, [KIND], provider="aescbc")
+        return self
+
+    async def __aexit__(self, *_):
+        await self._storage.__aexit__(None, None, None)
+
+    def _break_writes(self):
+        import k3py.server.secrets_encryption.key_files as module
+
+        write, server = module.write_atomically, self
+
+        def counted(*args, **kwargs):
+            if server.left == 0:
+                raise Killed
+            server.left -= 1
+            write(*args, **kwargs)
+
+        self.patched = (module, write)
+        module.write_atomically = counted
+
+    def mend(self):
+        module, write = self.patched
+        module.write_atomically = write
+
+    async def until_done(self):
+        """Run the component until nothing is to be re-encrypted any more."""
+        async with TaskScope() as scope:
+            task = scope.spawn(self.encryption.run(lambda: None), name="encryption")
+            while self.encryption.status()["stage"] in BUSY:
+                if task.done():
+                    task.result()
+                await asyncio.sleep(0)
+            scope.cancel()
+
+    async def fill(self, count):
+        for number in range(count):
+            await self.store.create(secret(f"s{number}"))
+
+    async def names(self):
+        return [one.name for one in (await self.store.list(ListQuery())).items]
+
+
+def secret(name):
+    data = {"k": base64.b64encode(b"hidden").decode()}
+    return {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": name, "namespace": "d"}, "data": data}
+
+
+async def used_keys(backend):
+    found = await backend.range(b"/registry/secrets/", b"/registry/secrets0")
+    return {kv.value.split(b":")[4].decode() if kv.value.startswith(b"k8s:enc:") else "" for kv in found.kvs}
+
+
+@pytest.fixture
+async def backend():
+    async with open_backend("memory://") as backend:
+        yield backend
+
+
+async def test_rotating_keys_leaves_one_new_key_and_everything_sealed_by_it(backend, tmp_path):
+    async with Server(backend, tmp_path) as server:
+        await server.fill(250)
+        assert await used_keys(backend) == {"aescbckey"}
+        await server.encryption.change({"stage": "rotate_keys"})
+        await server.until_done()
+        status = server.encryption.status()
+        assert (status["stage"], status["inactivekeys"]) == ("reencrypt_finished", [])
+        assert await used_keys(backend) == {status["activekey"]["name"]}
+        assert status["activekey"]["name"].startswith("aescbckey-")
+    async with Server(backend, tmp_path) as server:
+        assert len(await server.names()) == 250
+
+
+async def test_disabling_and_enabling_needs_no_restart(backend, tmp_path):
+    async with Server(backend, tmp_path) as server:
+        await server.fill(3)
+        await server.encryption.change({"enable": False})
+        await server.encryption.change({"stage": "reencrypt", "force": True})
+        await server.until_done()
+        assert await used_keys(backend) == {""}
+        await server.encryption.change({"enable": True})
+        await server.store.create(secret("later"))
+        active = server.encryption.status()["activekey"]["name"]
+        assert active != "aescbckey"  # a name never stands for two keys: old snapshots may still hold what the first one sealed
+        assert await used_keys(backend) == {"", active}
+
+
+@pytest.mark.parametrize("survived", range(6))
+async def test_killed_at_any_write_nothing_is_lost_and_the_next_start_ends_well(backend, tmp_path, survived):
+    async with Server(backend, tmp_path) as server:
+        await server.fill(5)
+    server = Server(backend, tmp_path, kill_at=survived)
+    try:
+        async with server:
+            try:
+                await server.encryption.change({"stage": "rotate_keys"})
+                await server.until_done()
+            except* Killed:
+                pass
+    finally:
+        server.mend()
+    async with Server(backend, tmp_path) as server:
+        assert len(await server.names()) == 5
+        await server.until_done()
+        status = server.encryption.status()
+        assert await used_keys(backend) == {status["activekey"]["name"]}
+        assert status["stage"] in ("start", "reencrypt_finished")
+    async with Server(backend, tmp_path) as server:
+        assert len(await server.names()) == 5
+
+
+@pytest.mark.parametrize("request_body", [{}, {"stage": "burn"}, {"stage": "rotate"}, {"enable": "yes"}])
+async def test_steps_that_are_none_change_nothing(backend, tmp_path, request_body):
+    async with Server(backend, tmp_path) as server:
+        before = server.encryption.status()
+        with pytest.raises(RotationRefused):
+            await server.encryption.change(request_body)
+        assert server.encryption.status() == before
+
+
+async def test_status_shows_no_secret(backend, tmp_path):
+    async with Server(backend, tmp_path) as server:
+        [key] = server.files.load(wanted=True, provider="aescbc").keys
+        assert key.secret not in str(server.encryption.status())
+    for file in tmp_path.iterdir():
+        assert file.stat().st_mode & 0o777 == 0o600
