@@ -97,10 +97,14 @@ class Checker:
     def _check_select(self, node: Node) -> CelType:
         target = node.target
         assert target is not None
-        named = _TYPE_NAMES.get(_qualified(node) or "")
+        qualified = _qualified(node) or ""
+        named = _TYPE_NAMES.get(qualified)
         if named is not None:
             node.kind, node.value = "const", named
             return TYPE
+        if qualified in self._scopes[0]:  # a variable with a dot in its name
+            node.kind, node.name, node.target = "ident", qualified, None
+            return self._check_ident(node)
         self.check(target)
         found = self._field(node, target, node.name)
         if target.type.name == "optional_type":
@@ -121,7 +125,7 @@ class Checker:
             kind = kind.params[0]
         if kind.name.startswith("object"):
             if declaration is None or declaration.type != kind:
-                declaration = _find_object(kind, self._scopes)
+                declaration = find_object(kind, self._scopes)
             found = declaration.fields.get(name) if declaration is not None else None
             if found is None:
                 raise self._fault(node, f"undefined field '{name}'")
@@ -298,7 +302,7 @@ class Checker:
                     node, f"found no matching overload for '{node.name}' applied to '{kind}.()'"
                 )
             inner = kind.params[0] if kind.params else DYN
-            known = _find_object(inner, self._scopes) if inner.name.startswith("object") else None
+            known = find_object(inner, self._scopes) if inner.name.startswith("object") else None
             return [known or Declaration(inner)]
         if is_dynamic(kind):
             return [DYNAMIC] * count
@@ -316,7 +320,7 @@ class Checker:
         )
 
     def _declare(self, kind: CelType) -> Declaration:
-        found = _find_object(kind, self._scopes) if kind.name.startswith("object") else None
+        found = find_object(kind, self._scopes) if kind.name.startswith("object") else None
         return found or Declaration(kind)
 
     def _check_body(self, node: Node, kind: CelType, variables: list[Declaration]) -> CelType:
@@ -362,7 +366,7 @@ def _qualified(node: Node) -> str | None:
     return ".".join(reversed(parts))
 
 
-def _find_object(kind: CelType, scopes: list[Mapping[str, Declaration]]) -> Declaration | None:
+def find_object(kind: CelType, scopes: list[Mapping[str, Declaration]]) -> Declaration | None:
     """Return the declaration of an object type that some variable reaches."""
     for scope in scopes:
         for one in scope.values():

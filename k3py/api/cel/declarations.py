@@ -38,7 +38,7 @@ _MOST_TEXT: Final = MOST_REQUEST_BYTES - 2
 _NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_./-]*\Z")
 _WORDS: Final = re.compile(r"__|[.\-/]")
 _ESCAPES: Final = {"__": "__underscores__", ".": "__dot__", "-": "__dash__", "/": "__slash__"}
-_RESERVED: Final = frozenset(
+RESERVED: Final = frozenset(
     ("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import",
      "let", "loop", "package", "namespace", "return", "var", "void", "while")
 )  # fmt: skip
@@ -52,7 +52,7 @@ def escape_name(name: str) -> str | None:
     """Return how expressions call a field, None when they cannot."""
     if not _NAME.match(name):
         return None
-    if name in _RESERVED:
+    if name in RESERVED:
         return f"__{name}__"
     return _WORDS.sub(lambda found: _ESCAPES[found[0]], name)
 

@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from k3py.api.kinds.admissionregistration.mutating_webhook_configuration import (
+    KIND as MUTATING_WEBHOOK_CONFIGURATION,
+)
+from k3py.api.kinds.admissionregistration.validating_admission_policy import (
+    KIND as VALIDATING_ADMISSION_POLICY,
+)
+from k3py.api.kinds.admissionregistration.validating_admission_policy_binding import (
+    KIND as VALIDATING_ADMISSION_POLICY_BINDING,
+)
+from k3py.api.kinds.admissionregistration.validating_webhook_configuration import (
+    KIND as VALIDATING_WEBHOOK_CONFIGURATION,
+)
 from k3py.api.kinds.apiextensions.custom_resource_definition import KIND as CUSTOM_RESOURCE_DEFINITION
 from k3py.api.kinds.apiregistration.api_service import KIND as API_SERVICE
 from k3py.api.kinds.apps.controller_revision import KIND as CONTROLLER_REVISION
@@ -111,6 +123,10 @@ ALL: Final[tuple[Kind, ...]] = (
     STORAGE_CLASS,
     VOLUME_ATTACHMENT,
     VOLUME_ATTRIBUTES_CLASS,
+    MUTATING_WEBHOOK_CONFIGURATION,
+    VALIDATING_ADMISSION_POLICY,
+    VALIDATING_ADMISSION_POLICY_BINDING,
+    VALIDATING_WEBHOOK_CONFIGURATION,
     CUSTOM_RESOURCE_DEFINITION,
     API_SERVICE,
     PRIORITY_CLASS,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.api.cel.libraries import (
     addresses,
+    authorizer,
     conversions,
     formats,
     lists,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 ALL: Final[tuple[Overload, ...]] = (
     *operators.OVERLOADS, *conversions.OVERLOADS, *times.OVERLOADS, *strings.OVERLOADS, *regexes.OVERLOADS,
     *lists.OVERLOADS, *sets.OVERLOADS, *optionals.OVERLOADS, *urls.OVERLOADS, *addresses.OVERLOADS,
-    *quantities.OVERLOADS, *formats.OVERLOADS, *semver.OVERLOADS,
+    *quantities.OVERLOADS, *formats.OVERLOADS, *semver.OVERLOADS, *authorizer.OVERLOADS,
 )  # fmt: skip
 
 

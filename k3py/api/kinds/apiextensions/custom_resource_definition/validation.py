@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from k3py.api.fielderror import FieldError, duplicate, forbidden_field, invalid_value, not_supported, required
 from k3py.api.kinds.apiextensions.custom_resource_definition.schemas import validate_schema
 from k3py.api.names import find_dns1035_faults, find_subdomain_faults
+from k3py.api.validation.webhook_client import validate_client, validate_reviews
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +23,6 @@ APPROVED: Final = "api-approved.kubernetes.io"
 _COLUMN_TYPES: Final = ("integer", "number", "string", "boolean", "date")
 _COLUMN_FORMATS: Final = ("int32", "int64", "float", "double", "byte", "date", "date-time", "password")
 _MOST_SELECTABLE: Final = 8
-_KNOWN_REVIEWS: Final = ("v1", "v1beta1")
 
 
 def validate(obj: JsonObject) -> list[FieldError]:
@@ -371,55 +371,8 @@ def _validate_conversion(conversion: JsonObject) -> list[FieldError]:
         return [required(f"{path}.strategy")]
     if strategy != "Webhook":
         return [not_supported(f"{path}.strategy", strategy, ("None", "Webhook"))]
-    return _validate_client(config, f"{path}.webhookClientConfig") + _validate_reviews(
-        reviews, f"{path}.conversionReviewVersions"
-    )
-
-
-def _validate_client(config: JsonObject | None, path: str) -> list[FieldError]:
     if config is None:
-        return [required(path, "required when strategy is set to Webhook")]
-    url, service = config.get("url"), config.get("service")
-    if (url is None) == (service is None):
-        return [required(path, "exactly one of url or service is required")]
-    if url is not None:
-        if not url.startswith("https://") or not url.removeprefix("https://").strip("/"):
-            return [
-                invalid_value(
-                    f"{path}.url",
-                    url,
-                    "'https' is the only allowed URL scheme; desired format: https://host[/path]",
-                )
-            ]
-        return []
-    return _validate_service(service or {}, path)
-
-
-def _validate_service(service: JsonObject, path: str) -> list[FieldError]:
-    errors = [required(f"{path}.service.{key}") for key in ("name", "namespace") if not service.get(key)]
-    port = service.get("port")
-    if port is not None and not 1 <= port <= 65535:
-        errors.append(
-            invalid_value(
-                f"{path}.service.port", port, "port is not valid: must be between 1 and 65535, inclusive"
-            )
-        )
-    place = service.get("path")
-    if place is not None and not place.startswith("/"):
-        errors.append(invalid_value(f"{path}.service.path", place, "must start with a '/'"))
-    return errors
-
-
-def _validate_reviews(reviews: Sequence[str], path: str) -> list[FieldError]:
-    if not reviews:
-        return [required(path)]
-    errors: list[FieldError] = []
-    for index, one in enumerate(reviews):
-        if one in reviews[:index]:
-            errors.append(invalid_value(f"{path}[{index}]", one, "duplicate version"))
-        if faults := find_dns1035_faults(one):
-            errors.append(invalid_value(f"{path}[{index}]", one, "; ".join(faults)))
-    if not any(one in _KNOWN_REVIEWS for one in reviews):
-        text = f"must include at least one of {', '.join(_KNOWN_REVIEWS)}"
-        errors.append(invalid_value(path, list(reviews), text))
-    return errors
+        errors = [required(f"{path}.webhookClientConfig", "required when strategy is set to Webhook")]
+    else:
+        errors = validate_client(config, f"{path}.webhookClientConfig")
+    return errors + validate_reviews(reviews, f"{path}.conversionReviewVersions")
