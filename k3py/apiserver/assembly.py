@@ -43,6 +43,7 @@ from k3py.apiserver.registry.subresources.eviction import handle_eviction
 from k3py.apiserver.registry.subresources.namespace_finalize import handle_finalize
 from k3py.apiserver.registry.subresources.resize import handle_resize
 from k3py.apiserver.registry.subresources.token import TokenHandler
+from k3py.storage.allocators.address_objects import AddressObjects
 from k3py.storage.allocators.service import ServiceAllocator
 from k3py.util import clock
 from k3py.util.supervise import Policy as FailurePolicy
@@ -287,8 +288,17 @@ async def _open_hooks(
     services = kinds.find("", "v1", "services")
     if services is None:
         return {}
+    addresses, ranges = (
+        kinds.find("networking.k8s.io", "v1", one) for one in ("ipaddresses", "servicecidrs")
+    )
+    objects = None
+    if addresses is not None and ranges is not None:
+        objects = AddressObjects(await storage.store_for(addresses), await storage.store_for(ranges))
     allocator = await ServiceAllocator.open(
-        await storage.store_for(services), cidrs=options.service_cidrs, node_ports=options.node_ports
+        await storage.store_for(services),
+        cidrs=options.service_cidrs,
+        node_ports=options.node_ports,
+        objects=objects,
     )
     return {("", "services"): allocator}
 

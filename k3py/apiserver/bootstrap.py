@@ -17,9 +17,11 @@ import orjson
 from k3py.api.object import deep_copy
 from k3py.api.selectors import selector_from_object
 from k3py.api.status import ApiError
+from k3py.api.timestamps import format_time
 from k3py.api.user import AUTHENTICATED, MASTERS, User
 from k3py.apiserver.authz.rule import find_uncovered, read_rules
 from k3py.apiserver.interface import ApiRequest, ListResult
+from k3py.util import clock
 from k3py.util.supervise import TaskScope
 
 if TYPE_CHECKING:
@@ -77,7 +79,8 @@ class Bootstrap:
         async with TaskScope() as scope:
             for (api_version, kind), ones in by_kind.items():
                 _ = scope.spawn(self._ensure_all(api_version, kind, ones), name=f"bootstrap-{kind}")
-            for one in (*self._service_objects(), *self._authentication_objects()):
+            made = (*self._service_objects(), *self._authentication_objects(), self._range_object())
+            for one in made:
                 _ = scope.spawn(
                     self._ensure_all(one["apiVersion"], one["kind"], [one]), name=f"bootstrap-{one['kind']}"
                 )
@@ -102,10 +105,13 @@ class Bootstrap:
             except ApiError as error:
                 if error.code != 409:  # another server was faster
                     raise
-            return
-        completed = complete(kind, present, wanted)
-        if completed is not None:
-            await self._send("update", kind, completed)
+                return
+        else:
+            completed = complete(kind, present, wanted)
+            if completed is not None:
+                await self._send("update", kind, completed)
+        if kind.kind == "ServiceCIDR" and not (present or {}).get("status"):
+            await self._send("update", kind, wanted, subresource="status")
 
     async def _list(self, kind: Kind) -> dict[tuple[str, str], JsonObject]:
         selected = _SELECTED.get(kind.plural)
@@ -119,7 +125,7 @@ class Bootstrap:
             raise TypeError("a list is answered with a list")
         return {(view.namespace, view.name): view.parsed for view in result.page.items}
 
-    async def _send(self, verb: str, kind: Kind, obj: JsonObject) -> None:
+    async def _send(self, verb: str, kind: Kind, obj: JsonObject, *, subresource: str = "") -> None:
         metadata = obj["metadata"]
         await self._dispatcher.dispatch(
             ApiRequest(
@@ -128,6 +134,7 @@ class Bootstrap:
                 user=_USER,
                 namespace=metadata.get("namespace", ""),
                 name=metadata["name"] if verb == "update" else "",
+                subresource=subresource,
                 body=deep_copy(obj),
                 user_agent="kube-apiserver",
             )
@@ -139,6 +146,23 @@ class Bootstrap:
         metadata = {"name": "extension-apiserver-authentication", "namespace": "kube-system"}
         document = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata, "data": dict(data)}
         return [document] if data else []
+
+    def _range_object(self) -> JsonObject:
+        """Return the ranges of Services as an object, ready from the start: addresses are given out of them at once."""
+        ready = {
+            "type": "Ready",
+            "status": "True",
+            "reason": "",
+            "message": "Kubernetes default Service CIDR is ready",
+            "lastTransitionTime": format_time(clock.now()),
+        }
+        return {
+            "kind": "ServiceCIDR",
+            "apiVersion": "networking.k8s.io/v1",
+            "metadata": {"name": "kubernetes"},
+            "spec": {"cidrs": list(self._address.cidrs)},
+            "status": {"conditions": [ready]},
+        }
 
     def _service_objects(self) -> list[JsonObject]:
         address = self._address
@@ -199,6 +223,7 @@ _SELECTED: Final = {
     "services": "kubernetes",
     "endpoints": "kubernetes",
     "endpointslices": "kubernetes",
+    "servicecidrs": "kubernetes",
     "configmaps": "extension-apiserver-authentication",
 }
 
@@ -235,6 +260,8 @@ def complete(kind: Kind, present: JsonObject, wanted: JsonObject) -> JsonObject 
             return _complete_binding(present, wanted)
         case "FlowSchema" | "PriorityLevelConfiguration":
             return _complete_flow_control(present, wanted)
+        case "ServiceCIDR" if len(wanted["spec"]["cidrs"]) > len(present["spec"]["cidrs"]):
+            return _complete_fields(present, wanted, (("spec", "cidrs"),))
         case "ConfigMap":
             return _complete_fields(present, wanted, (("data",),))
         case "Service":

@@ -70,6 +70,7 @@ CONTROLLERS: Final[tuple[Entry, ...]] = (
         "k3py.controllers.networking.endpoint_slice_mirroring",
         "endpoint-slice-mirroring-controller",
     ),
+    Entry("service-cidrs-controller", "k3py.controllers.networking.service_cidr", "service-cidr-controller"),
     Entry("resourcequota-controller", "k3py.controllers.policy.resource_quota"),
     Entry(
         "persistent-volume-binder", "k3py.controllers.storage.volume_binder", "persistentvolume-controller"

@@ -57,7 +57,9 @@ from k3py.api.kinds.flowcontrol.flow_schema import KIND as FLOW_SCHEMA
 from k3py.api.kinds.flowcontrol.priority_level_configuration import KIND as PRIORITY_LEVEL_CONFIGURATION
 from k3py.api.kinds.networking.ingress import KIND as INGRESS
 from k3py.api.kinds.networking.ingress_class import KIND as INGRESS_CLASS
+from k3py.api.kinds.networking.ip_address import KIND as IP_ADDRESS
 from k3py.api.kinds.networking.network_policy import KIND as NETWORK_POLICY
+from k3py.api.kinds.networking.service_cidr import KIND as SERVICE_CIDR
 from k3py.api.kinds.node.runtime_class import KIND as RUNTIME_CLASS
 from k3py.api.kinds.policy.pod_disruption_budget import KIND as POD_DISRUPTION_BUDGET
 from k3py.api.kinds.rbac.cluster_role import KIND as CLUSTER_ROLE
@@ -111,7 +113,9 @@ ALL: Final[tuple[Kind, ...]] = (
     CERTIFICATE_SIGNING_REQUEST,
     INGRESS_CLASS,
     INGRESS,
+    IP_ADDRESS,
     NETWORK_POLICY,
+    SERVICE_CIDR,
     POD_DISRUPTION_BUDGET,
     CLUSTER_ROLE_BINDING,
     CLUSTER_ROLE,

@@ -117,6 +117,7 @@ class Table:
                     "priority": column.priority,
                 }
                 for column in self._columns
+                if column.name
             ]
             if with_columns
             else None,

@@ -21,6 +21,7 @@ class IpAllocator:
     """Addresses of `cidr` ("10.43.0.0/16", "fd00::/112")."""
 
     def __init__(self, cidr: str) -> None:
+        self.cidr = cidr
         self._network = ipaddress.ip_network(cidr)
         self._first = int(self._network.network_address) + 1
         usable = self._network.num_addresses - (2 if self._network.version == 4 else 1)
@@ -37,6 +38,14 @@ class IpAllocator:
     def free(self) -> int:
         """Return how many addresses are left."""
         return self._band.free
+
+    def holds(self, address: str) -> bool:
+        """Say whether it is an address that this allocator gives."""
+        try:
+            self._offset(address)
+        except AllocationError:
+            return False
+        return True
 
     def take(self, address: str) -> None:
         """Take a certain address.

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from k3py.jsontypes import JsonObject
+    from k3py.storage.allocators.address_objects import AddressObjects
     from k3py.storage.interface import Store
 
 
@@ -38,6 +39,7 @@ class ServiceReservation:
     """What was taken for a write, and what is given back once it is done."""
 
     allocator: ServiceAllocator
+    dry_run: bool = False
     taken_ips: list[str] = field(default_factory=list)
     taken_ports: list[int] = field(default_factory=list)
     freed_ips: list[str] = field(default_factory=list)
@@ -45,12 +47,12 @@ class ServiceReservation:
 
     async def commit(self) -> None:
         """The Service is written: release what the old one had and the new one has not."""
-        self.allocator.release(self.freed_ips, self.freed_ports)
+        await self.allocator.release(self.freed_ips, self.freed_ports, is_stored=True)
         self._settle()
 
     async def roll_back(self) -> None:
         """The Service is not written: release what was taken."""
-        self.allocator.release(self.taken_ips, self.taken_ports)
+        await self.allocator.release(self.taken_ips, self.taken_ports, is_stored=not self.dry_run)
         self._settle()
 
     def _settle(self) -> None:
@@ -64,28 +66,50 @@ class ServiceAllocator:
     Args:
         ips: one allocator an IP family, the cluster's primary one first.
         ports: of node ports.
+        objects: where it is written down who holds which address; None = nowhere (Services say it themselves).
     """
 
-    def __init__(self, ips: Sequence[IpAllocator], ports: PortAllocator) -> None:
+    def __init__(
+        self, ips: Sequence[IpAllocator], ports: PortAllocator, objects: AddressObjects | None = None
+    ) -> None:
         self._ips = {one.family: one for one in ips}
+        self._lent: dict[
+            str, IpAllocator
+        ] = {}  # of ServiceCIDRs beyond our own ranges, met when these do not do
         self._primary = ips[0].family
         self._ports = ports
+        self._objects = objects
 
     @classmethod
     async def open(
-        cls, store: Store, *, cidrs: Sequence[str], node_ports: tuple[int, int] = (30000, 32767)
+        cls,
+        store: Store,
+        *,
+        cidrs: Sequence[str],
+        node_ports: tuple[int, int] = (30000, 32767),
+        objects: AddressObjects | None = None,
     ) -> ServiceAllocator:
-        """Return an allocator that knows what the Services in `store` hold.
+        """Return an allocator that knows what the Services in `store` hold; objects of addresses are brought in line.
 
         Args:
             store: of Services.
             cidrs: service ranges, one a family, primary first.
             node_ports: first and last node port.
+            objects: see the class.
+
+        Raises:
+            StorageError: the Services cannot be read.
         """
-        allocator = cls([IpAllocator(cidr) for cidr in cidrs], PortAllocator(*node_ports))
+        allocator = cls([IpAllocator(cidr) for cidr in cidrs], PortAllocator(*node_ports), objects)
         page = await store.list(ListQuery())
-        for view in page.items:
-            allocator.note(view.parsed)
+        services = [view.parsed for view in page.items]
+        for one in services:
+            allocator.note(one)
+        if objects is not None:
+            held = {address: one for one in services for address in addresses_of(one)}
+            await objects.repair(services, held)
+            for address in await objects.taken():
+                allocator._note_ip(address)
         return allocator
 
     def note(self, obj: JsonObject) -> None:
@@ -98,7 +122,7 @@ class ServiceAllocator:
     async def begin_create(self, obj: JsonObject, *, dry_run: bool) -> ServiceReservation:
         """Complete a new Service and reserve what it gets. Raises ApiError 422, 500 when a range is full."""
         normalize_cluster_ips(obj, None)
-        reservation = ServiceReservation(self)
+        reservation = ServiceReservation(self, dry_run)
         await self._reserve(obj, None, reservation)
         return reservation
 
@@ -106,7 +130,7 @@ class ServiceAllocator:
         """Complete a changed Service and reserve what it gets beyond `old`. Raises ApiError 422, 500."""
         normalize_cluster_ips(new, old)
         carry_over(new, old)
-        reservation = ServiceReservation(self)
+        reservation = ServiceReservation(self, dry_run)
         await self._reserve(new, old, reservation)
         kept_ips, kept_ports = set(addresses_of(new)), set(node_ports_of(new))
         reservation.freed_ips = [one for one in addresses_of(old) if one not in kept_ips]
@@ -115,12 +139,14 @@ class ServiceAllocator:
 
     async def after_delete(self, obj: JsonObject) -> None:
         """Release what a deleted Service had."""
-        self.release(addresses_of(obj), node_ports_of(obj))
+        await self.release(addresses_of(obj), node_ports_of(obj), is_stored=True)
 
-    def release(self, addresses: Sequence[str], ports: Sequence[int]) -> None:
-        """Give numbers back."""
+    async def release(self, addresses: Sequence[str], ports: Sequence[int], *, is_stored: bool) -> None:
+        """Give numbers back; `is_stored`: the objects of the addresses, too."""
         for address in addresses:
-            for allocator in self._ips.values():
+            if is_stored and self._objects is not None:
+                await self._objects.release(address)
+            for allocator in (*self._ips.values(), *self._lent.values()):
                 allocator.release(address)
         for port in ports:
             self._ports.release(port)
@@ -130,7 +156,7 @@ class ServiceAllocator:
     ) -> None:
         try:
             if needs_cluster_ip(new):
-                self._reserve_ips(new, old, reservation)
+                await self._reserve_ips(new, old, reservation)
             if needs_node_ports(new):
                 self._reserve_node_ports(new, old, reservation)
             if needs_health_port(new):
@@ -139,7 +165,9 @@ class ServiceAllocator:
             await reservation.roll_back()
             raise
 
-    def _reserve_ips(self, new: JsonObject, old: JsonObject | None, reservation: ServiceReservation) -> None:
+    async def _reserve_ips(
+        self, new: JsonObject, old: JsonObject | None, reservation: ServiceReservation
+    ) -> None:
         spec = new["spec"]
         if errors := validate_cluster_ip_fields(spec):
             raise invalid("", "Service", new["metadata"].get("name", ""), errors)
@@ -158,20 +186,81 @@ class ServiceAllocator:
         for index, family in enumerate(families):
             if index >= len(addresses):
                 try:
-                    addresses.append(self._ips[family].take_any())
+                    addresses.append(await self._take_any(family, new, reservation))
                 except AllocationError as error:
                     raise internal_error(f"failed to allocate a serviceIP: {error}") from error
             elif addresses[index] in held:
                 continue
             else:
                 try:
-                    self._ips[family].take(addresses[index])
+                    await self._take(family, addresses[index], new, reservation)
                 except AllocationError as error:
                     fault = f"failed to allocate IP {addresses[index]}: {error}"
                     raise _invalid(new, "spec.clusterIPs", [addresses[index]], fault) from error
             reservation.taken_ips.append(addresses[index])
         spec["clusterIPs"] = addresses[: max(len(families), 1)]
         spec["clusterIP"] = spec["clusterIPs"][0]
+
+    async def _take_any(self, family: str, new: JsonObject, reservation: ServiceReservation) -> str:
+        """Take an address of a family, of lent ranges when our own is full. Raises AllocationError."""
+        try:
+            return await self._take_any_of(self._ips[family], new, reservation)
+        except AllocationError:
+            for allocator in await self._lenders(family):
+                try:
+                    return await self._take_any_of(allocator, new, reservation)
+                except AllocationError:  # that one is full, too
+                    continue
+            raise
+
+    async def _take_any_of(
+        self, allocator: IpAllocator, new: JsonObject, reservation: ServiceReservation
+    ) -> str:
+        while True:
+            address = allocator.take_any()
+            # What somebody else has stays noted as taken.
+            if self._objects is None or reservation.dry_run or await self._objects.claim(address, new):
+                return address
+
+    async def _take(
+        self, family: str, address: str, new: JsonObject, reservation: ServiceReservation
+    ) -> None:
+        """Take a certain address. Raises AllocationError."""
+        allocator = self._ips[family]
+        if not allocator.holds(address):
+            lenders = await self._lenders(family)
+            allocator = next((one for one in lenders if one.holds(address)), allocator)
+        allocator.take(address)
+        if self._objects is None or reservation.dry_run:
+            return
+        try:
+            is_ours = await self._objects.claim(address, new)
+        except BaseException:
+            allocator.release(address)
+            raise
+        if not is_ours:
+            allocator.release(address)
+            raise AllocationError("provided IP is already allocated")
+
+    async def _lenders(self, family: str) -> list[IpAllocator]:
+        """Return allocators of the ready ServiceCIDRs beyond our own ranges."""
+        if self._objects is None:
+            return []
+        ready = await self._objects.ready_ranges()
+        own = {one.cidr for one in self._ips.values()}
+        taken: list[str] | None = None
+        for cidr in ready:
+            if cidr in own or cidr in self._lent:
+                continue
+            if taken is None:
+                taken = await self._objects.taken()
+            lender = self._lent[cidr] = IpAllocator(cidr)
+            for address in taken:
+                if lender.holds(address):
+                    lender.take(address)
+        return [
+            self._lent[cidr] for cidr in ready if cidr in self._lent and self._lent[cidr].family == family
+        ]
 
     def _settle_free_families(self, spec: JsonObject) -> None:
         """Fill in the families of a headless Service whose endpoints others write: both, unless it says otherwise."""
