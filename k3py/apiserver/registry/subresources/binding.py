@@ -26,9 +26,8 @@ SUCCESS: Final = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status"
 
 async def create_binding(call: Call) -> ObjectResult:
     """Answer POST of `bindings`: the pod is the one that metadata.name names. Raises ApiError, StorageError."""
-    body = call.request.body
-    metadata = (body.get("metadata") or {}) if isinstance(body, dict) else {}
-    name = str(metadata.get("name") or "")
+    binding = decode_object(call, BINDING, field_validation="Ignore")
+    name = binding["metadata"].get("name") or ""
     if not name:
         raise bad_request("name is required")
     kind = call.services.kinds.find("", "v1", PODS.plural)
