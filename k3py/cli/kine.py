@@ -112,6 +112,7 @@ async def _serve(flags: argparse.Namespace) -> int:
                 history_s=flags.compact_interval or None,
                 tls=TlsFiles(flags.ca_file, flags.cert_file, flags.key_file),
                 durability=flags.durability,
+                wait=True,
             )
         )
         await stack.enter_async_context(control_of(backend, flags.endpoint, Path()))

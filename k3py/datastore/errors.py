@@ -41,6 +41,13 @@ class Unavailable(DatastoreError):
     """The store cannot answer now, or the outcome of a write is unknown; the caller may retry."""
 
 
+class Closed(Unavailable):
+    """The store was closed here; it will not come back."""
+
+    def __init__(self) -> None:
+        super().__init__("the store is closed")
+
+
 class NoSpace(DatastoreError):
     """The disk or quota is full: reads go on, writes are refused."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import asyncio
+import logging
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -10,10 +12,11 @@ from urllib.parse import unquote, urlsplit
 
 from k3py.datastore.durability import Durability
 from k3py.datastore.endpoint import parse_mysql, parse_postgres
-from k3py.datastore.errors import Incomplete
+from k3py.datastore.errors import Incomplete, Unavailable
 from k3py.datastore.etcdapi import endpoints as etcd_endpoints
 from k3py.datastore.tls_files import TlsFiles
 from k3py.errors import ConfigError
+from k3py.util.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -21,11 +24,16 @@ if TYPE_CHECKING:
 
     from k3py.datastore.interface import Backend
 
+log = logging.getLogger(__name__)
+
 DATABASE_PATH = Path("db/state.db")
 """Where SQLite lives below the data directory when no endpoint is given."""
 
 INCOMPLETE_KEY = b"k3py/incomplete-import"
 """Exists while a store is being filled by an import (see `transfer.loading`)."""
+
+RETRY_FIRST_S = 0.5
+RETRY_CAP_S = 15.0
 
 HISTORY_S = 300.0
 """How long watches and paged lists can go back at least (Kubernetes' compaction interval)."""
@@ -40,6 +48,7 @@ async def open_backend(
     incomplete: bool = False,
     tls: TlsFiles | None = None,
     durability: Durability = Durability.DURABLE,
+    wait: bool = False,
 ) -> AsyncIterator[Backend]:
     """Open a store; leaving the block finishes its writes and closes it.
 
@@ -52,18 +61,43 @@ async def open_backend(
         incomplete: also open a store with an import that did not finish.
         tls: files for TLS to a server.
         durability: of an SQLite store; others have settings of their own.
+        wait: while a database server or an etcd does not answer, say so and try again.
 
     Raises:
         ConfigError: the endpoint names no known driver, or the server is not fit; says what to change.
         Corrupt, Locked, NoSpace, Unavailable: as the driver finds it.
         Incomplete: an import into the store did not finish.
     """
-    async with _opening(endpoint, data_dir, history_s, tls or TlsFiles(), durability) as backend:
+    async with AsyncExitStack() as stack:
+        pauses = Backoff(first_s=RETRY_FIRST_S, cap_s=RETRY_CAP_S) if wait and _is_remote(endpoint) else None
+        backend = await _open(
+            stack, lambda: _opening(endpoint, data_dir, history_s, tls or TlsFiles(), durability), pauses
+        )
         if not incomplete and (await backend.range(INCOMPLETE_KEY, count_only=True)).count:
             raise Incomplete(
                 f"an import into {name_of(endpoint, data_dir)} did not finish: repeat it with --force, or name another store"
             )
         yield backend
+
+
+async def _open(
+    stack: AsyncExitStack, make: Callable[[], AbstractAsyncContextManager[Backend]], pauses: Backoff | None
+) -> Backend:
+    while True:
+        try:
+            return await stack.enter_async_context(make())
+        except Unavailable as error:
+            if pauses is None:
+                raise
+            pause_s = pauses.next_s()
+            log.warning(
+                "waiting for the datastore", extra={"error": str(error), "next_attempt_s": round(pause_s, 1)}
+            )
+        await asyncio.sleep(pause_s)
+
+
+def _is_remote(endpoint: str) -> bool:
+    return bool(endpoint) and endpoint.partition("://")[0] not in ("sqlite", "memory")
 
 
 def name_of(endpoint: str, data_dir: Path | None = None) -> str:

@@ -54,6 +54,7 @@ async def run_server(config: ServerConfig) -> int:
                 data_dir=config.data_dir / "server",
                 tls=TlsFiles(config.datastore_cafile, config.datastore_certfile, config.datastore_keyfile),
                 durability=Durability(config.datastore_durability),
+                wait=True,
             ) as backend,
             control_of(backend, config.datastore_endpoint, config.data_dir / "server"),
             open_storage(backend, transformers=encryption.at_rest) as storage,

@@ -12,8 +12,8 @@ from k3py.datastore.errors import DatastoreError
 from k3py.storage.codec import Codec, Identity
 from k3py.storage.errors import StorageError, StorageUnavailable, StoreDropped
 from k3py.storage.feed import DurableFeed, decode
-from k3py.storage.hub import Hub
-from k3py.storage.keys import end_of, make_prefix
+from k3py.storage.hub import Hub, read_all
+from k3py.storage.keys import make_prefix
 from k3py.storage.lease_pool import LeasePool
 from k3py.storage.parsed_pool import ParsedPool
 from k3py.storage.store import ObjectStore
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from k3py.api.kind import Kind
-    from k3py.datastore.interface import Backend, KeyValue
+    from k3py.datastore.interface import Backend
     from k3py.jsontypes import JsonObject
     from k3py.storage.codec import TransformerSource
     from k3py.storage.interface import Storage, Store
@@ -37,7 +37,6 @@ log = logging.getLogger(__name__)
 # Drivers of which one process at a time is the only writer: only there may heartbeats stay in memory.
 SINGLE_WRITER_DRIVERS: Final = ("memory", "sqlite")
 WRITE_DOWN_S: Final = 5.0
-_PAGE: Final = 500
 
 
 class CachedStorage:
@@ -129,7 +128,7 @@ class CachedStorage:
             return await self._open_volatile(kind, prefix, codec)
         feed = DurableFeed(prefix, codec)
         self.hub.register(prefix, feed)
-        kvs, revision = await self._read(prefix)
+        kvs, revision = await read_all(self._backend, prefix)
         views = {}
         for kv in kvs:
             view = decode(codec, kv, kv.mod_revision)
@@ -145,7 +144,7 @@ class CachedStorage:
         revisions = await VolatileRevisions.open(self._backend, kind.storage.prefix)
         feed = VolatileFeed(prefix, codec, revisions)
         self.hub.register(prefix, feed)
-        kvs, filled_at = await self._read(prefix)
+        kvs, filled_at = await read_all(self._backend, prefix)
         views = {}
         for kv in kvs:
             revision = revisions.take()
@@ -159,18 +158,6 @@ class CachedStorage:
         cache = WatchCache(codec, revisions.clock, EventRing(revisions.clock.revision), views)
         feed.attach(cache, filled_at)
         return VolatileStore(self._backend, self.hub, prefix, codec, cache, feed=feed, revisions=revisions)
-
-    async def _read(self, prefix: bytes) -> tuple[list[KeyValue], int]:
-        """Read all keys below `prefix` at one revision, page by page."""
-        kvs: list[KeyValue] = []
-        start, end, revision = prefix, end_of(prefix), 0
-        while True:
-            result = await self._backend.range(start, end, limit=_PAGE, revision=revision)
-            kvs += result.kvs
-            revision = revision or result.revision
-            if not result.more:
-                return kvs, revision
-            start = kvs[-1].key + b"\0"
 
 
 def open_storage(

@@ -10,6 +10,8 @@ import orjson
 from k3py.datastore.interface import EventType
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from k3py.datastore.interface import Event, KeyValue
     from k3py.storage.cached_object import CachedObject
     from k3py.storage.codec import Codec
@@ -27,11 +29,16 @@ class DurableFeed:
         self._codec = codec
         self._cache: WatchCache | None = None
         self._buffer: list[Event] = []
+        self._state: tuple[Sequence[KeyValue], int] | None = None  # came before the cache
 
     def attach(self, cache: WatchCache, filled_at: int) -> None:
         """Go over to `cache`, which holds the state of revision `filled_at`."""
         self._cache = cache
         buffer, self._buffer = self._buffer, []
+        state, self._state = self._state, None
+        if state is not None and state[1] > filled_at:
+            self.reset(*state)
+            filled_at = state[1]
         for event in buffer:
             if event.kv.mod_revision > filled_at:
                 self.apply(event)
@@ -49,6 +56,22 @@ class DurableFeed:
         view = decode(self._codec, event.kv, event.kv.mod_revision)
         if view is not None:
             self._cache.put(local_key, view)
+
+    def reset(self, kvs: Sequence[KeyValue], revision: int) -> None:
+        """Take in the whole state of `revision`, after changes before it were missed."""
+        if self._cache is None:
+            self._state = (kvs, revision)
+            self._buffer.clear()
+            return
+        views: dict[str, CachedObject] = {}
+        for kv in kvs:
+            local_key = kv.key[self._prefix_length :].decode()
+            known = self._cache.find(local_key)
+            if known is None or known.revision != kv.mod_revision:
+                known = decode(self._codec, kv, kv.mod_revision)
+            if known is not None:
+                views[local_key] = known
+        self._cache.replace(views, revision)
 
     def flush(self) -> None:
         """Wake the watchers."""

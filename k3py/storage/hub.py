@@ -6,22 +6,28 @@ nobody wrote to. Lists, bookmarks and "read your own write" all rest on that.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
-from k3py.datastore.errors import Compacted, DatastoreError
+from k3py.datastore.errors import Closed, Compacted, DatastoreError, Unavailable
 from k3py.datastore.interface import Revision
-from k3py.storage.errors import RevisionExpired, StorageUnavailable
+from k3py.storage.errors import StorageUnavailable
+from k3py.storage.keys import end_of
 from k3py.storage.revision_clock import RevisionClock
+from k3py.util.backoff import Backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from k3py.datastore.interface import Backend, Event
+    from k3py.datastore.interface import Backend, Event, KeyValue
 
 log = logging.getLogger(__name__)
 
 SYNC_TIMEOUT_S: Final = 10.0
+RETRY_FIRST_S: Final = 0.1
+RETRY_CAP_S: Final = 5.0
+_PAGE: Final = 500
 
 
 class Feed(Protocol):
@@ -30,11 +36,27 @@ class Feed(Protocol):
     def apply(self, event: Event) -> None:
         """Take in a change."""
 
+    def reset(self, kvs: Sequence[KeyValue], revision: int) -> None:
+        """Take in the whole state of `revision`, after changes before it were missed."""
+
     def flush(self) -> None:
         """Tell watchers that a batch is complete."""
 
     def close(self, error: Exception) -> None:
         """End watchers; nothing comes any more."""
+
+
+async def read_all(backend: Backend, prefix: bytes, *, revision: int = 0) -> tuple[list[KeyValue], int]:
+    """Read all keys below `prefix` at one revision (0: the newest), page by page; return them and the revision."""
+    kvs: list[KeyValue] = []
+    start, end = prefix, end_of(prefix)
+    while True:
+        result = await backend.range(start, end, limit=_PAGE, revision=revision)
+        kvs += result.kvs
+        revision = revision or result.revision
+        if not result.more:
+            return kvs, revision
+        start = kvs[-1].key + b"\0"
 
 
 class Hub:
@@ -71,24 +93,59 @@ class Hub:
             raise StorageUnavailable("the datastore does not deliver its changes")
 
     async def run(self, started: Callable[[], None]) -> None:
-        """Feed the caches until cancelled.
+        """Feed the caches until cancelled, also across times when the datastore is away.
 
         Raises:
-            StorageUnavailable: the datastore went away or left this process too far behind; all watchers were ended.
+            StorageUnavailable: the datastore was closed or is damaged; all watchers were ended.
         """
+        backoff = Backoff(first_s=RETRY_FIRST_S, cap_s=RETRY_CAP_S)
+        behind = away = False
         try:
-            async with self._backend.watch(b"\0", b"\0", after=Revision(self.revisions.revision)) as batches:
-                started()
-                async for batch in batches:
-                    self._take_in(batch.events)
-                    self.revisions.advance(batch.revision)
-        except Compacted as error:
-            self._close_all(RevisionExpired("too old resource version"))
-            raise StorageUnavailable("the watch caches fell behind the datastore's history") from error
+            while True:
+                try:
+                    if behind:
+                        await self._read_anew()
+                        behind = False
+                    async with self._backend.watch(
+                        b"\0", b"\0", after=Revision(self.revisions.revision)
+                    ) as batches:
+                        started()
+                        async for batch in batches:
+                            self._take_in(batch.events)
+                            self.revisions.advance(batch.revision)
+                            if away:
+                                log.info("the datastore answers again")
+                                away = False
+                            backoff.reset()
+                except Compacted:
+                    log.warning(
+                        "away for longer than the datastore's history reaches back: reading everything anew"
+                    )
+                    behind = True
+                except Closed as error:
+                    raise StorageUnavailable(str(error)) from error
+                except Unavailable as error:
+                    if not away:
+                        log.warning(
+                            "the datastore does not answer, trying again; reads from memory go on",
+                            extra={"error": str(error)},
+                        )
+                    away = True
+                    await asyncio.sleep(backoff.next_s())
         except DatastoreError as error:
             raise StorageUnavailable(f"the datastore went away: {error}") from error
         finally:
             self._close_all(StorageUnavailable("storage is closed"))
+
+    async def _read_anew(self) -> None:
+        """Bring all caches to one new state; their watchers are told to list again."""
+        feeds = dict(self._feeds)  # who comes later reads a newer state
+        revision = await self._backend.latest_revision()
+        for prefix, feed in feeds.items():
+            kvs, _ = await read_all(self._backend, prefix, revision=revision)
+            if self._feeds.get(prefix) is feed:
+                feed.reset(kvs, revision)
+        self.revisions.advance(revision)
 
     def _take_in(self, events: tuple[Event, ...]) -> None:
         touched: set[Feed] = set()

@@ -26,7 +26,9 @@ from k3py.storage.revision_clock import RevisionClock
 from k3py.storage.store import ObjectStore, translated
 
 if TYPE_CHECKING:
-    from k3py.datastore.interface import Backend, Event
+    from collections.abc import Sequence
+
+    from k3py.datastore.interface import Backend, Event, KeyValue
     from k3py.jsontypes import JsonObject
     from k3py.storage.cached_object import CachedObject
     from k3py.storage.codec import Codec
@@ -101,12 +103,17 @@ class VolatileFeed:
         self._revisions = revisions
         self._cache: WatchCache | None = None
         self._buffer: list[Event] = []
+        self._state: tuple[Sequence[KeyValue], int] | None = None  # came before the cache
         self.stored: dict[str, Revision] = {}  # local key → revision in the datastore
 
     def attach(self, cache: WatchCache, filled_at: int) -> None:
         """Go over to `cache`, which holds the state of the datastore's revision `filled_at`."""
         self._cache = cache
         buffer, self._buffer = self._buffer, []
+        state, self._state = self._state, None
+        if state is not None and state[1] > filled_at:
+            self.reset(*state)
+            filled_at = state[1]
         for event in buffer:
             if event.kv.mod_revision > filled_at:
                 self.apply(event)
@@ -129,6 +136,31 @@ class VolatileFeed:
             self.stored[local_key] = event.kv.mod_revision
             self._cache.put(local_key, view)
         self._revisions.clock.advance(revision)
+
+    def reset(self, kvs: Sequence[KeyValue], revision: int) -> None:
+        """Take in the whole state of the datastore's `revision`, after changes before it were missed; heartbeats stay."""
+        if self._cache is None:
+            self._state = (kvs, revision)
+            self._buffer.clear()
+            return
+        views: dict[str, CachedObject] = {}
+        stored: dict[str, Revision] = {}
+        for kv in kvs:
+            local_key = kv.key[self._prefix_length :].decode()
+            known = self._cache.find(local_key)
+            if known is None or self.stored.get(local_key) != kv.mod_revision:
+                own = self._revisions.take()
+                known = decode(self._codec, kv, own)
+                self._revisions.clock.advance(own)
+            if known is not None:
+                views[local_key] = known
+                stored[local_key] = kv.mod_revision
+        self.stored = stored
+        last = (
+            self._revisions.take()
+        )  # also when there are only deletions, the state has a revision of its own
+        self._cache.replace(views, last)
+        self._revisions.clock.advance(last)
 
     def flush(self) -> None:
         """Wake the watchers."""

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from k3py.datastore.errors import Unavailable
+from k3py.datastore.errors import Compacted, Unavailable
 from k3py.datastore.factory import open_backend
 from tests.robustness.test_shared_database import ALL, check_history, seen_revision
 from tests.support.databases import fresh_database, keep_running, running
@@ -117,6 +117,26 @@ async def test_while_the_database_is_away_callers_hear_it_soon_and_everything_go
             while seen_revision(events) < revision:
                 events.extend((await asyncio.wait_for(anext(watch), 10)).events)
             assert [event.kv.key for event in events] == [b"/a", b"/c"]
+
+
+async def test_a_server_that_was_away_for_too_long_forgets_what_it_remembered(scheme):
+    async with behind_proxy(scheme) as (backend, proxy, direct):
+        assert await backend.create(b"/a", b"") == 2
+        assert await backend.create(b"/gone", b"") == 3
+        async with backend.watch(*ALL, after=3) as watch:
+            proxy.refuses = True
+            proxy.cut()
+            async with open_backend(direct, history_s=None) as other:
+                assert (await other.update(b"/a", b"new", expected=2))[0] == 4
+                assert (await other.delete(b"/gone", expected=3))[0] == 5
+                assert await other.create(b"/b", b"") == 6
+                await other.compact(6, physical=True)
+            proxy.refuses = False
+            revision, now = await eventually(lambda: backend.update(b"/a", b"lie", expected=2))
+            assert (revision, now.value) == (None, b"new")
+            assert await eventually(lambda: backend.create(b"/gone", b"")) == 7
+            with pytest.raises(Compacted):
+                await asyncio.wait_for(anext(watch), 30)
 
 
 async def test_half_open_connections_are_given_up(scheme):

@@ -9,7 +9,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from k3py.datastore.errors import Unavailable
+from k3py.datastore.errors import Closed, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -85,7 +85,7 @@ class Connections(Generic[C]):
     async def _open(self) -> C:
         now = asyncio.get_running_loop().time()
         if self._is_closed:
-            raise Unavailable("the store is closed")
+            raise Closed
         if now < self._not_before:
             raise Unavailable(self._failure)
         # Others who come while this one tries are refused at once.

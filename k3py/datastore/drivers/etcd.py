@@ -20,7 +20,7 @@ from k3py.datastore.drivers.etcd_messages import (
     range_result,
 )
 from k3py.datastore.drivers.etcd_watch import EtcdWatch
-from k3py.datastore.errors import Compacted, FutureRevision, LeaseNotFound, Unavailable
+from k3py.datastore.errors import Closed, Compacted, FutureRevision, LeaseNotFound
 from k3py.datastore.etcdapi.client import CompactedSomewhere, EtcdClient
 from k3py.datastore.interface import (
     NO_LEASE,
@@ -121,7 +121,7 @@ class EtcdBackend:
                 for watch in waiting:
                     _ = scope.spawn(watch.reached(self._revision, CLOSING_S), name="etcd-watch-end")
         for watch in self._watches:
-            watch.fail(Unavailable("the store is closed"))
+            watch.fail(Closed())
 
     # Reading
 
@@ -143,7 +143,7 @@ class EtcdBackend:
 
     async def _call(self, name: str, request: JsonObject, *, write: bool = False) -> JsonObject:
         if self._closed:
-            raise Unavailable("the store is closed")
+            raise Closed
         answer = await self._client.call(name, request, write=write)
         self.saw(answer["header"]["revision"])
         return answer
@@ -193,7 +193,7 @@ class EtcdBackend:
         """See `Backend`."""
         watch = self._new_watch(start, end, after)
         if self._closed:
-            watch.fail(Unavailable("the store is closed"))
+            watch.fail(Closed())
             yield watch
             return
         self._watches.add(watch)
@@ -292,7 +292,7 @@ class EtcdBackend:
     async def keep_alive(self, lease: LeaseId) -> int:
         """See `Backend`."""
         if self._closed:
-            raise Unavailable("the store is closed")
+            raise Closed
         async with self._client.stream("Lease/LeaseKeepAlive") as stream:
             await stream.send({"ID": lease})
             answer = await stream.receive()

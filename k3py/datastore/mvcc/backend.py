@@ -19,6 +19,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from k3py.datastore.errors import (
+    Closed,
     Compacted,
     DatastoreError,
     FutureRevision,
@@ -435,12 +436,12 @@ class MvccBackend:
                     return
         finally:
             self._stopping = True
-            self._fail((*self._group, *self._queue), Unavailable("the store is closed"))
+            self._fail((*self._group, *self._queue), Closed())
             self._broadcaster.close()
 
     def _enqueue(self, write: _Write) -> _Write:
         if self._stopping:
-            raise Unavailable("the store is closed")
+            raise Closed
         if len(self._queue) >= QUEUE_WRITES:
             raise Unavailable("too many requests")
         self._queue.append(write)
@@ -483,6 +484,7 @@ class MvccBackend:
         if self._full:
             log.warning("there is space for the database again: writes go on")
             self._full = False
+            self.compactor.retry()
 
     @staticmethod
     def _evaluate(group: Sequence[_Write], view: View) -> _Evaluated:

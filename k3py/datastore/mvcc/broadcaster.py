@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol, Self
 
-from k3py.datastore.errors import Compacted, Unavailable
+from k3py.datastore.errors import Closed, Compacted
 from k3py.datastore.interface import Event, Revision, WatchBatch
 from k3py.datastore.mvcc.keyrange import contains, prefix_of
 
@@ -215,7 +215,7 @@ class Broadcaster:
 
     def close(self) -> None:
         """End all watches; later ones end at once."""
-        self._closed = Unavailable("the store is closed")
+        self._closed = Closed()
         for watcher in self._all():
             watcher.fail(self._closed)
 

@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from k3py.datastore.errors import DatastoreError
+from k3py.util.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,7 +19,8 @@ log = logging.getLogger(__name__)
 
 SLICE_S = 0.004
 PAUSE_S = 0.006
-RETRY_S = 30.0
+RETRY_FIRST_S = 0.5
+RETRY_CAP_S = 30.0
 
 
 class Compactor:
@@ -29,6 +31,7 @@ class Compactor:
         self._work = asyncio.Event()
         self._work.set()
         self._idle = asyncio.Event()
+        self._again = asyncio.Event()
 
     def wake(self) -> None:
         """Tell that there is something to purge."""
@@ -39,18 +42,34 @@ class Compactor:
         """Wait until nothing is left to purge."""
         await self._idle.wait()
 
+    def retry(self) -> None:
+        """Tell that what failed may work now, such as when there is space again."""
+        self._again.set()
+
     async def run(self) -> None:
         """Purge when there is something to purge, until cancelled."""
+        pauses = Backoff(first_s=RETRY_FIRST_S, cap_s=RETRY_CAP_S)
         while True:
             await self._work.wait()
             self._work.clear()
             try:
-                if await self._purge(SLICE_S):
+                more = await self._purge(SLICE_S)
+                pauses.reset()
+                if more:
                     self._work.set()
                     await asyncio.sleep(PAUSE_S)
                 elif not self._work.is_set():
                     self._idle.set()
             except DatastoreError as error:
-                log.warning("cannot free compacted revisions, trying again", extra={"error": str(error)})
-                await asyncio.sleep(RETRY_S)
+                if not pauses.attempts:
+                    log.warning("cannot free compacted revisions, trying again", extra={"error": str(error)})
+                await self._pause(pauses.next_s())
                 self._work.set()
+
+    async def _pause(self, pause_s: float) -> None:
+        self._again.clear()
+        try:
+            async with asyncio.timeout(pause_s):
+                await self._again.wait()
+        except TimeoutError:
+            return

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from k3py.datastore.errors import (
+    Closed,
     Compacted,
     DatastoreError,
     FutureRevision,
@@ -163,7 +164,7 @@ class SharedMvccBackend(MvccBackend):
         self._asking.append(asking)
         self._asked.set()
         if self._closed:
-            raise Unavailable("the store is closed")
+            raise Closed
         return await asking
 
     async def run_freshness(self) -> None:
@@ -188,7 +189,7 @@ class SharedMvccBackend(MvccBackend):
                         future.set_result(revision)
         finally:
             self._closed = True
-            _refuse(self._asking, Unavailable("the store is closed"))
+            _refuse(self._asking, Closed())
 
     async def _check_readable(self, revision: int) -> None:
         if revision < self._compact_revision:

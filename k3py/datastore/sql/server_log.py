@@ -182,7 +182,11 @@ class ServerLog:
 
     async def learn(self, after: Revision, limit: int) -> LogPage:
         """See `SharedLog`."""
-        page = await self.events(*ALL, after=after, limit=limit)
+        try:
+            page = await self.events(*ALL, after=after, limit=limit)
+        except Compacted:
+            self._cache.clear()  # what changed meanwhile cannot be learned any more
+            raise
         self._cache.apply(page.events)
         return page
 

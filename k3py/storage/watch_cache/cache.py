@@ -78,6 +78,13 @@ class WatchCache:
         del self._keys[bisect_left(self._keys, local_key)]
         self._log(local_key, revision, None, previous)
 
+    def replace(self, views: dict[str, CachedObject], revision: int) -> None:
+        """Take in the whole state of `revision` without its history: all watchers end with RevisionExpired."""
+        self._views = views
+        self._keys = sorted(views)
+        self.ring.restart(revision)
+        self.notify()
+
     def notify(self) -> None:
         """Wake all watchers that wait."""
         sleepers, self._sleepers = self._sleepers, set()

@@ -74,6 +74,14 @@ class EventRing:
         """Return the sequence number of the first event behind `revision` (>= `start_revision`)."""
         return self._first + bisect_right(self._events, revision, key=lambda event: event.revision)
 
+    def restart(self, revision: int) -> None:
+        """Forget everything, also for watchers that have seen all of it: what came between it and `revision` is not known."""
+        self._first = self.end + 1
+        self._events.clear()
+        self._marks.clear()
+        self.size_bytes = 0
+        self.start_revision = revision
+
     def _trim(self, now_s: float) -> None:
         excess = len(self._events) - self._max_events
         drop = excess if excess > _TRIM_SLACK else 0  # in gulps: moving the list costs
