@@ -27,7 +27,7 @@ from k3py.storage.errors import StorageError
 from k3py.util import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
     from k3py.api.kind import Kind
@@ -61,7 +61,7 @@ class ApiDispatcher:
         schemas: types of objects.
         patches: the ways to patch, and managed fields.
         subresources: handlers by (group, plural, subresource) beside the generic status and scale.
-        virtual: handlers of creates by (group, plural), for kinds that are answered and not stored (reviews).
+        virtual: handlers of all verbs by (group, plural), for kinds that are answered and not stored (reviews).
         guards: who refuses writes for other reasons, by (group, plural).
         hooks: what takes addresses and ports, by (group, plural).
         now: the wall clock.
@@ -94,7 +94,16 @@ class ApiDispatcher:
             guards=guards or {},
         )
         self._subresources = subresources or {}
-        self._virtual = virtual or {}
+        self._virtual = dict(virtual or {})
+
+    def serve(self, kind: Kind, answer: Callable[[ApiRequest], Awaitable[Result]]) -> None:
+        """Serve a kind whose objects are not stored: `answer` carries out its requests, once they are authorized."""
+
+        async def handle(call: Call) -> Result:
+            return await answer(call.request)
+
+        self._virtual[kind.group, kind.plural] = handle
+        self.services.kinds.add(kind)
 
     async def dispatch(self, request: ApiRequest) -> Result:
         """Authorize and carry out a request.
@@ -125,9 +134,7 @@ class ApiDispatcher:
     def _find_handler(self, kind: Kind, request: ApiRequest) -> Handler:
         if request.subresource:
             return self._find_subresource_handler(kind, request)
-        if request.verb == "create" and (virtual := self._virtual.get((kind.group, kind.plural))):
-            return virtual
-        handler = _VERBS.get(request.verb)
+        handler = self._virtual.get((kind.group, kind.plural)) or _VERBS.get(request.verb)
         if handler is None or request.verb not in kind.verbs:
             raise method_not_allowed(kind.group, kind.plural, request.verb)
         return handler

@@ -270,7 +270,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         name="disable",
         theme="components",
         value_type="list",
-        help="leave a component out: coredns (the cluster's DNS)",
+        help="leave a component out: coredns (the cluster's DNS), metrics-server (the metrics API)",
     ),
     # C-37, C-38
     Option(

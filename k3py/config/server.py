@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Durability = Literal["durable", "balanced", "flash"]
 
-COMPONENTS: Final = ("coredns",)
+COMPONENTS: Final = ("coredns", "metrics-server")
 ENCRYPTION_PROVIDERS: Final = ("aescbc", "secretbox", "aesgcm")
 
 

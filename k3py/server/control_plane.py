@@ -25,6 +25,7 @@ from k3py.controllers.manager import build_controllers
 from k3py.scheduler.scheduler import Scheduler
 from k3py.server.cluster_dns import ensure_dns_service
 from k3py.server.listener import Listener, ServingCertificate
+from k3py.server.metrics_api import METRICS_ACCOUNT, serve_metrics
 from k3py.server.registration import build_supervisor, share_port
 from k3py.server.renewal import CertificateRenewal
 from k3py.server.secrets_encryption.endpoint import encryption_paths
@@ -113,7 +114,13 @@ async def build_control_plane(
     keys_of_secrets = encryption.build(storage, kinds)
     server_paths = encryption_paths(keys_of_secrets)
     supervisor = build_supervisor(config, identity, assembly.authenticator, passwords, server_paths)
-    listener = _build_listener(config, identity, plane, schemas, supervisor)
+    dialer = KubeletDialer(
+        certificate=tls / "client-kube-apiserver.crt",
+        key=tls / "client-kube-apiserver.key",
+        authority=tls / "server-ca.crt",
+    )
+    plane.renewal_hooks.append(dialer.reload)
+    listener = _build_listener(config, identity, plane, schemas, supervisor, dialer)
 
     async def publish_address() -> None:
         await publish(listener.port)
@@ -132,6 +139,14 @@ async def build_control_plane(
     ]
     if config.served_dns:
         plane.components.append(Step("dns-service", partial(ensure_dns_service, masters, config.served_dns)))
+    if "metrics-server" not in config.disable:
+        collector = plane.client(
+            f"system:serviceaccount:kube-system:{METRICS_ACCOUNT}",
+            _SYSTEM_GROUP,
+            f"{_SYSTEM_GROUP}:kube-system",
+            user_agent="metrics-server",
+        )
+        plane.components.append(serve_metrics(assembly.dispatcher, dialer, collector, masters))
     plane.components += _build_loops(config, identity, plane)
 
     async def renewed() -> None:
@@ -151,22 +166,18 @@ def _build_listener(
     plane: ControlPlane,
     schemas: Schemas,
     supervisor: Supervisor,
+    dialer: KubeletDialer,
 ) -> Listener:
     tls, keys = identity.paths.server_tls, identity.service_account_keys
     metrics = Registry()
     metrics.add(*process_metrics(ProcessStats().read), LoopLag().metric())
-    dialer = KubeletDialer(
-        certificate=tls / "client-kube-apiserver.crt",
-        key=tls / "client-kube-apiserver.key",
-        authority=tls / "server-ca.crt",
-    )
     serving = ServingCertificate(
         certificate=tls / "serving-kube-apiserver.crt",
         key=tls / "serving-kube-apiserver.key",
         client_ca=tls / "client-ca.crt",
         request_header_ca=tls / "request-header-ca.crt",
     )
-    plane.renewal_hooks += [dialer.reload, serving.reload, plane.assembly.extensions.dialer.reload]
+    plane.renewal_hooks += [serving.reload, plane.assembly.extensions.dialer.reload]
     api = ApiServer(
         dispatcher=plane.assembly.dispatcher,
         kinds=plane.kinds,

@@ -14,6 +14,7 @@ import orjson
 from aiohttp import web
 
 from k3py.api.status import ApiError
+from k3py.api.timestamps import parse_time
 from k3py.errors import ConfigError
 from k3py.kubelet.pod import find_container
 from k3py.kubelet.server.access import AccessControl
@@ -21,6 +22,7 @@ from k3py.kubelet.server.errors import RequestError
 from k3py.kubelet.server.log_options import parse_options
 from k3py.kubelet.server.log_reader import read_log
 from k3py.kubelet.server.port_forward import serve_channels, serve_tunnel
+from k3py.kubelet.server.resource_metrics import write_resource_metrics
 from k3py.kubelet.server.stats import summarize
 from k3py.kubelet.server.translator import serve_websocket
 from k3py.kubelet.server.upgrade import connect_runtime, tunnel
@@ -124,7 +126,10 @@ class KubeletServer:
                 return _json(self._pod_list(running=parts[0] == "runningpods"))
             case ["stats", "summary"]:
                 return _json(await summarize(self._node))
-            case ["metrics"] | ["metrics", "cadvisor" | "probes" | "resource"]:
+            case ["metrics", "resource"]:
+                text = write_resource_metrics(await summarize(self._node), self._started_s)
+                return web.Response(text=text, content_type="text/plain")
+            case ["metrics"] | ["metrics", "cadvisor" | "probes"]:
                 return web.Response(text=self._metrics(), content_type="text/plain")
             case ["configz"]:
                 return _json({"kubeletconfig": self._configuration()})
@@ -267,6 +272,13 @@ class KubeletServer:
             f'kubelet_node_name{{node="{self._config.node_name}"}} 1',
         ]
         return "\n".join(lines) + "\n"
+
+    def _started_s(self, pod_ref: JsonObject, container: str) -> float | None:
+        """Return when a container began, seconds since the epoch; None = it does not run."""
+        worker = self._pods.find(pod_ref["namespace"], pod_ref["name"], pod_ref["uid"])
+        state = worker.container_status(container).get("state") or {} if worker is not None else {}
+        when = (state.get("running") or {}).get("startedAt")
+        return parse_time(when).timestamp() if when else None
 
     def _configuration(self) -> JsonObject:
         config = self._config

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from k3py.kubelet.labels import CONTAINER_NAME, POD_NAME, POD_NAMESPACE, POD_UID
 from k3py.kubelet.machine import read_pressure
 from k3py.kubelet.status import timestamp
+from k3py.util import clock
 
 if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
@@ -40,6 +41,8 @@ async def summarize(node: NodeContext) -> JsonObject:
             },
         )
         pod["containers"].append(_container(labels.get(CONTAINER_NAME, ""), one))
+    for pod in pods.values():
+        pod.update(_totals(pod["containers"]))
     return {"node": await asyncio.to_thread(_node, node), "pods": list(pods.values())}
 
 
@@ -67,6 +70,28 @@ def _container(name: str, stats: JsonObject) -> JsonObject:
     }
 
 
+def _totals(containers: list[JsonObject]) -> JsonObject:
+    """Return a pod's figures: the sums of its containers'."""
+
+    def total(what: str, key: str) -> int:
+        return sum(one[what][key] for one in containers)
+
+    time = max(one["cpu"]["time"] for one in containers)
+    return {
+        "cpu": {
+            "time": time,
+            "usageNanoCores": total("cpu", "usageNanoCores"),
+            "usageCoreNanoSeconds": total("cpu", "usageCoreNanoSeconds"),
+        },
+        "memory": {
+            "time": time,
+            "workingSetBytes": total("memory", "workingSetBytes"),
+            "usageBytes": total("memory", "usageBytes"),
+            "rssBytes": total("memory", "rssBytes"),
+        },
+    }
+
+
 def _value(wrapped: JsonObject | None) -> int:
     return int((wrapped or {}).get("value", 0))
 
@@ -81,8 +106,9 @@ def _node(node: NodeContext) -> JsonObject:
     return {
         "nodeName": node.config.node_name,
         "startTime": None,
-        "cpu": {"usageCoreNanoSeconds": busy_ns},
+        "cpu": {"time": timestamp(clock.wall_s()), "usageCoreNanoSeconds": busy_ns},
         "memory": {
+            "time": timestamp(clock.wall_s()),
             "availableBytes": pressure.memory_available_bytes,
             "workingSetBytes": node.machine.memory_bytes - pressure.memory_available_bytes,
         },

@@ -1,0 +1,1 @@
+"""What K3s ships as add-ons, here parts of the process."""
