@@ -15,6 +15,7 @@ from k3py.datastore.endpoint import parse_mysql, parse_postgres
 from k3py.datastore.errors import Incomplete, Unavailable
 from k3py.datastore.etcdapi import endpoints as etcd_endpoints
 from k3py.datastore.tls_files import TlsFiles
+from k3py.datastore.witness import Witness
 from k3py.errors import ConfigError
 from k3py.util.backoff import Backoff
 
@@ -49,6 +50,7 @@ async def open_backend(
     tls: TlsFiles | None = None,
     durability: Durability = Durability.DURABLE,
     wait: bool = False,
+    witness: Path | None = None,
 ) -> AsyncIterator[Backend]:
     """Open a store; leaving the block finishes its writes and closes it.
 
@@ -61,6 +63,7 @@ async def open_backend(
         incomplete: also open a store with an import that did not finish.
         tls: files for TLS to a server.
         durability: of an SQLite store; others have settings of their own.
+        witness: file of this server that tells what revision it has seen of a database server or an etcd (`witness`).
         wait: while a database server or an etcd does not answer, say so and try again.
 
     Raises:
@@ -77,7 +80,16 @@ async def open_backend(
             raise Incomplete(
                 f"an import into {name_of(endpoint, data_dir)} did not finish: repeat it with --force, or name another store"
             )
-        yield backend
+        if witness is None or not _is_remote(endpoint):
+            yield backend
+            return
+        watcher = Witness(witness, name_of(endpoint))
+        await watcher.check(backend)
+        backend.on_compacted(watcher.note)
+        try:
+            yield backend
+        finally:
+            await watcher.note(backend.current_revision)
 
 
 async def _open(

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NewType, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
 Revision = NewType("Revision", int)
@@ -273,6 +273,9 @@ class Backend(Protocol):
         A watcher that falls behind catches up from the log; it never slows others. The iterator raises Compacted when the log no
         longer reaches back to where it is, and Unavailable when the store closes.
         """
+
+    def on_compacted(self, note: Callable[[int], Awaitable[None]]) -> None:
+        """Have `note(current revision)` called after each compaction that the store does by itself."""
 
     async def compact(self, revision: Revision, *, physical: bool = False) -> None:
         """Forget revisions below `revision` for readers at once; the space is freed in slices afterwards.

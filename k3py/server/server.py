@@ -55,6 +55,7 @@ async def run_server(config: ServerConfig) -> int:
                 tls=TlsFiles(config.datastore_cafile, config.datastore_certfile, config.datastore_keyfile),
                 durability=Durability(config.datastore_durability),
                 wait=True,
+                witness=config.data_dir / "server/db/known-revision",
             ) as backend,
             control_of(backend, config.datastore_endpoint, config.data_dir / "server"),
             open_storage(backend, transformers=encryption.at_rest) as storage,

@@ -14,6 +14,7 @@ import pytest
 from k3py.datastore.errors import Compacted, FutureRevision
 from k3py.datastore.factory import open_backend
 from k3py.datastore.interface import EventType, PutOp, RangeOp
+from k3py.datastore.sql.server_statements import Statement
 from tests.support.databases import fresh_endpoint
 
 ALL = (b"\0", b"\0")
@@ -197,25 +198,43 @@ async def test_leases_bind_all_servers_and_end_once(endpoint):  # 226, 267
         assert await second.leases() == ()
 
 
+async def set_back(backend):
+    """Bring the database to where it was at revision 7, as a copy of its disk would."""
+    async with backend._log.reading() as connection:
+        await connection.fetch(Statement("DELETE FROM k3py_log WHERE id >= ?", (8 << 20,)))
+        await connection.fetch(Statement("DELETE FROM k3py_cur WHERE id >= ?", (8 << 20,)))
+        await connection.fetch(Statement("UPDATE k3py_meta SET revision = 7, serial = serial - 4"))
+
+
 async def test_a_database_that_was_set_back_gets_no_revision_twice(endpoint):  # 253
     async with opening(endpoint) as backend:
         for number in range(10):
             await backend.create(b"/%d" % number, b"")
         async with backend.watch(*ALL, after=11) as watch:
-            session = backend._log.reading()
-            async with session as connection:
-                from k3py.datastore.sql.server_statements import Statement
-
-                await connection.fetch(Statement("DELETE FROM k3py_log WHERE id >= ?", (8 << 20,)))
-                await connection.fetch(Statement("DELETE FROM k3py_cur WHERE id >= ?", (8 << 20,)))
-                await connection.fetch(
-                    Statement("UPDATE k3py_meta SET revision = 7, serial = serial - 4")
-                )
+            await set_back(backend)
             revision = await backend.create(b"/new", b"")
             assert revision > 1_000_000
             with pytest.raises(Compacted):
                 await asyncio.wait_for(anext(watch), 5)
         assert [kv.key for kv in (await backend.range(*ALL)).kvs] == [b"/%d" % n for n in range(6)] + [b"/new"]
+
+
+async def test_a_copy_of_the_disk_that_was_put_back_while_nobody_ran_is_noticed(endpoint, tmp_path):  # 253
+    def opening():
+        return open_backend(endpoint, witness=tmp_path / "server" / "known-revision")
+
+    async with opening() as backend:
+        for number in range(10):
+            await backend.create(b"/%d" % number, b"")
+    async with open_backend(endpoint) as backend:
+        await set_back(backend)
+    async with opening() as backend:
+        assert await backend.create(b"/new", b"") == 1_000_000_000 + 12
+        with pytest.raises(Compacted):
+            await backend.range(*ALL, revision=8)
+        assert [kv.key for kv in (await backend.range(*ALL)).kvs] == [b"/%d" % n for n in range(6)] + [b"/new"]
+    async with opening() as backend:  # once is enough
+        assert await backend.create(b"/newer", b"") == 1_000_000_000 + 13
 
 
 async def test_what_the_database_cannot_take_fails_nobody_else(endpoint):  # 230, 231

@@ -41,7 +41,7 @@ from k3py.util.supervise import TaskScope
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from k3py.datastore.interface import Backend, KeyValue, Op, RangeResult
     from k3py.jsontypes import JsonObject
@@ -261,6 +261,11 @@ class EtcdBackend:
         done = await self.txn((_mod_is(key, expected),), (DeleteOp(key),), (RangeOp(key),))
         found = _found(done)
         return (done.revision if done.succeeded and found is not None else None), found
+
+    def on_compacted(self, note: Callable[[int], Awaitable[None]]) -> None:
+        """See `Backend`."""
+        if self.retention is not None:
+            self.retention.on_compacted(note)
 
     async def compact(self, revision: Revision, *, physical: bool = False) -> None:
         """See `Backend`."""

@@ -52,7 +52,7 @@ from k3py.util import clock
 from k3py.util.supervise import TaskScope
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from k3py.datastore.interface import Backend, Compare, Op, RangeResult, TxnResult
     from k3py.datastore.mvcc.broadcaster import Watcher
@@ -367,6 +367,11 @@ class MvccBackend:
         if lease not in self.reaper:
             raise LeaseNotFound("requested lease not found")
         await self._enqueue(self._revocation(lease)).future
+
+    def on_compacted(self, note: Callable[[int], Awaitable[None]]) -> None:
+        """See `Backend`."""
+        if self.retention is not None:
+            self.retention.on_compacted(note)
 
     async def compact(self, revision: Revision, *, physical: bool = False) -> None:
         """See `Backend`."""

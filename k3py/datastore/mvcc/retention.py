@@ -50,12 +50,17 @@ class Retention:
         self._current_revision = current_revision
         self._history_s = history_s
         self._most_bytes = history_bytes // 2
+        self._note: Callable[[int], Awaitable[None]] | None = None
         self._old_bytes = TRICKLE_BYTES  # before the mark; what a former process left is not known
         self._bytes = 0  # since the mark
         self._written = asyncio.Event()
         self._written.set()
         self._worth_it = asyncio.Event()
         self._full = asyncio.Event()
+
+    def on_compacted(self, note: Callable[[int], Awaitable[None]]) -> None:
+        """Have `note(current revision)` called after each compaction."""
+        self._note = note
 
     def wake(self) -> None:
         """Tell that something was written, when its size does not matter."""
@@ -91,6 +96,8 @@ class Retention:
             try:
                 await self._compact(mark)
                 self._old_bytes = 0
+                if self._note is not None:
+                    await self._note(self._current_revision())
             except Compacted:
                 self._old_bytes = 0  # somebody else was here first
             except DatastoreError as error:
