@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Never
 
@@ -19,7 +20,12 @@ from k3py.errors import ConfigError
 from k3py.util.log import set_up_logging
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from k3py.datastore.etcdapi.metrics import FaceMetrics
+    from k3py.datastore.interface import Backend
+
+METRICS_PORT = 8080
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--listen-address", default="0.0.0.0:2379", help="host:port or unix:///path (default: %(default)s)")
-    add("--endpoint", default="", help="datastore, as in --datastore-endpoint (default: ./db/state.db)")
+    add(
+        "--endpoint",
+        default=os.environ.get("K3PY_DATASTORE_ENDPOINT", ""),
+        help="datastore, as in --datastore-endpoint (default: $K3PY_DATASTORE_ENDPOINT, else ./db/state.db)",
+    )
     add("--ca-file", type=Path, metavar="FILE", help="authority of the database's certificate")
     add("--cert-file", type=Path, metavar="FILE", help="our certificate for the database")
     add("--key-file", type=Path, metavar="FILE", help="its key")
@@ -77,6 +87,12 @@ def _parser() -> argparse.ArgumentParser:
         default=Durability.DURABLE,
         metavar="MODE",
         help="of SQLite: durable, balanced or flash, as --datastore-durability of k3py server (default: durable)",
+    )
+    add(
+        "--metrics-bind-address",
+        default="0",
+        metavar="HOST:PORT",
+        help="serve /metrics and /health there over plain HTTP; 0: not at all (default)",
     )
     add("--debug", action="store_true", help="log more")
     return parser
@@ -116,17 +132,42 @@ async def _serve(flags: argparse.Namespace) -> int:
             )
         )
         await stack.enter_async_context(control_of(backend, flags.endpoint, Path()))
-        try:
+        metrics = await _open_metrics(flags.metrics_bind_address, backend, stack)
+        with _listening_on(flags.listen_address):
             url = await stack.enter_async_context(
                 open_etcd_server(
-                    backend, address, tls=tls, progress_interval_s=flags.watch_progress_notify_interval
+                    backend,
+                    address,
+                    tls=tls,
+                    progress_interval_s=flags.watch_progress_notify_interval,
+                    metrics=metrics,
                 )
             )
-        except OSError as error:
-            raise ConfigError(
-                f"cannot listen on {flags.listen_address}: {error.strerror or error}"
-            ) from error
         log.info("listening", extra={"url": url, "driver": (await backend.status()).driver})
         await stop.wait()
     log.info("stopped")
     return 0
+
+
+async def _open_metrics(text: str, backend: Backend, stack: AsyncExitStack) -> FaceMetrics | None:
+    if text in ("", "0"):
+        return None
+    from k3py.datastore.etcdapi.metrics import FaceMetrics  # noqa: PLC0415 - only when asked for
+    from k3py.datastore.etcdapi.metrics_listener import open_metrics_listener  # noqa: PLC0415 - as above
+
+    address = parse_listen_address(text, flag="metrics-bind-address", default_port=METRICS_PORT)
+    if address.path is not None:
+        raise ConfigError(f"metrics-bind-address: {text!r} is not host:port")
+    metrics = FaceMetrics()
+    with _listening_on(text):
+        url = await stack.enter_async_context(open_metrics_listener(backend, metrics, address))
+    log.info("serving metrics", extra={"url": url})
+    return metrics
+
+
+@contextmanager
+def _listening_on(text: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {text}: {error.strerror or error}") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, NewType, Protocol
+from typing import TYPE_CHECKING, Final, NewType, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -163,11 +163,11 @@ OpResult = RangeResult | PutResult | DeleteResult | TxnResult
 
 @dataclass(frozen=True, slots=True)
 class LeaseStatus:
-    """A living lease: for how long it was granted, how long it still lives (seconds, rounded up), its keys in order."""
+    """A living lease: for how long it was granted and how long it still lives (seconds; of an etcd up to one more), its keys in order."""
 
     id: LeaseId
     granted_ttl_s: int
-    remaining_s: int
+    remaining_s: float
     keys: tuple[bytes, ...]
 
 
@@ -179,6 +179,10 @@ class WatchBatch:
     revision: Revision
 
 
+NO_REVISION: Final = Revision(0)
+"""Below the first one, 1."""
+
+
 class Watch(Protocol):
     """An open watch: an async iterator of batches for one consumer."""
 
@@ -188,10 +192,11 @@ class Watch(Protocol):
     async def __anext__(self) -> WatchBatch:
         """Wait for the next batch (see `Backend.watch` for what it raises)."""
 
-    def request_progress(self) -> None:
+    def request_progress(self, at_least: Revision = NO_REVISION) -> None:
         """Have the iterator give a batch at once, without events if there are none, as soon as the watch has caught up.
 
-        Its `revision` is at least the store's `current_revision` at the time of the call. Without a call an idle watch stays silent.
+        Its `revision` is at least the store's `current_revision` at the time of the call, and at least `at_least`, which may be one that the
+        store learns of later (as `latest_revision` of a shared store). Without a call an idle watch stays silent.
         """
 
 

@@ -311,7 +311,9 @@ class EtcdBackend:
         answer = await self._call("Lease/LeaseTimeToLive", {"ID": lease, "keys": True})
         if answer["TTL"] < 0:
             return None
-        return LeaseStatus(lease, answer["grantedTTL"], answer["TTL"], tuple(sorted(answer["keys"])))
+        granted_s = answer["grantedTTL"]
+        remaining_s = min(granted_s, answer["TTL"] + 1)  # etcd rounds down
+        return LeaseStatus(lease, granted_s, remaining_s, tuple(sorted(answer["keys"])))
 
     async def leases(self) -> tuple[LeaseId, ...]:
         """See `Backend`."""

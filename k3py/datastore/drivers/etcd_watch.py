@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from k3py.datastore.drivers.etcd_messages import bounds_document, event
 from k3py.datastore.errors import Compacted, DatastoreError, Unavailable
-from k3py.datastore.interface import Event, EventType, Revision, WatchBatch
+from k3py.datastore.interface import NO_REVISION, Event, EventType, Revision, WatchBatch
 from k3py.datastore.mvcc.keyrange import UNBOUNDED
 from k3py.util.backoff import Backoff
 from k3py.util.supervise import TaskScope
@@ -98,9 +98,10 @@ class EtcdWatch:
             finally:
                 self._waiter = None
 
-    def request_progress(self) -> None:
+    def request_progress(self, at_least: Revision = NO_REVISION) -> None:
         """See `interface.Watch`."""
-        self._wanted = self._current()
+        wanted = max(self._current(), at_least)
+        self._wanted = wanted if self._wanted is None else min(self._wanted, wanted)
         self._asked.set()
 
     def fail(self, error: Exception) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 async def status(store: Store, request: JsonObject) -> JsonObject:
     """Answer AuthStatus: not enabled."""
-    return {"header": store.header(), "enabled": False}
+    return {"header": store.header(), "enabled": False, "authRevision": 1}
 
 
 async def authenticate(store: Store, request: JsonObject) -> JsonObject:

@@ -40,7 +40,7 @@ async def time_to_live(store: Store, request: JsonObject) -> JsonObject:
     return {
         "header": store.header(),
         "ID": lease,
-        "TTL": status.remaining_s,
+        "TTL": int(status.remaining_s),
         "grantedTTL": status.granted_ttl_s,
         "keys": list(status.keys) if request["keys"] else [],
     }

@@ -29,8 +29,10 @@ class ListenAddress:
     path: Path | None = None
 
 
-def parse_listen_address(text: str) -> ListenAddress:
-    """Read a listen address.
+def parse_listen_address(
+    text: str, *, flag: str = "listen-address", default_port: int = DEFAULT_PORT
+) -> ListenAddress:
+    """Read a listen address, the value of `flag`.
 
     Raises:
         ConfigError: it is none.
@@ -40,18 +42,18 @@ def parse_listen_address(text: str) -> ListenAddress:
         scheme, rest = "tcp", text
     if scheme in ("unix", "unixs"):
         if not rest:
-            raise ConfigError(f"listen-address: {text!r} names no socket, expected unix:///path")
+            raise ConfigError(f"{flag}: {text!r} names no socket, expected unix:///path")
         return ListenAddress(path=Path(rest))
     if scheme not in ("tcp", "http", "https"):
-        raise ConfigError(f"listen-address: unknown scheme {scheme!r}; allowed are tcp, http, https and unix")
+        raise ConfigError(f"{flag}: unknown scheme {scheme!r}; allowed are tcp, http, https and unix")
     try:
         parts = urlsplit(f"//{rest}")
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise ConfigError(f"listen-address: {text!r} is not host:port: {error}") from error
+        raise ConfigError(f"{flag}: {text!r} is not host:port: {error}") from error
     if parts.path not in ("", "/") or parts.query or parts.username is not None:
-        raise ConfigError(f"listen-address: {text!r} is not host:port")
-    return ListenAddress("" if host == "0.0.0.0" else host, DEFAULT_PORT if port is None else port)  # noqa: S104
+        raise ConfigError(f"{flag}: {text!r} is not host:port")
+    return ListenAddress("" if host == "0.0.0.0" else host, default_port if port is None else port)  # noqa: S104
 
 
 def server_context(certificate: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:

@@ -69,6 +69,10 @@ class WatchStream:
         self._asked: deque[Revision] = deque()
         self._ticking = False
 
+    def __len__(self) -> int:
+        """Return how many watches are open."""
+        return len(self._watches)
+
     async def serve(self) -> None:
         """Serve until the client ends the stream.
 
@@ -149,8 +153,10 @@ class WatchStream:
         try:
             async with self._store.backend.watch(watch.start, watch.end, after=watch.delivered) as source:
                 watch.source = source
-                if self._asked or watch.notify:
+                if watch.notify:
                     source.request_progress()
+                if self._asked:
+                    source.request_progress(self._asked[0])
                 async for batch in source:
                     await self._deliver(watch, batch)
         except Compacted as error:
@@ -222,7 +228,7 @@ class WatchStream:
             self._asked.append(current)
         for watch in self._watches.values():
             if watch.delivered < current and watch.source is not None:
-                watch.source.request_progress()
+                watch.source.request_progress(current)
         await self._answer_progress()
 
     async def _answer_progress(self) -> None:
@@ -231,7 +237,7 @@ class WatchStream:
         async with self._sending:
             reached = min(
                 (watch.delivered for watch in self._watches.values()),
-                default=self._store.backend.current_revision,
+                default=self._asked[-1],
             )
             answered = False
             while self._asked and self._asked[0] <= reached:
@@ -244,7 +250,7 @@ class WatchStream:
         if self._asked:
             for watch in self._watches.values():
                 if watch.delivered < self._asked[0] and watch.source is not None:
-                    watch.source.request_progress()
+                    watch.source.request_progress(self._asked[0])
 
     async def _tick(self) -> None:
         """Tell watches that want it from time to time how far they are, unless events do."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import secrets
 from collections import deque
 from contextlib import asynccontextmanager
@@ -356,7 +355,7 @@ class MvccBackend:
         ttl_s, remaining = self.reaper.ttl_s(lease), self.reaper.remaining_s(lease)
         if ttl_s is None or remaining is None:
             return None
-        return LeaseStatus(lease, ttl_s, math.ceil(remaining), tuple(sorted(keys)))
+        return LeaseStatus(lease, ttl_s, remaining, tuple(sorted(keys)))
 
     async def leases(self) -> tuple[LeaseId, ...]:
         """See `Backend`."""

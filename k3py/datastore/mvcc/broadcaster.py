@@ -14,7 +14,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol, Self
 
 from k3py.datastore.errors import Closed, Compacted
-from k3py.datastore.interface import Event, Revision, WatchBatch
+from k3py.datastore.interface import NO_REVISION, Event, Revision, WatchBatch
 from k3py.datastore.mvcc.keyrange import contains, prefix_of
 
 if TYPE_CHECKING:
@@ -66,12 +66,21 @@ class Watcher:
         self._collecting = False  # events are kept while the log is read: they continue the page
         self._waiter: asyncio.Future[None] | None = None
         self._error: Exception | None = None
-        self._asked = False
+        self._asked: Revision | None = None
 
-    def request_progress(self) -> None:
+    def request_progress(self, at_least: Revision = NO_REVISION) -> None:
         """Have the iterator give a batch soon, an empty one if there is nothing new (see `interface.Watch`)."""
-        self._asked = True
+        self._asked = at_least if self._asked is None else min(self._asked, at_least)
+        if self._asked > self._broadcaster.position:
+            self._broadcaster.expect(self)
+        self.notice_position()
+
+    def notice_position(self) -> bool:
+        """Wake the iterator if the broadcaster is where progress was asked about; say whether that is so."""
+        if self._asked is not None and self._asked > self._broadcaster.position:
+            return False
         self._wake()
+        return True
 
     def push(self, event: Event) -> None:
         """Take an event of the range, in order; called by the broadcaster."""
@@ -109,7 +118,7 @@ class Watcher:
                 if batch is not None:
                     return batch
                 continue
-            if self._asked and self._position <= self._broadcaster.position:
+            if self._asked is not None and max(self._position, self._asked) <= self._broadcaster.position:
                 return self._take_buffer()
             await self._wait()
 
@@ -117,8 +126,9 @@ class Watcher:
         events = tuple(self._buffer)
         self._buffer = []
         self._buffer_bytes = 0
-        self._asked = False
         self._position = max(self._position, self._broadcaster.position)
+        if self._asked is not None and self._asked <= self._position:
+            self._asked = None
         return WatchBatch(events, self._position)
 
     async def _catch_up(self) -> WatchBatch | None:
@@ -172,6 +182,7 @@ class Broadcaster:
         self._prefix_lengths: tuple[int, ...] = ()
         self._keys: dict[bytes, set[Watcher]] = {}
         self._others: set[Watcher] = set()
+        self._expecting: set[Watcher] = set()
         self._closed: Exception | None = None
 
     def add(self, start: bytes, end: bytes | None, after: Revision) -> Watcher:
@@ -186,6 +197,7 @@ class Broadcaster:
     def remove(self, watcher: Watcher) -> None:
         """Forget a watcher."""
         start, end = watcher.bounds
+        self._expecting.discard(watcher)
         entry = self._table_entry(watcher)
         entry.discard(watcher)
         if not entry and entry is not self._others:
@@ -206,6 +218,12 @@ class Broadcaster:
                 if contains(*watcher.bounds, key):
                     watcher.push(event)
         self.position = revision
+        if self._expecting:
+            self._expecting = {watcher for watcher in self._expecting if not watcher.notice_position()}
+
+    def expect(self, watcher: Watcher) -> None:
+        """Have `watcher` woken when the revision that it was asked about is published."""
+        self._expecting.add(watcher)
 
     def skip(self, revision: Revision) -> None:
         """Go on at `revision`: events before it cannot be had; watchers find out from the log whether they can go on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -41,7 +42,7 @@ class Source(Protocol):
 
 class _LeaseStatus(Protocol):
     @property
-    def remaining_s(self) -> int: ...
+    def remaining_s(self) -> float: ...
 
 
 @runtime_checkable
@@ -59,7 +60,7 @@ async def read_backend(backend: Backend) -> BackendSource:
         for lease in await backend.leases():
             status = await backend.lease_status(lease)
             if status is not None:
-                leases[lease] = status.remaining_s
+                leases[lease] = math.ceil(status.remaining_s)  # never shorter than promised
     return BackendSource(backend, SourceInfo((await backend.status()).driver, revision, leases))
 
 

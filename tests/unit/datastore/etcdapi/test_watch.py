@@ -210,6 +210,25 @@ async def test_a_stream_without_watches_is_told_the_current_revision(store):
         assert (await watch.next())["header"]["revision"] == 2
 
 
+async def test_progress_waits_for_a_revision_that_the_database_has_but_nobody_published_yet(store, monkeypatch):  # 265
+    async def ahead():
+        return store.current_revision + 2  # as of a shared database, between a commit and its answer
+
+    async with store.stream() as watch:
+        await watch.create(key=b"/a")
+        await watch.create(key=b"/b")
+        monkeypatch.setattr(store, "latest_revision", ahead)
+        await watch.send(progress_request={})
+        await watch.send(cancel_request={"watch_id": 1})
+        assert (await watch.next())["canceled"]
+        monkeypatch.undo()
+        await put(store, b"/other")
+        assert await watch.silent()
+        await put(store, b"/other")
+        told = await watch.next()
+        assert (told["watch_id"], told["header"]["revision"], told["events"]) == (-1, 3, [])
+
+
 async def test_a_silent_watch_is_told_progress_from_time_to_time_if_it_asked(store):  # 53
     async with store.stream() as watch:
         await watch.create(key=b"/a", progress_notify=True)

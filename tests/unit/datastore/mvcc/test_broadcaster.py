@@ -108,3 +108,18 @@ async def test_a_page_below_the_compaction_line_is_no_history():
     store.compact_revision = 4
     with pytest.raises(Compacted):
         await anext(watcher)
+
+
+async def test_progress_about_a_later_revision_is_told_when_it_is_published():
+    store = BusyStore(5)
+    watcher = store.broadcaster.add(b"/other", None, 5)
+    watcher.request_progress(7)
+    async with asyncio.TaskGroup() as tasks:
+        asked = tasks.create_task(anext(watcher))
+        store.write()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not asked.done()
+        store.write()
+        batch = await asyncio.wait_for(asked, 5)
+    assert (batch.events, batch.revision) == ((), 7)
