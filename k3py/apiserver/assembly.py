@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.apiserver.admission.chain import build_chain
 from k3py.apiserver.admission.lookup import StorageLookup
+from k3py.apiserver.admission.webhooks.webhooks import Webhooks
 from k3py.apiserver.aggregation.extensions import Extensions
 from k3py.apiserver.aggregation.priorities import AGGREGATOR_GROUP
 from k3py.apiserver.authn.bootstrap_token import BootstrapTokenAuthenticator
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
     from pathlib import Path
+
+    import aiohttp
 
     from k3py.api.registry import KindRegistry
     from k3py.api.schema.schemas import Schemas
@@ -119,6 +122,7 @@ class ApiAssembly:
         custom: CustomResources | None = None,
         bootstrap: Bootstrap,
         extensions: Extensions,
+        webhooks: Webhooks,
     ) -> None:
         self.dispatcher = dispatcher
         self.authorizer = authorizer
@@ -128,9 +132,16 @@ class ApiAssembly:
         self._custom = custom
         self._bootstrap = bootstrap
         self.extensions = extensions
+        self._webhooks = webhooks
 
     async def run(self, started: Callable[[], None]) -> None:
         """Keep the indexes; `started` is called when they are complete. Raises StorageError."""
+        try:
+            await self._run(started)
+        finally:
+            await self._webhooks.client.close()
+
+    async def _run(self, started: Callable[[], None]) -> None:
         async with TaskScope() as scope:
             ready = []
             for index, follower in enumerate(self._followers):
@@ -196,12 +207,20 @@ async def build_dispatcher(
     authenticator = UnionAuthenticator(
         (*((accounts,) if accounts is not None else ()), tokens, *_certificate_authenticators(options))
     )
+    lookup, objects = StorageLookup(kinds, storage), BuiltinSchemas(schemas)
+    webhooks = Webhooks(
+        kinds=kinds,
+        lookup=lookup,
+        authorizer=authorizer,
+        schemas=objects,
+        open_session=lambda: _open_session(storage, kinds),
+    )
     dispatcher = ApiDispatcher(
         kinds=kinds,
         storage=storage,
         authorizer=authorizer,
-        admission=admission or build_chain(StorageLookup(kinds, storage), authorizer),
-        schemas=BuiltinSchemas(schemas),
+        admission=admission or build_chain(lookup, authorizer, webhooks),
+        schemas=objects,
         patches=patches or BuiltinPatches(schemas),
         subresources=_subresources(signer, options),
         virtual=_virtual(authorizer, rbac, tokens, accounts, options),
@@ -225,13 +244,20 @@ async def build_dispatcher(
         authorizer=authorizer,
         authenticator=authenticator,
         rbac=rbac,
-        followers=_followers(kinds, storage, rbac, graph, extensions.services),
+        followers=_followers(kinds, storage, rbac, graph, extensions.services, webhooks),
+        webhooks=webhooks,
         extensions=extensions,
         custom=_custom(dispatcher, storage, kinds, now),
         bootstrap=Bootstrap(
             dispatcher, kinds, address, extension_authentication=options.extension_authentication
         ),
     )
+
+
+def _open_session(storage: Storage, kinds: KindRegistry) -> aiohttp.ClientSession:
+    from k3py.apiserver.service_session import open_service_session  # noqa: PLC0415 - many servers have no webhooks
+
+    return open_service_session(storage, kinds)
 
 
 def _certificate_authenticators(options: ApiOptions) -> tuple[Authenticator, ...]:
@@ -313,10 +339,15 @@ def _custom(
 
 
 def _followers(
-    kinds: KindRegistry, storage: Storage, rbac: Policy, graph: NodeGraph, api_services: ApiServices
+    kinds: KindRegistry,
+    storage: Storage,
+    rbac: Policy,
+    graph: NodeGraph,
+    api_services: ApiServices,
+    webhooks: Webhooks,
 ) -> list[Follower]:
     handlers = {(RBAC_GROUP, plural): handle for plural, handle in rbac.handlers().items()}
-    handlers |= graph.handlers()
+    handlers |= graph.handlers() | webhooks.handlers()
     handlers[AGGREGATOR_GROUP, "apiservices"] = api_services.handle
     found = ((kinds.find(group, "v1", plural), handle) for (group, plural), handle in handlers.items())
     return [Follower(storage, kind, handle) for kind, handle in found if kind is not None]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from k3py.api.kind import Kind
     from k3py.api.resource import Resource
     from k3py.api.user import User
+    from k3py.apiserver.registry.options import DeleteOptions
     from k3py.jsontypes import JsonObject, JsonValue
     from k3py.storage.interface import ListPage, ObjectView, WatchItem
 
@@ -172,9 +173,27 @@ class Authorizer(Protocol):
         """Decide."""
 
 
+@dataclass(slots=True)
+class Reinvocation:
+    """Mutating plugins run a second time when a webhook changed the object.
+
+    wanted: a webhook changed it. running: this is the second time. invoked, due: webhooks that want to see what others change after
+    them, and those of them that have to. last: the object after the last webhook.
+    """
+
+    wanted: bool = False
+    running: bool = False
+    invoked: set[str] = field(default_factory=set)
+    due: set[str] = field(default_factory=set)
+    last: JsonObject | None = None
+
+
 @dataclass(slots=True, kw_only=True)
 class AdmissionRequest:
-    """A write on its way in; operation: "CREATE", "UPDATE", "DELETE" or "CONNECT". Mutating plugins change `obj` in place."""
+    """A write on its way in; operation: "CREATE", "UPDATE", "DELETE" or "CONNECT". Mutating plugins change `obj` in place.
+
+    deletion: the options of a DELETE. reinvocation: None until a webhook wants it.
+    """
 
     operation: str
     kind: Kind
@@ -187,6 +206,8 @@ class AdmissionRequest:
     options: Mapping[str, str] = field(default_factory=dict)
     dry_run: bool = False
     warnings: list[str] = field(default_factory=list)
+    deletion: DeleteOptions | None = None
+    reinvocation: Reinvocation | None = None
 
 
 class AdmissionPlugin(Protocol):

@@ -12,6 +12,7 @@ from k3py.apiserver.admission.plugins.certificates import (
 from k3py.apiserver.admission.plugins.default_class import DefaultIngressClass, DefaultStorageClass
 from k3py.apiserver.admission.plugins.default_toleration_seconds import DefaultTolerationSeconds
 from k3py.apiserver.admission.plugins.limit_ranger import LimitRanger
+from k3py.apiserver.admission.plugins.mutating_webhooks import MutatingWebhooks
 from k3py.apiserver.admission.plugins.namespace_lifecycle import NamespaceLifecycle
 from k3py.apiserver.admission.plugins.node_restriction import NodeRestriction
 from k3py.apiserver.admission.plugins.persistent_volume_claim_resize import PersistentVolumeClaimResize
@@ -22,11 +23,13 @@ from k3py.apiserver.admission.plugins.resource_quota import ResourceQuota
 from k3py.apiserver.admission.plugins.runtime_class import RuntimeClassAdmission
 from k3py.apiserver.admission.plugins.service_account import ServiceAccountAdmission
 from k3py.apiserver.admission.plugins.taint_nodes_by_condition import TaintNodesByCondition
+from k3py.apiserver.admission.plugins.validating_webhooks import ValidatingWebhooks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from k3py.apiserver.admission.lookup import Lookup
+    from k3py.apiserver.admission.webhooks.webhooks import Webhooks
     from k3py.apiserver.interface import AdmissionPlugin, AdmissionRequest, Authorizer
 
 
@@ -37,10 +40,14 @@ class AdmissionChain:
         self._plugins = tuple(plugins)
 
     async def admit(self, request: AdmissionRequest) -> None:
-        """Let all plugins mutate `request.obj`. Raises ApiError to refuse."""
+        """Let all plugins mutate `request.obj`, twice when a webhook did. Raises ApiError to refuse."""
         for plugin in self._plugins:
             if plugin.handles(request):
                 await plugin.admit(request)
+        if request.reinvocation is None or request.reinvocation.running:
+            return
+        request.reinvocation.running = True
+        await self.admit(request)
 
     async def validate(self, request: AdmissionRequest) -> None:
         """Let all plugins look at the final object. Raises ApiError to refuse."""
@@ -49,7 +56,7 @@ class AdmissionChain:
                 await plugin.validate(request)
 
 
-def build_chain(lookup: Lookup, authorizer: Authorizer) -> AdmissionChain:
+def build_chain(lookup: Lookup, authorizer: Authorizer, webhooks: Webhooks) -> AdmissionChain:
     """Return the default chain; `authorizer` answers plugins that ask for more than the request's own permission."""
     return AdmissionChain(
         (
@@ -69,6 +76,8 @@ def build_chain(lookup: Lookup, authorizer: Authorizer) -> AdmissionChain:
             CertificateSubjectRestriction(),
             DefaultIngressClass(lookup),
             PodTopologyLabels(lookup),
+            MutatingWebhooks(webhooks.mutating, webhooks.dispatch, webhooks.schemas),
+            ValidatingWebhooks(webhooks.validating, webhooks.dispatch),
             ResourceQuota(lookup),
         )
     )

@@ -12,7 +12,6 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import aiohttp
 import orjson
 
 from k3py.api.conditions import set_condition
@@ -33,6 +32,8 @@ from k3py.util.supervise import TaskScope
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+
+    import aiohttp
 
     from k3py.api.kind import Kind
     from k3py.api.registry import KindRegistry
@@ -103,12 +104,9 @@ class CustomResources:
 
     def _session(self) -> aiohttp.ClientSession:
         if self._http is None:
-            from k3py.apiserver.crd.webhook import ServiceResolver  # noqa: PLC0415 - few definitions have webhooks
+            from k3py.apiserver.service_session import open_service_session  # noqa: PLC0415 - few have webhooks
 
-            resolver = ServiceResolver(self._storage, self._kinds)
-            self._http = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(resolver=resolver), trust_env=False
-            )
+            self._http = open_service_session(self._storage, self._kinds)
         return self._http
 
     async def _run(self, ready: Callable[[], None]) -> None:

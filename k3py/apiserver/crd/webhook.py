@@ -8,76 +8,25 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import socket
 import ssl
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import orjson
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from k3py.api.status import ApiError
+from k3py.api.webhook_client import url_of
 from k3py.apiserver.registry.conversion import STORED_VERSION
-from k3py.storage.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from k3py.api.registry import KindRegistry
     from k3py.jsontypes import JsonObject, JsonValue
-    from k3py.storage.interface import Storage
 
 _TIMEOUT_S: Final = 30
 _REVIEWS: Final = ("v1", "v1beta1")
 _LONGEST_ANSWER: Final = 64 * 1024 * 1024
-
-
-class ServiceResolver(AbstractResolver):
-    """Resolves `<service>.<namespace>.svc` to the Service's cluster IP, other names by DNS."""
-
-    def __init__(self, storage: Storage, kinds: KindRegistry) -> None:
-        self._storage = storage
-        self._kinds = kinds
-        self._dns = aiohttp.ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Return the address. Raises OSError."""
-        parts = host.split(".")
-        if len(parts) != 3 or parts[2] != "svc":
-            return await self._dns.resolve(host, port, family)
-        address = await self._find_address(parts[1], parts[0])
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-        ]
-
-    async def _find_address(self, namespace: str, name: str) -> str:
-        kind = self._kinds.find("", "v1", "services")
-        if kind is None:
-            raise OSError("Services are not served")
-        try:
-            store = await self._storage.store_for(kind)
-            view = await store.get(namespace, name)
-        except StorageError as error:
-            raise OSError(f'service "{name}" not found') from error
-        spec = view.parsed.get("spec") or {}
-        address = spec.get("externalName") if spec.get("type") == "ExternalName" else spec.get("clusterIP")
-        if not address or address == "None":
-            raise OSError(f'service "{name}" has no cluster IP')
-        return str(address)
-
-    async def close(self) -> None:
-        """Release what DNS holds."""
-        await self._dns.close()
 
 
 class ConversionWebhook:
@@ -93,7 +42,7 @@ class ConversionWebhook:
         self._session = session
         self._kind = kind
         client = config["clientConfig"]
-        self._url = _url_of(client)
+        self._url = url_of(client)
         self._bundle: str = client.get("caBundle") or ""
         self._context: ssl.SSLContext | None = None
         known = [one for one in config.get("conversionReviewVersions") or () if one in _REVIEWS]
@@ -187,15 +136,6 @@ class ConversionWebhook:
 
     def _fault(self, text: str) -> ApiError:
         return ApiError(500, "", f"conversion webhook for {self._kind} failed: {text}")
-
-
-def _url_of(client: JsonObject) -> str:
-    if client.get("url"):
-        return str(client["url"])
-    service = client["service"]
-    path = service.get("path") or ""
-    port = service.get("port") or 443
-    return f"https://{service['name']}.{service['namespace']}.svc:{port}{path}"
 
 
 def _without_revision(document: JsonObject) -> JsonObject:

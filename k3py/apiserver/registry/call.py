@@ -90,13 +90,12 @@ class Call:
         obj: JsonObject | None,
         old: JsonObject | None,
         dry_run: bool,
-        kind: Kind | None = None,
     ) -> AdmissionRequest:
         """Return what admission plugins look at."""
         request = self.request
         return AdmissionRequest(
             operation=operation,
-            kind=kind or self.kind,
+            kind=self.kind,
             user=request.user,
             namespace=self._admission_namespace(name),
             name=name,

@@ -76,6 +76,7 @@ class Deletion:
         request = call.admission_request(
             "DELETE", name=old["metadata"]["name"], obj=None, old=old, dry_run=options.dry_run
         )
+        request.deletion = options
         await call.services.admission.admit(request)
         await call.services.admission.validate(request)
         outcome = self._plan(old)

@@ -6,7 +6,7 @@ Source: k8s.io/apiserver/pkg/registry/generic/registry/store.go (Update) and res
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from k3py.api.fielderror import invalid_value
 from k3py.api.patch.apply import keep_times_if_unchanged
@@ -57,6 +57,16 @@ def status_part(strategy: BaseStrategy) -> Part:
     return Part(prepare=strategy.prepare_status_update, validate=strategy.validate_status_update)
 
 
+class Projection(Protocol):
+    """What admission sees of an object in place of it: the Scale."""
+
+    def show(self, obj: JsonObject) -> JsonObject:
+        """Return the projection of an object, which stays as it is."""
+
+    def absorb(self, obj: JsonObject, shown: JsonObject) -> None:
+        """Take over into the object what admission has changed of its projection."""
+
+
 class Update:
     """One change of one object, repeated until nobody was faster.
 
@@ -74,7 +84,7 @@ class Update:
         *,
         uid: str = "",
         tracked: bool = True,
-        admission_kind: Kind | None = None,
+        projection: Projection | None = None,
     ) -> None:
         self._call = call
         self._part = part
@@ -82,7 +92,7 @@ class Update:
         self._transform = transform
         self._uid = uid
         self._tracked = tracked
-        self._admission_kind = admission_kind
+        self._projection = projection
         self._document: JsonObject | None = None
         self._is_gone = False
         self._first_warning = len(call.request.warnings)
@@ -125,7 +135,10 @@ class Update:
                 subresource=call.request.subresource,
                 now=context.now,
             )
-        await call.services.admission.admit(self._admission(new, old))
+        request = self._admission(new, old)
+        await call.services.admission.admit(request)
+        if self._projection is not None and request.obj is not None:
+            self._projection.absorb(new, request.obj)
         drop_duplicate_owners(new, warnings)
         if part.is_main:
             await call.guard(new, old)
@@ -176,13 +189,11 @@ class Update:
             self._call.request.warnings.extend(kind.strategy.warnings(new, old))
 
     def _admission(self, new: JsonObject, old: JsonObject) -> AdmissionRequest:
+        name = old["metadata"]["name"]
+        if self._projection is not None:
+            new, old = self._projection.show(new), self._projection.show(old)
         return self._call.admission_request(
-            "UPDATE",
-            name=old["metadata"]["name"],
-            obj=new,
-            old=old,
-            dry_run=self._options.dry_run,
-            kind=self._admission_kind,
+            "UPDATE", name=name, obj=new, old=old, dry_run=self._options.dry_run
         )
 
     async def _outcome(self, new: JsonObject, old: JsonObject) -> JsonObject | Deleted | None:

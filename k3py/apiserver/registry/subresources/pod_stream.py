@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from k3py.api.fielderror import FieldError, forbidden_field, invalid_value
 from k3py.api.status import bad_request, invalid
 from k3py.apiserver.interface import ObjectResult, StreamResult
+from k3py.apiserver.registry.subresources.connect import admit_connect
 from k3py.apiserver.registry.subresources.node_location import kubelet_base_url
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ async def handle_attach(call: Call) -> StreamResult:
 async def handle_portforward(call: Call) -> StreamResult:
     """Answer GET or POST of portforward. Raises ApiError, StorageError."""
     pod = (await call.store.get(call.namespace, call.request.name)).parsed
-    await _admit_connect(call)
+    await admit_connect(call)
     query = urlencode([("port", port) for port in call.request.multi_options.get("ports", ())])
     return StreamResult(target=await _target(call, pod, "portForward", "", query))
 
@@ -67,18 +68,12 @@ async def handle_portforward(call: Call) -> StreamResult:
 async def _stream(call: Call, what: str) -> StreamResult:
     options = call.request.options
     pod = (await call.store.get(call.namespace, call.request.name)).parsed
-    await _admit_connect(call)
+    await admit_connect(call)
     container = choose_container(pod, options.get("container", ""))
     pairs = [(short, "1") for name, short in _STREAMS if options.get(name, "") not in _FALSE]
     if what == "exec":
         pairs += [("command", one) for one in call.request.multi_options.get("command", ())]
     return StreamResult(target=await _target(call, pod, what, container, urlencode(pairs)))
-
-
-async def _admit_connect(call: Call) -> None:
-    request = call.admission_request("CONNECT", name=call.request.name, obj=None, old=None, dry_run=False)
-    await call.services.admission.admit(request)
-    await call.services.admission.validate(request)
 
 
 async def _target(call: Call, pod: JsonObject, what: str, container: str, query: str) -> str:

@@ -13,6 +13,7 @@ from k3py.api.fielderror import FieldError
 from k3py.api.selectors import FieldSelector, LabelSelector, Requirement
 from k3py.api.status import ApiError, bad_request, invalid
 from k3py.apiserver.interface import StreamResult
+from k3py.apiserver.registry.subresources.connect import admit_connect
 from k3py.apiserver.registry.subresources.node_location import host_text, url_of_node
 from k3py.storage.interface import ListQuery
 
@@ -25,6 +26,7 @@ SERVICE_LABEL = "kubernetes.io/service-name"
 
 async def handle_pod_proxy(call: Call) -> StreamResult:
     """Go to the pod's address. Raises ApiError, StorageError."""
+    await admit_connect(call)
     scheme, name, port = split_name(call.request.name)
     pod = (await call.store.get(call.namespace, name)).parsed
     address = (pod.get("status") or {}).get("podIP")
@@ -41,6 +43,7 @@ async def handle_pod_proxy(call: Call) -> StreamResult:
 
 async def handle_service_proxy(call: Call) -> StreamResult:
     """Go to one of the service's ready endpoints. Raises ApiError, StorageError."""
+    await admit_connect(call)
     scheme, name, port = split_name(call.request.name)
     service = (await call.store.get(call.namespace, name)).parsed
     port_name = _service_port(service, port)
@@ -59,6 +62,7 @@ async def handle_service_proxy(call: Call) -> StreamResult:
 
 async def handle_node_proxy(call: Call) -> StreamResult:
     """Go to the node's kubelet, or to another of its ports. Raises ApiError, StorageError."""
+    await admit_connect(call)
     scheme, name, port = split_name(call.request.name)
     node = (await call.store.get("", name)).parsed
     url = url_of_node(node, int(port) if port.isdigit() else 0)

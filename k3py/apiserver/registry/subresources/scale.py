@@ -81,9 +81,30 @@ async def _write(call: Call) -> ObjectResult:
     uid = replacement["metadata"].get("uid") or "" if replacement is not None else ""
     strategy = call.kind.strategy
     part = Part(prepare=strategy.prepare_update, validate=strategy.validate_update)
-    result = await Update(call, part, options, change, uid=uid, tracked=False).run(request.name)
+    update = Update(call, part, options, change, uid=uid, tracked=False, projection=_Scales(call.kind))
+    result = await update.run(request.name)
     obj = result.view.parsed if result.view is not None else result.document
     return ObjectResult(kind=SCALE, document=make_scale(call.kind, obj or {}))
+
+
+class _Scales:
+    """Admission sees the Scale of an object."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+
+    def show(self, obj: JsonObject) -> JsonObject:
+        """Return the Scale, with its own field managers."""
+        scale = make_scale(self._kind, obj)
+        path = (self._kind.scale or ScalePaths()).spec_replicas
+        owners = scale_entries(obj["metadata"].get("managedFields"), path)
+        if owners:
+            scale["metadata"]["managedFields"] = owners
+        return scale
+
+    def absorb(self, obj: JsonObject, shown: JsonObject) -> None:
+        """Take over the replicas."""
+        _set_replicas(self._kind, obj, shown)
 
 
 def _check_replicas(kind: Kind, obj: JsonObject) -> None:
@@ -107,13 +128,17 @@ def _scaled(kind: Kind, old: JsonObject, scale: JsonObject) -> JsonObject:
     metadata = scale["metadata"]
     if version := metadata.get("resourceVersion"):
         new["metadata"]["resourceVersion"] = version
+    _set_replicas(kind, new, scale)
+    return new
+
+
+def _set_replicas(kind: Kind, obj: JsonObject, scale: JsonObject) -> None:
     paths = kind.scale or ScalePaths()
     *parents, last = paths.spec_replicas.lstrip(".").split(".")
-    place = new
+    place = obj
     for key in parents:
         place = place.setdefault(key, {})
     place[last] = (scale.get("spec") or {}).get("replicas") or 0
-    return new
 
 
 def make_scale(kind: Kind, obj: JsonObject) -> JsonObject:

@@ -4,10 +4,12 @@ import pytest
 
 from k3py.api.kinds import ALL
 from k3py.api.object import deep_copy
+from k3py.api.registry import KindRegistry
 from k3py.api.status import ApiError
 from k3py.api.user import User
 from k3py.apiserver.admission.chain import build_chain
 from k3py.apiserver.admission.plugins.service_account import MOUNT_PATH
+from k3py.apiserver.admission.webhooks.webhooks import Webhooks
 from k3py.apiserver.interface import AdmissionRequest, Decision
 
 KINDS = {(kind.group, kind.plural): kind for kind in ALL}
@@ -33,6 +35,11 @@ class Permissions:
 
     async def authorize(self, attributes):
         return Decision(allowed=False)
+
+
+def no_webhooks(lookup):
+    """Return webhooks of which none is configured."""
+    return Webhooks(kinds=KindRegistry(ALL), lookup=lookup, authorizer=Permissions(), schemas=None, open_session=None)
 
 
 def namespace(phase="Active", **metadata):
@@ -67,7 +74,7 @@ def request(obj, operation="CREATE", *, kind=("", "pods"), user=ADMIN, old=None,
 
 
 async def admit(lookup, one):
-    chain = build_chain(lookup, Permissions())
+    chain = build_chain(lookup, Permissions(), no_webhooks(lookup))
     await chain.admit(one)
     await chain.validate(one)
     return one.obj

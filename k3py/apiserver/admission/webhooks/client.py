@@ -1,0 +1,125 @@
+"""Sends AdmissionReviews over HTTPS; the certificate is verified against caBundle, or the system's trust where there is none.
+
+Source: k8s.io/apiserver/pkg/util/webhook/client.go, pkg/admission/plugin/webhook/{request,errors} v0.35.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import ssl
+import uuid
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from k3py.errors import K3pyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import aiohttp
+
+    from k3py.apiserver.admission.webhooks.index import Webhook
+    from k3py.jsontypes import JsonObject, JsonValue
+
+_LONGEST_ANSWER: Final = 16 * 1024 * 1024
+_KIND: Final = "AdmissionReview"
+
+
+class CallFault(K3pyError):
+    """A webhook could not be asked, or gave no usable answer."""
+
+
+class WebhookClient:
+    """Asks webhooks; connections are kept. `open_session` makes the session at the first call."""
+
+    def __init__(self, open_session: Callable[[], aiohttp.ClientSession]) -> None:
+        self._open = open_session
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def ask(self, hook: Webhook, request: JsonObject, *, may_patch: bool) -> JsonObject:
+        """Return the `response` to a request (which gets a uid). Raises CallFault."""
+        uid = str(uuid.uuid4())
+        version = f"admission.k8s.io/{hook.review_version}"
+        review = {"kind": _KIND, "apiVersion": version, "request": {"uid": uid, **request}}
+        answer = await self._post(hook, orjson.dumps(review))
+        response = answer.get("response")
+        if not isinstance(response, dict):
+            raise CallFault("webhook response was absent")
+        if hook.review_version == "v1":
+            _check_v1(answer, response, uid, may_patch=may_patch)
+        elif response.get("patch") and not may_patch:
+            response.pop("patch")  # as upstream: only v1 forbids it
+        return response
+
+    async def _post(self, hook: Webhook, body: bytes) -> JsonObject:
+        import aiohttp  # noqa: PLC0415 - for its errors; the session is made by then
+
+        if hook.tls is None:
+            hook.tls = _make_context(hook.bundle)
+        if self._session is None:
+            self._session = self._open()
+        what = f'failed to call webhook: Post "{hook.url}"'
+        try:
+            async with (
+                asyncio.timeout(hook.timeout_s),
+                self._session.post(
+                    hook.url,
+                    data=body,
+                    headers={"Content-Type": "application/json", "Accept": "application/json, */*"},
+                    ssl=hook.tls,
+                    allow_redirects=False,
+                ) as response,
+            ):
+                data = await response.content.read(_LONGEST_ANSWER)
+                status = response.status
+        except TimeoutError as error:
+            raise CallFault(f"{what}: context deadline exceeded") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise CallFault(f"{what}: {error}") from error
+        if not 200 <= status < 300:
+            raise CallFault(f"failed to call webhook: the server responded with status {status}")
+        try:
+            answer: JsonValue = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise CallFault(f"failed to call webhook: the answer is not JSON: {error}") from error
+        if not isinstance(answer, dict):
+            raise CallFault("failed to call webhook: the answer is not an AdmissionReview")
+        return answer
+
+
+def _check_v1(answer: JsonObject, response: JsonObject, uid: str, *, may_patch: bool) -> None:
+    if response.get("uid") != uid:
+        raise CallFault(f'expected response.uid="{uid}", got "{response.get("uid", "")}"')
+    got = (answer.get("apiVersion"), answer.get("kind"))
+    if got != ("admission.k8s.io/v1", _KIND):
+        raise CallFault(
+            f"expected webhook response of admission.k8s.io/v1, Kind={_KIND}, got {got[0]}, Kind={got[1]}"
+        )
+    patch, kind = response.get("patch"), response.get("patchType")
+    if not may_patch:
+        if patch or kind:
+            raise CallFault("expected no response.patch or response.patchType from a validating webhook")
+        return
+    if patch and not kind:
+        raise CallFault("webhook returned response.patch but not response.patchType")
+    if kind and not patch:
+        raise CallFault("webhook returned response.patchType but not response.patch")
+    if kind and kind != "JSONPatch":
+        raise CallFault(f'invalid response.patchType, expected "JSONPatch", got "{kind}"')
+
+
+def _make_context(bundle: str) -> ssl.SSLContext:
+    try:
+        text = base64.b64decode(bundle).decode()
+        return ssl.create_default_context(cadata=text or None)
+    except (binascii.Error, UnicodeDecodeError, ssl.SSLError, ValueError) as error:
+        raise CallFault(f"unable to load root certificates: {error}") from error
