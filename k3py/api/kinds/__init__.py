@@ -66,6 +66,10 @@ from k3py.api.kinds.rbac.cluster_role import KIND as CLUSTER_ROLE
 from k3py.api.kinds.rbac.cluster_role_binding import KIND as CLUSTER_ROLE_BINDING
 from k3py.api.kinds.rbac.role import KIND as ROLE
 from k3py.api.kinds.rbac.role_binding import KIND as ROLE_BINDING
+from k3py.api.kinds.resource.device_class import KIND as DEVICE_CLASS
+from k3py.api.kinds.resource.resource_claim import KIND as RESOURCE_CLAIM
+from k3py.api.kinds.resource.resource_claim_template import KIND as RESOURCE_CLAIM_TEMPLATE
+from k3py.api.kinds.resource.resource_slice import KIND as RESOURCE_SLICE
 from k3py.api.kinds.scheduling.priority_class import KIND as PRIORITY_CLASS
 from k3py.api.kinds.storage.csi_driver import KIND as CSI_DRIVER
 from k3py.api.kinds.storage.csi_node import KIND as CSI_NODE
@@ -137,6 +141,10 @@ ALL: Final[tuple[Kind, ...]] = (
     LEASE,
     RUNTIME_CLASS,
     ENDPOINT_SLICE,
+    DEVICE_CLASS,
+    RESOURCE_CLAIM,
+    RESOURCE_CLAIM_TEMPLATE,
+    RESOURCE_SLICE,
     FLOW_SCHEMA,
     PRIORITY_LEVEL_CONFIGURATION,
 )

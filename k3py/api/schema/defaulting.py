@@ -31,6 +31,7 @@ _HOOK_MODULES: Final = {
     "io.k8s.api.autoscaling.v2": "k3py.api.schema.defaults.autoscaling",
     "io.k8s.api.networking.v1": "k3py.api.schema.defaults.networking",
     "io.k8s.api.rbac.v1": "k3py.api.schema.defaults.rbac",
+    "io.k8s.api.resource.v1": "k3py.api.schema.defaults.resource",
     "io.k8s.api.storage.v1": "k3py.api.schema.defaults.storage",
     "io.k8s.api.admissionregistration.v1": "k3py.api.schema.defaults.admissionregistration",
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1": "k3py.api.schema.defaults.apiextensions",
