@@ -78,6 +78,7 @@ CONTROLLERS: Final[tuple[Entry, ...]] = (
     Entry("pvc-protection-controller", "k3py.controllers.storage.claim_protection"),
     Entry("pv-protection-controller", "k3py.controllers.storage.volume_protection"),
     Entry("ephemeral-volume-controller", "k3py.controllers.storage.ephemeral_volume", "ephemeral_volume"),
+    Entry("resource-claim-controller", "k3py.controllers.workloads.resource_claim", "resource_claim"),
     Entry("job-controller", "k3py.controllers.workloads.job.controller"),
     Entry("endpointslice-controller", "k3py.controllers.networking.cluster_dns"),
     Entry("endpointslice-controller", "k3py.controllers.networking.endpoint_slice"),

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.timestamps import format_time
-from k3py.util import clock
-
 if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
@@ -19,13 +16,7 @@ def _default_request(obj: JsonObject) -> None:
         obj.setdefault("count", 1)
 
 
-def _default_taint(obj: JsonObject) -> None:
-    if obj.get("timeAdded") is None:
-        obj["timeAdded"] = format_time(clock.now())
-
-
 HOOKS: Final = {
     "ExactDeviceRequest": _default_request,
     "DeviceSubRequest": _default_request,
-    "DeviceTaint": _default_taint,
 }
