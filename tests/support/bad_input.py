@@ -6,6 +6,7 @@ Everything is drawn from a `random.Random` (Hypothesis gives one that shrinks). 
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -96,7 +97,7 @@ class Spoiler:
 
     def value(self) -> Any:
         """Return any hostile value."""
-        return self._random.choice(HOSTILE)
+        return copy.deepcopy(self._random.choice(HOSTILE))
 
     def of_type(self, name: str, card: str = "", depth: int = 0) -> Any:
         """Return a value that is nearly one of a type: every tenth part is hostile."""

@@ -18,7 +18,7 @@ LEASE_S = 5.0
 
 
 class PlayedNode:
-    """Plays a kubelet while the block lasts. A pod whose image contains "broken" never starts."""
+    """Plays a kubelet while the block lasts. A pod with "broken" in an image never starts, one with "ends" in its images ends well."""
 
     def __init__(self, server: BlackBox, name: str = "played") -> None:
         self.name = name
@@ -100,26 +100,29 @@ def _is_broken(pod: Any) -> bool:
 
 
 def _pod_status(pod: Any) -> Any:
+    ended = all("ends" in one["image"] for one in pod["spec"]["containers"])
+    terminated = {"exitCode": 0, "reason": "Completed", "startedAt": _now(), "finishedAt": _now()}
+    state = {"terminated": terminated} if ended else {"running": {"startedAt": _now()}}
     containers = [
         {
             "name": one["name"],
             "image": one["image"],
             "imageID": one["image"],
             "containerID": f"played://{pod['metadata']['uid']}/{one['name']}",
-            "ready": True,
-            "started": True,
+            "ready": not ended,
+            "started": not ended,
             "restartCount": 0,
-            "state": {"running": {"startedAt": _now()}},
+            "state": state,
         }
         for one in pod["spec"]["containers"]
     ]
     conditions = [
-        {"type": one, "status": "True", "lastTransitionTime": _now()}
+        {"type": one, "status": "False" if ended and "Ready" in one[-5:] else "True", "lastTransitionTime": _now()}
         for one in ("PodReadyToStartContainers", "Initialized", "ContainersReady", "Ready")
     ]
     address = f"10.42.7.{int(pod['metadata']['resourceVersion']) % 250 + 2}"
     return {
-        "phase": "Running",
+        "phase": "Succeeded" if ended else "Running",
         "hostIP": "192.0.2.7",
         "hostIPs": [{"ip": "192.0.2.7"}],
         "podIP": address,
