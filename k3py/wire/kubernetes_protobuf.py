@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from k3py.wire.kubernetes_special import (
+    BYTES,
     DOUBLE,
+    INT_THEN_BYTES,
     PUT_SPECIAL,
     READ_SCALAR,
     READ_SPECIAL,
@@ -145,7 +147,7 @@ class KubernetesProtobuf:
             raise ProtobufError(f'no kind "{kind}" is registered for version "{api_version}"')
         try:
             body: JsonObject = self._reader(name)(raw, 0, len(raw))
-        except (UnicodeDecodeError, OverflowError) as error:
+        except (UnicodeDecodeError, OverflowError, RecursionError) as error:
             raise ProtobufError(str(error)) from error
         body.pop("kind", None)
         body.pop("apiVersion", None)
@@ -294,7 +296,7 @@ class KubernetesProtobuf:
         package = message.name.rpartition(".")[0]
 
         def read_alternative(data: bytes, at: int, end: int) -> JsonValue:
-            fields = read_fields(data, at, end)
+            fields = read_fields(data, at, end, INT_THEN_BYTES if name == "schemaorbool" else BYTES)
             if name == "list":
                 return [raw.decode() for number, raw in fields if number == 1]
             props = self._reader(f"{package}.JSONSchemaProps")
@@ -315,7 +317,7 @@ class KubernetesProtobuf:
         return read_alternative
 
     def _read_raw_extension(self, data: bytes, at: int, end: int) -> JsonValue:
-        raw = next((value for number, value in read_fields(data, at, end) if number == 1), b"")
+        raw = next((value for number, value in read_fields(data, at, end, BYTES) if number == 1), b"")
         if raw.startswith(MAGIC):
             return self.decode_object(raw)
         return load_json(raw)
@@ -459,9 +461,9 @@ def split_envelope(data: bytes) -> tuple[str, str, bytes]:
         )
     api_version = kind = ""
     raw = b""
-    for number, value in read_fields(data, len(MAGIC), len(data)):
+    for number, value in read_fields(data, len(MAGIC), len(data), BYTES):
         if number == 1:
-            for inner, text in read_fields(value, 0, len(value)):
+            for inner, text in read_fields(value, 0, len(value), BYTES):
                 if inner == 1:
                     api_version = text.decode()
                 elif inner == 2:
@@ -536,9 +538,11 @@ def split_watch_frame(frame: bytes) -> tuple[str, bytes]:
         ProtobufError: malformed.
     """
     kind, envelope = "", b""
-    for number, value in read_fields(frame, 0, len(frame)):
+    for number, value in read_fields(frame, 0, len(frame), BYTES):
         if number == 1:
             kind = value.decode()
         elif number == 2:
-            envelope = next((raw for inner, raw in read_fields(value, 0, len(value)) if inner == 1), b"")
+            envelope = next(
+                (raw for inner, raw in read_fields(value, 0, len(value), BYTES) if inner == 1), b""
+            )
     return kind, envelope

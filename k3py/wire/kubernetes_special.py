@@ -28,7 +28,7 @@ from k3py.wire.varint import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from k3py.jsontypes import JsonValue
 
@@ -74,19 +74,34 @@ def from_varint(name: str, value: int) -> JsonValue:
     return to_int64(value)
 
 
-def read_fields(data: bytes, at: int, end: int) -> list[tuple[int, JsonValue]]:
-    """Return (number, int or bytes) of all fields of a small message."""
+# Wire types by field number, of small messages.
+BYTES: Final[Mapping[int, int]] = {1: LENGTH, 2: LENGTH}
+INTS: Final[Mapping[int, int]] = {1: VARINT, 2: VARINT}
+INT_THEN_BYTES: Final[Mapping[int, int]] = {1: VARINT, 2: LENGTH}
+_INT_OR_STRING: Final[Mapping[int, int]] = {1: VARINT, 2: VARINT, 3: LENGTH}
+
+
+def read_fields(data: bytes, at: int, end: int, wire_types: Mapping[int, int]) -> list[tuple[int, JsonValue]]:
+    """Return (number, int or bytes) of the fields of a small message that `wire_types` names.
+
+    Raises:
+        ProtobufError: one has another wire type, or the message is cut off.
+    """
     found: list[tuple[int, JsonValue]] = []
     while at < end:
         tag, at = get_varint(data, at)
-        if tag & 7 == VARINT:
+        number, wire_type = tag >> 3, tag & 7
+        wanted = wire_types.get(number)
+        if wanted is None:
+            at = skip_field(data, at, wire_type)
+        elif wire_type != wanted:
+            raise ProtobufError(f"wrong wireType = {wire_type} for field {number}")
+        elif wanted == VARINT:
             value, at = get_varint(data, at)
-            found.append((tag >> 3, value))
-        elif tag & 7 == LENGTH:
-            start, at = get_length(data, at)
-            found.append((tag >> 3, bytes(data[start:at])))
+            found.append((number, value))
         else:
-            at = skip_field(data, at, tag & 7)
+            start, at = get_length(data, at)
+            found.append((number, bytes(data[start:at])))
     return found
 
 
@@ -147,14 +162,14 @@ def load_json(raw: bytes) -> JsonValue:
 def _read_time(data: bytes, at: int, end: int) -> JsonValue:
     if at == end:
         return None
-    seconds = next((to_int64(value) for number, value in read_fields(data, at, end) if number == 1), 0)
+    seconds = next((to_int64(value) for number, value in read_fields(data, at, end, INTS) if number == 1), 0)
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _read_micro_time(data: bytes, at: int, end: int) -> JsonValue:
     if at == end:
         return None
-    fields = dict(read_fields(data, at, end))
+    fields = dict(read_fields(data, at, end, INTS))
     when = _EPOCH + timedelta(
         seconds=to_int64(fields.get(1, 0)), microseconds=to_int64(fields.get(2, 0)) // 1000
     )
@@ -162,23 +177,23 @@ def _read_micro_time(data: bytes, at: int, end: int) -> JsonValue:
 
 
 def _read_duration(data: bytes, at: int, end: int) -> JsonValue:
-    return _format_duration(to_int64(dict(read_fields(data, at, end)).get(1, 0)))
+    return _format_duration(to_int64(dict(read_fields(data, at, end, INTS)).get(1, 0)))
 
 
 def _read_quantity(data: bytes, at: int, end: int) -> JsonValue:
-    raw: bytes = dict(read_fields(data, at, end)).get(1, b"")
+    raw: bytes = dict(read_fields(data, at, end, BYTES)).get(1, b"")
     return raw.decode() or "0"
 
 
 def _read_int_or_string(data: bytes, at: int, end: int) -> JsonValue:
-    fields = dict(read_fields(data, at, end))
+    fields = dict(read_fields(data, at, end, _INT_OR_STRING))
     if fields.get(1, 0):
         return fields.get(3, b"").decode()
     return from_varint("int32", fields.get(2, 0))
 
 
 def _read_raw_json(data: bytes, at: int, end: int) -> JsonValue:
-    return load_json(dict(read_fields(data, at, end)).get(1, b""))
+    return load_json(dict(read_fields(data, at, end, BYTES)).get(1, b""))
 
 
 READ_SPECIAL: Final[dict[str, Read]] = {

@@ -35,7 +35,8 @@ class Helm:
         try:
             return self._cluster.request("GET", f"/{group}/namespaces/{self.namespace}/{plural}/{name}")
         except ApiError as fault:
-            assert fault.code == 404
+            if fault.code != 404:
+                raise
             return None
 
     def history(self, release):

@@ -99,7 +99,7 @@ def _document(address: str, service: JsonObject) -> JsonObject:
             "parentRef": {
                 "resource": "services",
                 "namespace": metadata["namespace"],
-                "name": metadata["name"],
+                "name": metadata.get("name", ""),  # a Service without one is refused after this
             }
         },
     }

@@ -97,3 +97,17 @@ def test_watch_frames_hold_a_full_envelope(codec):
     assert kind == "ADDED"
     assert codec.decode_object(envelope) == pod
     assert frame_watch_event("ADDED", envelope) == frame
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x08\x01",  # a number where the type of the envelope should be
+        b"\x0a\x02\x08\x01",  # a number where the version should be
+        b"\x0a\x0f\x0a\x02v1\x12\x09ConfigMap\x10\x01",  # a number where the object should be
+        b"\x0a\x0f\x0a\x02v1\x12\x09ConfigMap\x12\x07\x0a\x05\x42\x03\x0a\x01a",  # creationTimestamp whose seconds are text
+    ],
+)
+def test_a_field_of_another_wire_type_is_refused(codec, body):
+    with pytest.raises(ProtobufError):
+        codec.decode_object(b"k8s\0" + body)
