@@ -65,7 +65,7 @@ class ApiServer:
         openapi_builder: builds OpenAPI documents; None: 404.
         load_protobuf: makes the codec of Kubernetes' protobuf when it is first needed; None: 415 and 406.
         openid_configuration, jwks: documents about service-account tokens; None: 404.
-        anonymous_auth: requests without credentials are system:anonymous rather than 401.
+        anonymous_auth: requests without credentials are system:anonymous rather than 401; anonymous_paths: on these only, None = on all.
         most_reading, most_mutating: requests in flight before 429.
     """
 
@@ -86,10 +86,13 @@ class ApiServer:
         openid_configuration: JsonObject | None = None,
         jwks: JsonObject | None = None,
         anonymous_auth: bool = True,
+        anonymous_paths: frozenset[str] | None = None,
         most_reading: int = 400,
         most_mutating: int = 200,
     ) -> None:
-        self._authentication = Authentication(authenticator, anonymous=anonymous_auth)
+        self._authentication = Authentication(
+            authenticator, anonymous=anonymous_auth, anonymous_paths=anonymous_paths
+        )
         self._authorizer = authorizer
         self._limit = InFlightLimit(most_reading=most_reading, most_mutating=most_mutating)
         self._metrics = RequestMetrics(metrics, self._limit)

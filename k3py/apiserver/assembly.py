@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from k3py.apiserver.access_settings import AccessSettings
 from k3py.apiserver.admission.chain import build_chain
 from k3py.apiserver.admission.lookup import StorageLookup
 from k3py.apiserver.admission.webhooks.webhooks import Webhooks
@@ -59,7 +60,6 @@ if TYPE_CHECKING:
 
     from k3py.api.registry import KindRegistry
     from k3py.api.schema.schemas import Schemas
-    from k3py.api.user import User
     from k3py.apiserver.aggregation.api_services import ApiServices
     from k3py.apiserver.interface import Authenticator, Authorizer
     from k3py.apiserver.registry.seams import Admission, Patches, TokenSigner, TokenVerifier, WriteHook
@@ -77,7 +77,7 @@ class ApiOptions:
     advertise_address: IP address of the endpoint of the Service `kubernetes`; secure_port: its TCP port.
     service_cidrs: one range an IP family, primary first. node_ports: first and last.
     audiences: what service-account tokens are for when nobody says otherwise, and what the API accepts.
-    static_tokens: users by bearer token.
+    access: who else is known and may do what: static tokens, issuers of JWTs, webhooks.
     front_proxy: files of the certificate and key with which extension API servers are asked.
     client_ca, request_header_ca: files of the authorities of clients and of front proxies; None = no front proxy is believed.
     front_proxy_names: common names of front proxies that are believed.
@@ -89,7 +89,7 @@ class ApiOptions:
     service_cidrs: tuple[str, ...] = ("10.43.0.0/16",)
     node_ports: tuple[int, int] = (30000, 32767)
     audiences: tuple[str, ...] = ("https://kubernetes.default.svc.cluster.local", "k3s")
-    static_tokens: Mapping[str, User] = field(default_factory=dict)
+    access: AccessSettings = field(default_factory=AccessSettings)
     extension_authentication: Mapping[str, str] = field(default_factory=dict)
     front_proxy: tuple[Path, Path] | None = None
     client_ca: Path | None = None
@@ -192,7 +192,8 @@ async def build_dispatcher(
     """
     options = options or ApiOptions()
     rbac, graph = Policy(), NodeGraph()
-    authorizer = UnionAuthorizer((MastersAuthorizer(), NodeAuthorizer(graph, rbac), RbacAuthorizer(rbac)))
+    built_in: dict[str, Authorizer] = {"Node": NodeAuthorizer(graph, rbac), "RBAC": RbacAuthorizer(rbac)}
+    authorizer = UnionAuthorizer((MastersAuthorizer(), *options.access.make_authorizers(built_in)))
     accounts = None
     if verifier is not None:
         accounts = ServiceAccountAuthenticator(
@@ -200,8 +201,9 @@ async def build_dispatcher(
         )
     tokens = UnionAuthenticator(
         (
-            StaticTokenAuthenticator(options.static_tokens),
+            StaticTokenAuthenticator(options.access.static_tokens),
             BootstrapTokenAuthenticator(storage=storage, kinds=kinds, now=now),
+            *options.access.make_authenticators(options.audiences),
         )
     )
     authenticator = UnionAuthenticator(

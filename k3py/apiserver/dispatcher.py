@@ -185,6 +185,7 @@ def attributes_of(request: ApiRequest) -> Attributes:
         namespace=namespace,
         name=name,
         field_selector=fields,
+        label_selector=request.options.get("labelSelector", ""),
     )
 
 

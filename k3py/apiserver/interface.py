@@ -142,7 +142,8 @@ class Authenticator(Protocol):
 class Attributes:
     """What authorization decides about; `path` is set for non-resource requests and then `resource` is "".
 
-    field_selector: of list, watch and deletecollection requests, as the client wrote it (the node authorizer looks at it).
+    field_selector, label_selector: of list, watch and deletecollection requests, as the client wrote them (the node authorizer and
+    webhooks look at them).
     """
 
     user: User
@@ -155,6 +156,7 @@ class Attributes:
     name: str = ""
     path: str = ""
     field_selector: str = ""
+    label_selector: str = ""
 
 
 @dataclass(frozen=True, slots=True)

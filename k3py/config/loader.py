@@ -117,6 +117,8 @@ def _choose(
 def _read(option: Option, texts: list[str], source: str) -> Value:
     if option.value_type == "list":
         return read_value("list", ",".join(texts))
+    if option.value_type == "arguments":
+        return tuple(text for text in texts if text)
     text = texts[-1] if texts else ""
     try:
         return read_value(option.value_type, text)

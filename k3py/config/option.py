@@ -6,7 +6,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 ValueType = Literal[
-    "string", "int", "bool", "list", "path", "port", "cidr", "ip", "mode", "port-range", "url", "name", "cron"
+    "string",
+    "int",
+    "bool",
+    "list",
+    "path",
+    "port",
+    "cidr",
+    "ip",
+    "mode",
+    "port-range",
+    "url",
+    "name",
+    "cron",
+    "arguments",
 ]
 Role = Literal["server", "agent"]
 
@@ -17,7 +30,8 @@ class Option:
 
     name: long name without dashes, also the key in configuration files (C-65). short: one letter, "" = none.
     default: as the user would type it; "" = none. env: environment variable, "" = none.
-    value_type: how `k3py.config.value` reads it; "list" may be repeated or hold commas.
+    value_type: how `k3py.config.value` reads it; "list" may be repeated or hold commas,
+    "arguments" may be repeated and keep their commas.
     critical: must be the same on every server (C-60). secret: never shown, in no message and no log.
     theme: heading in the help.
     """

@@ -265,6 +265,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
         critical=True,
         help="how new keys encrypt: aescbc, secretbox or aesgcm",
     ),
+    # C-42
+    Option(
+        name="kube-apiserver-arg",
+        theme="security",
+        value_type="arguments",
+        help="a flag of kube-apiserver, name=value (repeatable): authentication, authorization, audit log, own encryption keys",
+    ),
     # C-36
     Option(
         name="disable",

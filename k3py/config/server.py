@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, cast
 
+from k3py.config.api_server_arguments import ApiServerArguments, parse_api_server_arguments
 from k3py.config.loader import load_values
 from k3py.config.node import OverlayKind, read_node_fields
 from k3py.config.reading import find_own_address, get_list, get_path, get_text, load_token
@@ -50,6 +51,7 @@ class ServerConfig:
     datastore_certfile: Path | None
     datastore_keyfile: Path | None
     datastore_durability: Durability
+    kube_apiserver_arg: ApiServerArguments
     secrets_encryption: bool
     secrets_encryption_provider: str
     disable: tuple[str, ...]
@@ -116,6 +118,7 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
         datastore_certfile=_optional_path(values, "datastore_certfile"),
         datastore_keyfile=_optional_path(values, "datastore_keyfile"),
         datastore_durability=_durability(values),
+        kube_apiserver_arg=parse_api_server_arguments(get_list(values, "kube_apiserver_arg")),
         secrets_encryption=bool(values["secrets_encryption"]),
         secrets_encryption_provider=_encryption_provider(values),
         disable=_disabled(values),

@@ -125,6 +125,7 @@ _READERS: Final[dict[ValueType, Callable[[str], Value]]] = {
     "int": _int,
     "bool": _bool,
     "list": _list,
+    "arguments": _list,
     "path": _path,
     "port": _port,
     "cidr": _cidr,

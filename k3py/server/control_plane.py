@@ -11,6 +11,7 @@ from k3py.api.openapi.documents import OpenApiDocuments
 from k3py.api.registry import KindRegistry
 from k3py.api.schema import load_schema
 from k3py.api.user import AUTHENTICATED, User
+from k3py.apiserver.access_settings import load_access_settings
 from k3py.apiserver.app import ApiServer
 from k3py.apiserver.assembly import ApiOptions, build_dispatcher
 from k3py.apiserver.authn.request_header import describe_authentication
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from k3py.api.schema.schemas import Schemas
+    from k3py.apiserver.access_settings import AccessSettings
     from k3py.apiserver.assembly import ApiAssembly
     from k3py.cluster.supervisor import Supervisor
     from k3py.config.server import ServerConfig
@@ -84,9 +86,11 @@ async def build_control_plane(
     encryption: keys of Secrets. publish(port): called once the API listens; writes kubeconfigs.
 
     Raises:
+        ConfigError: a file that --kube-apiserver-arg names cannot be used.
         StorageError: what is stored cannot be read.
     """
     kinds, schemas = KindRegistry(ALL), load_schema()
+    access = await asyncio.to_thread(load_access_settings, config.kube_apiserver_arg)
     keys, tls = identity.service_account_keys, identity.paths.server_tls
     client_ca, request_header_ca = tls / "client-ca.crt", tls / "request-header-ca.crt"
     assembly = await build_dispatcher(
@@ -96,6 +100,7 @@ async def build_control_plane(
         signer=keys,
         verifier=keys,
         options=ApiOptions(
+            access=access,
             advertise_address=config.advertise_address,
             secure_port=config.https_listen_port,
             service_cidrs=(config.service_cidr,),
@@ -120,7 +125,7 @@ async def build_control_plane(
         authority=tls / "server-ca.crt",
     )
     plane.renewal_hooks.append(dialer.reload)
-    listener = _build_listener(config, identity, plane, schemas, supervisor, dialer)
+    listener = _build_listener(config, identity, plane, schemas, supervisor, dialer, access)
 
     async def publish_address() -> None:
         await publish(listener.port)
@@ -167,6 +172,7 @@ def _build_listener(
     schemas: Schemas,
     supervisor: Supervisor,
     dialer: KubeletDialer,
+    access: AccessSettings,
 ) -> Listener:
     tls, keys = identity.paths.server_tls, identity.service_account_keys
     metrics = Registry()
@@ -183,6 +189,8 @@ def _build_listener(
         kinds=plane.kinds,
         authenticator=plane.assembly.authenticator,
         authorizer=plane.assembly.authorizer,
+        anonymous_auth=access.anonymous,
+        anonymous_paths=access.anonymous_paths,
         health=plane.health,
         metrics=metrics,
         server_address=f"{config.advertise_address}:{config.https_listen_port}",

@@ -30,13 +30,21 @@ _NO_HEADERS: Final[Mapping[str, Sequence[str]]] = {}
 class Authentication:
     """Finds a request's user; certificates are fetched from TLS once a connection.
 
-    `anonymous`: requests without credentials go on as system:anonymous; else they are 401. Headers go to the authenticators
+    `anonymous`: requests without credentials go on as system:anonymous, on `anonymous_paths` only if these are given; else they
+    are 401. Headers go to the authenticators
     only with X-Remote-User among them (an authenticating proxy's).
     """
 
-    def __init__(self, authenticator: Authenticator, *, anonymous: bool = True) -> None:
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        *,
+        anonymous: bool = True,
+        anonymous_paths: frozenset[str] | None = None,
+    ) -> None:
         self._authenticator = authenticator
         self._anonymous = anonymous
+        self._anonymous_paths = anonymous_paths
 
     async def authenticate(self, request: web.BaseRequest) -> User:
         """Return the user of `request`. Raises ApiError 401."""
@@ -47,9 +55,7 @@ class Authentication:
             bearer = _find_websocket_bearer(headers["Sec-WebSocket-Protocol"])
         certificate = _peer_certificate(request)
         if not bearer and not certificate:
-            if not self._anonymous:
-                raise unauthorized()
-            return ANONYMOUS
+            return self._be_anonymous(request)
         user = await self._authenticator.authenticate(
             Credentials(
                 bearer=bearer,
@@ -61,7 +67,15 @@ class Authentication:
         )
         if user is not None:
             return user
-        if bearer or not self._anonymous:
+        if bearer:
+            raise unauthorized()
+        return self._be_anonymous(request)
+
+    def _be_anonymous(self, request: web.BaseRequest) -> User:
+        """Raises ApiError 401."""
+        if not self._anonymous or (
+            self._anonymous_paths is not None and request.path not in self._anonymous_paths
+        ):
             raise unauthorized()
         return ANONYMOUS
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from k3py.server.secrets_encryption.key_files import KeyFiles
 from k3py.server.secrets_encryption.rotation import SecretsEncryption
 from k3py.storage.encryption.at_rest import EncryptionAtRest
+from k3py.storage.encryption.configuration import parse_encryption
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,6 +44,12 @@ def start_encryption(config: ServerConfig) -> StartedEncryption:
         ConfigError: a file is damaged.
         K3pyError: a file cannot be read or written.
     """
+    own = config.kube_apiserver_arg.path("encryption-provider-config")
+    if own is not None:
+        from k3py.config.fields import load_raw_document  # noqa: PLC0415 - most servers have no such file
+
+        rules = parse_encryption(load_raw_document(own, "encryption-provider-config"), str(own))
+        return StartedEncryption(EncryptionAtRest(rules), KeyFiles(own.parent), None, "")
     files = KeyFiles(config.data_dir / "server" / "cred")
     provider = config.secrets_encryption_provider
     ring = files.load(wanted=config.secrets_encryption, provider=provider)

@@ -209,6 +209,7 @@ def _attributes_of(spec: JsonObject, user: User) -> Attributes:
         namespace=resource.get("namespace") or "",
         name=resource.get("name") or "",
         field_selector=_field_selector_of(resource.get("fieldSelector") or {}),
+        label_selector=_label_selector_of(resource.get("labelSelector") or {}),
     )
 
 
@@ -220,6 +221,24 @@ def _field_selector_of(selector: JsonObject) -> str:
         values: list[str] = one.get("values") or []
         if len(values) == 1 and one.get("operator") in ("In", "NotIn"):
             parts.append(f"{one.get('key', '')}{'=' if one['operator'] == 'In' else '!='}{values[0]}")
+    return ",".join(parts)
+
+
+def _label_selector_of(selector: JsonObject) -> str:
+    if selector.get("rawSelector"):
+        return str(selector["rawSelector"])
+    parts = []
+    for one in selector.get("requirements") or ():
+        key, values = one.get("key", ""), ",".join(one.get("values") or ())
+        match one.get("operator"):
+            case "In":
+                parts.append(f"{key} in ({values})")
+            case "NotIn":
+                parts.append(f"{key} notin ({values})")
+            case "Exists":
+                parts.append(key)
+            case "DoesNotExist":
+                parts.append(f"!{key}")
     return ",".join(parts)
 
 
