@@ -12,7 +12,16 @@ import json
 import sys
 from pathlib import Path
 
-KINDS = ("Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "FlowSchema", "PriorityLevelConfiguration")
+KINDS = (
+    "Namespace",
+    "PriorityClass",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "Role",
+    "RoleBinding",
+    "FlowSchema",
+    "PriorityLevelConfiguration",
+)
 # What the table leaves out.
 DESCRIPTIONS = {
     "system-cluster-critical": "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",

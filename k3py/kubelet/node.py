@@ -224,17 +224,21 @@ class NodeManager:
         return _NETWORK_RETRY_S[min(self._tries, len(_NETWORK_RETRY_S)) - 1]
 
     async def _ask_runtime(self) -> str:
-        """Return why the runtime cannot run pods, "" = it can."""
+        """Return why the runtime cannot run pods, "" = it can.
+
+        Only the two conditions that CRI demands count: a runtime may have further ones (containerd 2 warns with one).
+        """
         status = await self._context.runtime.status()
         for condition in status.get("conditions") or ():
-            if not condition.get("status"):
-                detail = (
-                    f"{condition['type']}=false reason:{condition.get('reason', '')} "
-                    f"message:{condition.get('message', '')}"
-                )
-                if condition["type"] == "NetworkReady":
-                    return f"container runtime network not ready: {detail}"
-                return f"container runtime status check may not have completed yet: {detail}"
+            kind = condition["type"]
+            if condition.get("status") or kind not in ("RuntimeReady", "NetworkReady"):
+                continue
+            detail = (
+                f"{kind}=false reason:{condition.get('reason', '')} message:{condition.get('message', '')}"
+            )
+            if kind == "NetworkReady":
+                return f"container runtime network not ready: {detail}"
+            return f"container runtime status check may not have completed yet: {detail}"
         return ""
 
     # --- lease and status ---------------------------------------------------------------------------------------------

@@ -121,7 +121,7 @@ async def read_facts(config: ContainerdConfig, program: Path) -> MachineFacts:
         text = output.decode(errors="replace").strip()
         raise ConfigError(f"{program} is {text!r}; k3py needs containerd 1.6 or newer (CRI v1)")
     return MachineFacts(
-        containerd_major=version[0],
+        containerd_version=version,
         runc=get_program("runc", config.bin_dir),
         cni_bin_dir=get_cni_dir(config.bin_dir),
         snapshotter=config.snapshotter or choose_snapshotter(config.root),

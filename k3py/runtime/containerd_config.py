@@ -84,7 +84,7 @@ class ContainerdConfig:
 class MachineFacts:
     """What of the machine decides the configuration (read by `runtime.machine`)."""
 
-    containerd_major: int
+    containerd_version: tuple[int, int]
     runc: Path
     cni_bin_dir: Path
     snapshotter: str
@@ -93,7 +93,7 @@ class MachineFacts:
 
 def render_config(config: ContainerdConfig, facts: MachineFacts) -> str:
     """Return the file's text: version 3 for containerd 2.x, else version 2."""
-    new = facts.containerd_major >= 2
+    new = facts.containerd_version >= (2, 0)
     images = "io.containerd.cri.v1.images" if new else "io.containerd.grpc.v1.cri"
     runtime = "io.containerd.cri.v1.runtime" if new else "io.containerd.grpc.v1.cri"
     runc = f"plugins.{_text(runtime)}.containerd.runtimes.runc"
@@ -127,9 +127,11 @@ def render_config(config: ContainerdConfig, facts: MachineFacts) -> str:
         enable_unprivileged_ports="true",
         enable_unprivileged_icmp="true",
     )
-    put(
-        f"plugins.{_text(runtime)}.cni", bin_dir=_text(facts.cni_bin_dir), conf_dir=_text(config.cni_conf_dir)
-    )
+    put(f"plugins.{_text(runtime)}.cni", conf_dir=_text(config.cni_conf_dir))
+    if facts.containerd_version >= (2, 1):
+        put(f"plugins.{_text(runtime)}.cni", bin_dirs=f"[{_text(facts.cni_bin_dir)}]")
+    else:
+        put(f"plugins.{_text(runtime)}.cni", bin_dir=_text(facts.cni_bin_dir))
     put(f"plugins.{_text(runtime)}.containerd", default_runtime_name=_text("runc"))
     if new:
         put(f"plugins.{_text(images)}", snapshotter=_text(facts.snapshotter))

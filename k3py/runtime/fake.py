@@ -131,12 +131,16 @@ class FakeRuntime(FakeImages, RuntimeService):
         }
 
     async def status(self) -> JsonObject:
-        """Return ready conditions."""
+        """Return ready conditions, and one that is false but means nothing, as containerd 2 has."""
         self.check("status")
+        warned = {"type": "ContainerdHasNoDeprecationWarnings", "reason": "ContainerdHasDeprecationWarnings"}
         return {
             "conditions": [
-                {"type": kind, "status": True, "reason": "", "message": ""}
-                for kind in ("RuntimeReady", "NetworkReady")
+                *(
+                    {"type": kind, "status": True, "reason": "", "message": ""}
+                    for kind in ("RuntimeReady", "NetworkReady")
+                ),
+                {**warned, "status": False, "message": "a deprecated thing is in use"},
             ]
         }
 

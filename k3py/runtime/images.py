@@ -86,10 +86,10 @@ async def import_archive(config: ContainerdConfig, channel: CriChannel, archive:
     after = await _list_images(channel)
     names = [name for name, mark in after.items() if before.get(name) != mark]
     for name in names:
-        update = {
-            "image": {"name": name, "labels": {_PINNED: "pinned"}},
-            "update_mask": {"paths": [f"labels.{_PINNED}"]},
-        }
+        found = await channel.call(_IMAGES + "Get", {"name": name}, timeout_s=_CALL_S)
+        # Whole, though the mask names one field: containerd 2.4 crashes on an image without its target.
+        image = found["image"] | {"labels": {_PINNED: "pinned"}}
+        update = {"image": image, "update_mask": {"paths": [f"labels.{_PINNED}"]}}
         await channel.call(_IMAGES + "Update", update, timeout_s=_CALL_S)
         await _wait_seen(channel, name)
     return names

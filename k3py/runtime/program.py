@@ -1,4 +1,7 @@
-"""Where the programs are that k3py runs but does not bring: containerd, runc, CNI plugins, nft."""
+"""Where the programs are that k3py runs: containerd, runc, CNI plugins, nft; the machine's, or those of the single file.
+
+The single file's header puts its own folder of programs first on PATH, and names where it lies unpacked in K3PY_BUNDLE.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,10 @@ def get_cni_dir(bin_dir: Path | None = None, *, dirs: Sequence[Path] = CNI_DIRS)
         MissingProgram: there is none; names what lacks and what to install.
     """
     wanted = ("bridge", "host-local", "loopback", "portmap")
-    own: tuple[Path, ...] = () if bin_dir is None else (bin_dir / "cni", bin_dir)
+    bundle = os.environ.get("K3PY_BUNDLE")
+    own: tuple[Path, ...] = () if bundle is None else (Path(bundle) / "bin/cni",)
+    if bin_dir is not None:
+        own = (bin_dir / "cni", bin_dir, *own)
     best: list[str] = list(wanted)
     for folder in (*own, *dirs):
         lacking = [name for name in wanted if not os.access(folder / name, os.X_OK)]

@@ -74,7 +74,8 @@ echo "$name" > "$root/run/lab-name"
 cd "$root"
 mkdir -p run/old
 pivot_root . run/old
-umount --lazy /run/old
+umount -l /run/old
+hash -r
 mount --make-rshared /
 echo 1 > /proc/sys/net/ipv4/ip_forward
 ip link set lo up

@@ -15,13 +15,13 @@ from k3py.runtime.program import get_cni_dir, get_program
 CONFIG = ContainerdConfig.for_data_dir(Path("/data"), run_dir=Path("/run/k3py"))
 
 
-def rendered(major, config=CONFIG, **facts):
+def rendered(version, config=CONFIG, **facts):
     defaults = {"runc": Path("/usr/sbin/runc"), "cni_bin_dir": Path("/usr/lib/cni"), "snapshotter": "overlayfs", "restrict_oom_score_adj": True}
-    return tomllib.loads(render_config(config, MachineFacts(containerd_major=major, **(defaults | facts))))
+    return tomllib.loads(render_config(config, MachineFacts(containerd_version=version, **(defaults | facts))))
 
 
 def test_version_2_has_everything_in_one_plugin():
-    doc = rendered(1)
+    doc = rendered((1, 7))
     assert (doc["version"], doc["root"], doc["state"]) == (2, "/data/agent/containerd", "/run/k3py/containerd")
     cri = doc["plugins"]["io.containerd.grpc.v1.cri"]
     assert cri["sandbox_image"] == "k3py.io/pause:1"
@@ -38,7 +38,7 @@ def test_version_2_has_everything_in_one_plugin():
 
 
 def test_version_3_has_images_and_runtime_apart():
-    doc = rendered(2)
+    doc = rendered((2, 0))
     assert doc["version"] == 3
     images, runtime = (doc["plugins"][f"io.containerd.cri.v1.{name}"] for name in ("images", "runtime"))
     assert images["pinned_images"] == {"sandbox": "k3py.io/pause:1"}
@@ -49,16 +49,33 @@ def test_version_3_has_images_and_runtime_apart():
     assert "sandbox_image" not in doc["plugins"]["io.containerd.grpc.v1.cri"]
 
 
+def test_the_folder_of_plugins_is_a_list_since_2_1():
+    def cni(version):
+        return rendered(version)["plugins"]["io.containerd.cri.v1.runtime"]["cni"]
+
+    assert cni((2, 0)) == {"bin_dir": "/usr/lib/cni", "conf_dir": "/data/agent/etc/cni/net.d"}
+    assert cni((2, 1)) == cni((2, 4)) == {"bin_dirs": ["/usr/lib/cni"], "conf_dir": "/data/agent/etc/cni/net.d"}
+
+
+def test_the_single_file_brings_its_own_cni_plugins(tmp_path, monkeypatch):
+    plugins = tmp_path / "bin/cni"
+    plugins.mkdir(parents=True)
+    for name in ("bridge", "host-local", "loopback", "portmap"):
+        (plugins / name).touch(mode=0o755)
+    monkeypatch.setenv("K3PY_BUNDLE", str(tmp_path))
+    assert get_cni_dir(tmp_path / "data/bin") == plugins
+
+
 @pytest.mark.parametrize("major", [1, 2])
 @pytest.mark.parametrize("restricted", [True, False])
 def test_oom_scores_are_restricted_exactly_where_the_capability_lacks(major, restricted):
-    plugins = rendered(major, restrict_oom_score_adj=restricted)["plugins"]
+    plugins = rendered((major, 0), restrict_oom_score_adj=restricted)["plugins"]
     name = "io.containerd.cri.v1.runtime" if major == 2 else "io.containerd.grpc.v1.cri"
     assert plugins[name]["restrict_oom_score_adj"] is restricted
 
 
 def test_odd_characters_in_paths_are_quoted():
-    doc = rendered(1, ContainerdConfig.for_data_dir(Path('/da"ta\\x')))
+    doc = rendered((1, 7), ContainerdConfig.for_data_dir(Path('/da"ta\\x')))
     assert doc["root"] == '/da"ta\\x/agent/containerd'
 
 

@@ -1,0 +1,54 @@
+"""Fetches and unpacks Debian's packages: their files, and which version they are."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """An unpacked package; all of a build lie in one folder."""
+
+    name: str
+    version: str
+
+
+def unpack_packages(names: tuple[str, ...], *, cache: Path, into: Path) -> tuple[Package, ...]:
+    """Unpack the packages' newest versions into one folder; those that the cache has are not fetched again.
+
+    Raises:
+        SystemExit: apt knows no such package (say `apt-get update`), or it cannot be fetched.
+    """
+    folder = cache / "debian-packages"
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for name in names:
+        shown = subprocess.run(
+            ["apt-cache", "policy", name], check=True, capture_output=True, text=True
+        ).stdout
+        version = next((line.split()[1] for line in shown.splitlines() if "Candidate:" in line), "(none)")
+        if version == "(none)":
+            raise SystemExit(f"apt knows no package {name!r}: run apt-get update, on Debian 12")
+        found.append(Package(name, version))
+    for package in found:
+        archive = _fetch(package, folder)
+        subprocess.run(["dpkg-deb", "--extract", str(archive), str(into)], check=True)
+    return tuple(found)
+
+
+def _fetch(package: Package, folder: Path) -> Path:
+    version = package.version.replace(":", "%3a")
+    present = list(folder.glob(f"{package.name}_{version}_*.deb"))
+    if not present:
+        print(f"fetching {package.name} {package.version}", flush=True)
+        command = ["apt-get", "download", "-q", f"{package.name}={package.version}"]
+        done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"cannot fetch {package.name} {package.version}: {done.stderr[-1000:]}")
+        present = list(folder.glob(f"{package.name}_{version}_*.deb"))
+    return present[0]
