@@ -83,10 +83,16 @@ class HttpClient:
             await session.close()
 
     async def get(
-        self, resource: Resource, name: str, *, namespace: str = "", subresource: str = ""
+        self,
+        resource: Resource,
+        name: str,
+        *,
+        namespace: str = "",
+        subresource: str = "",
+        options: Mapping[str, str] | None = None,
     ) -> JsonObject:
         """Return an object."""
-        return await self.request("GET", resource.path(namespace, name, subresource))
+        return await self.request("GET", resource.path(namespace, name, subresource), query=options)
 
     async def list(
         self,

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from k3py.api.resource import Resource
@@ -48,9 +48,15 @@ class Client(Protocol):
     """Verbs of the API; `subresource` addresses status, scale, binding, eviction, token and the like."""
 
     async def get(
-        self, resource: Resource, name: str, *, namespace: str = "", subresource: str = ""
+        self,
+        resource: Resource,
+        name: str,
+        *,
+        namespace: str = "",
+        subresource: str = "",
+        options: Mapping[str, str] | None = None,
     ) -> JsonObject:
-        """Return an object; raises ApiError 404."""
+        """Return an object, `options` being query parameters; raises ApiError 404."""
 
     async def list(
         self,

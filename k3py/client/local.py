@@ -58,11 +58,19 @@ class LocalClient:
         return LocalClient(self._dispatcher, user, user_agent or self._user_agent)
 
     async def get(
-        self, resource: Resource, name: str, *, namespace: str = "", subresource: str = ""
+        self,
+        resource: Resource,
+        name: str,
+        *,
+        namespace: str = "",
+        subresource: str = "",
+        options: Mapping[str, str] | None = None,
     ) -> JsonObject:
         """Return an object."""
         return _document(
-            await self._dispatch("get", resource, namespace=namespace, name=name, subresource=subresource)
+            await self._dispatch(
+                "get", resource, namespace=namespace, name=name, subresource=subresource, options=options
+            )
         )
 
     async def list(

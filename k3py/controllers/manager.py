@@ -80,6 +80,7 @@ CONTROLLERS: Final[tuple[Entry, ...]] = (
     Entry("ephemeral-volume-controller", "k3py.controllers.storage.ephemeral_volume", "ephemeral_volume"),
     Entry("resource-claim-controller", "k3py.controllers.workloads.resource_claim", "resource_claim"),
     Entry("job-controller", "k3py.controllers.workloads.job.controller"),
+    Entry("horizontal-pod-autoscaler", "k3py.controllers.autoscaling.horizontal_pod_autoscaler.controller"),
     Entry("endpointslice-controller", "k3py.controllers.networking.cluster_dns"),
     Entry("endpointslice-controller", "k3py.controllers.networking.endpoint_slice"),
 )

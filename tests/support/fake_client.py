@@ -26,14 +26,20 @@ import orjson
 
 from k3py.api import status
 from k3py.api.object import deep_copy
-from k3py.api.selectors import EVERYTHING, FieldSelector, parse_field_selector, parse_label_selector
+from k3py.api.selectors import (
+    EVERYTHING,
+    FieldSelector,
+    parse_field_selector,
+    parse_label_selector,
+    selector_from_object,
+)
 from k3py.client.informer import SharedInformer, identity, key_of_document, version_of_document
 from k3py.client.interface import ObjectList, PatchType, WatchEvent
 from k3py.util import clock
 from tests.support.fake_patch import apply_json_patch, merge, strategic_merge
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from k3py.api.resource import Resource
@@ -95,7 +101,13 @@ class FakeClient:
     # --- Client ----------------------------------------------------------------------------------------------------
 
     async def get(
-        self, resource: Resource, name: str, *, namespace: str = "", subresource: str = ""
+        self,
+        resource: Resource,
+        name: str,
+        *,
+        namespace: str = "",
+        subresource: str = "",
+        options: Mapping[str, str] | None = None,
     ) -> JsonObject:
         self._note("get", resource, namespace, name, subresource)
         obj = self._find(resource, namespace, name)
@@ -539,7 +551,10 @@ def _scale_of(obj: JsonObject) -> JsonObject:
             k: metadata[k] for k in ("name", "namespace", "uid", "resourceVersion") if k in metadata
         },
         "spec": {"replicas": obj.get("spec", {}).get("replicas", 0)},
-        "status": {"replicas": obj.get("status", {}).get("replicas", 0)},
+        "status": {
+            "replicas": obj.get("status", {}).get("replicas", 0),
+            "selector": str(selector_from_object(obj.get("spec", {}).get("selector"))),
+        },
     }
 
 

@@ -1,0 +1,1 @@
+"""Controllers that change how many pods there are."""

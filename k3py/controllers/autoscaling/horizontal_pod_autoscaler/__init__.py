@@ -1,0 +1,1 @@
+"""Scales workloads by metrics. Source: kubernetes/pkg/controller/podautoscaler v1.35."""
