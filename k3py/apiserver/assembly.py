@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from k3py.apiserver.access_settings import AccessSettings
 from k3py.apiserver.admission.chain import build_chain
 from k3py.apiserver.admission.lookup import StorageLookup
+from k3py.apiserver.admission.policies.index import PolicyIndex
 from k3py.apiserver.admission.webhooks.webhooks import Webhooks
 from k3py.apiserver.aggregation.extensions import Extensions
 from k3py.apiserver.aggregation.priorities import AGGREGATOR_GROUP
@@ -61,9 +62,11 @@ if TYPE_CHECKING:
     from k3py.api.registry import KindRegistry
     from k3py.api.schema.schemas import Schemas
     from k3py.apiserver.aggregation.api_services import ApiServices
+    from k3py.apiserver.follower import Key
     from k3py.apiserver.interface import Authenticator, Authorizer
     from k3py.apiserver.registry.seams import Admission, Patches, TokenSigner, TokenVerifier, WriteHook
     from k3py.apiserver.registry.table import Handler
+    from k3py.jsontypes import JsonObject
     from k3py.storage.interface import Storage
     from k3py.util.supervise import Component
 
@@ -217,11 +220,12 @@ async def build_dispatcher(
         schemas=objects,
         open_session=lambda: _open_session(storage, kinds),
     )
+    policies = PolicyIndex()
     dispatcher = ApiDispatcher(
         kinds=kinds,
         storage=storage,
         authorizer=authorizer,
-        admission=admission or build_chain(lookup, authorizer, webhooks),
+        admission=admission or build_chain(lookup, authorizer, webhooks, policies),
         schemas=objects,
         patches=patches or BuiltinPatches(schemas),
         subresources=_subresources(signer, options),
@@ -246,7 +250,9 @@ async def build_dispatcher(
         authorizer=authorizer,
         authenticator=authenticator,
         rbac=rbac,
-        followers=_followers(kinds, storage, rbac, graph, extensions.services, webhooks),
+        followers=_followers(
+            kinds, storage, rbac, graph, extensions.services, webhooks.handlers() | policies.handlers()
+        ),
         webhooks=webhooks,
         extensions=extensions,
         custom=_custom(dispatcher, storage, kinds, now),
@@ -346,10 +352,10 @@ def _followers(
     rbac: Policy,
     graph: NodeGraph,
     api_services: ApiServices,
-    webhooks: Webhooks,
+    more: dict[tuple[str, str], Callable[[Key, JsonObject | None], None]],
 ) -> list[Follower]:
     handlers = {(RBAC_GROUP, plural): handle for plural, handle in rbac.handlers().items()}
-    handlers |= graph.handlers() | webhooks.handlers()
+    handlers |= graph.handlers() | more
     handlers[AGGREGATOR_GROUP, "apiservices"] = api_services.handle
     found = ((kinds.find(group, "v1", plural), handle) for (group, plural), handle in handlers.items())
     return [Follower(storage, kind, handle) for kind, handle in found if kind is not None]

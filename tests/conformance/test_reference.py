@@ -20,7 +20,7 @@ from tests.support.server_process import ServerProcess
 HERE = Path(__file__).parent
 KNOWN = HERE / "known_differences.yaml"
 TIMING = "timing:"  # begins the reason of a case that may agree or not
-AREAS = ("core", "access", "crd", "kinds")
+AREAS = ("core", "access", "admission", "crd", "kinds")
 WHOLE_SERVER_AREAS = ("controllers",)
 MOST_DOUBTFUL = 5  # so many cases are asked a second time; more are no accident
 

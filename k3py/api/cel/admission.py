@@ -24,6 +24,7 @@ from k3py.api.cel.types import (
     list_of,
     map_of,
 )
+from k3py.errors import K3pyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -159,6 +160,7 @@ class Evaluation:
         values: of the names.
         variables: the policy's, by name; each is evaluated at its first use.
         budget: what all together may cost.
+        patience: what they may cost before NeedsTime is raised, None = no such bound.
     """
 
     def __init__(
@@ -167,24 +169,42 @@ class Evaluation:
         variables: Mapping[str, Program] | None = None,
         *,
         budget: int = BUDGET,
+        patience: int | None = None,
     ) -> None:
         self._values = {**values, "variables": LazyVariables(variables or {}, self.run)}
         self._left = budget
+        self._patience = patience
 
     def run(self, program: Program) -> JsonValue:
-        """Return an expression's value. Raises EvaluationFault; OutOfBudget, and then nothing more can be run."""
+        """Return an expression's value.
+
+        Raises:
+            EvaluationFault: there is none.
+            OutOfBudget: nothing more can be run.
+            NeedsTime: see the class.
+        """
         if self._left < 0:
             raise OutOfBudget
+        limit = min(CALL_LIMIT, self._left)
+        patience = self._patience
         try:
-            value, cost = program.run(self._values, limit=min(CALL_LIMIT, self._left))
+            value, cost = program.run(self._values, limit=limit if patience is None else min(limit, patience))
         except CostExceeded as fault:
+            if patience is not None and patience < limit:
+                raise NeedsTime from fault
             if self._left < CALL_LIMIT:
                 self._left = -1
                 raise OutOfBudget from fault
             self._left -= CALL_LIMIT
             raise EvaluationFault(str(fault)) from fault
         self._left -= cost
+        if patience is not None:
+            self._patience = patience - cost
         return value
+
+
+class NeedsTime(K3pyError):
+    """Expressions take longer than an event loop can wait: begin again in a thread."""
 
 
 class OutOfBudget(EvaluationFault):

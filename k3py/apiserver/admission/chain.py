@@ -23,12 +23,14 @@ from k3py.apiserver.admission.plugins.resource_quota import ResourceQuota
 from k3py.apiserver.admission.plugins.runtime_class import RuntimeClassAdmission
 from k3py.apiserver.admission.plugins.service_account import ServiceAccountAdmission
 from k3py.apiserver.admission.plugins.taint_nodes_by_condition import TaintNodesByCondition
+from k3py.apiserver.admission.plugins.validating_policies import ValidatingPolicies
 from k3py.apiserver.admission.plugins.validating_webhooks import ValidatingWebhooks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from k3py.apiserver.admission.lookup import Lookup
+    from k3py.apiserver.admission.policies.index import PolicyIndex
     from k3py.apiserver.admission.webhooks.webhooks import Webhooks
     from k3py.apiserver.interface import AdmissionPlugin, AdmissionRequest, Authorizer
 
@@ -56,7 +58,9 @@ class AdmissionChain:
                 await plugin.validate(request)
 
 
-def build_chain(lookup: Lookup, authorizer: Authorizer, webhooks: Webhooks) -> AdmissionChain:
+def build_chain(
+    lookup: Lookup, authorizer: Authorizer, webhooks: Webhooks, policies: PolicyIndex
+) -> AdmissionChain:
     """Return the default chain; `authorizer` answers plugins that ask for more than the request's own permission."""
     return AdmissionChain(
         (
@@ -77,6 +81,7 @@ def build_chain(lookup: Lookup, authorizer: Authorizer, webhooks: Webhooks) -> A
             DefaultIngressClass(lookup),
             PodTopologyLabels(lookup),
             MutatingWebhooks(webhooks.mutating, webhooks.dispatch, webhooks.schemas),
+            ValidatingPolicies(policies, webhooks.kinds, lookup, authorizer),
             ValidatingWebhooks(webhooks.validating, webhooks.dispatch),
             ResourceQuota(lookup),
         )

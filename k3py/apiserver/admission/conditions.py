@@ -37,12 +37,14 @@ async def check_conditions(
     values = bind_values(request, describe(request, kind), kind, objects, questions)
     if any("namespaceObject" in program.used for _, program in programs):
         values["namespaceObject"] = await find_namespace(request, lookup)
-    return await questions.settle(lambda: evaluate_conditions(programs, values))
+    return await questions.settle(lambda patience: evaluate_conditions(programs, values, patience))
 
 
-def evaluate_conditions(programs: Sequence[tuple[str, Program]], values: dict[str, JsonValue]) -> bool | str:
-    """See `check_conditions`."""
-    evaluation = Evaluation(values, budget=CONDITIONS_BUDGET)
+def evaluate_conditions(
+    programs: Sequence[tuple[str, Program]], values: dict[str, JsonValue], patience: int | None
+) -> bool | str:
+    """See `check_conditions`. Raises NeedsTime."""
+    evaluation = Evaluation(values, budget=CONDITIONS_BUDGET, patience=patience)
     faults = []
     for name, program in programs:
         try:

@@ -5,14 +5,16 @@ Source: k8s.io/apiserver/pkg/admission/plugin/cel v0.35.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from k3py.api.cel.admission import NeedsTime
 from k3py.api.cel.libraries.authorizer import Authorizer as AuthorizerValue
 from k3py.api.cel.libraries.authorizer import Check, ResourceCheck, Verdict
 from k3py.api.resource import NAMESPACES
 from k3py.api.user import AUTHENTICATED, User
 from k3py.apiserver.interface import Attributes
 from k3py.errors import K3pyError
+from k3py.util.offload import offload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject, JsonValue
 
 T = TypeVar("T")
+_PATIENCE: Final = 50_000  # some 20 ms
 
 
 class Undecided(K3pyError):
@@ -48,11 +51,15 @@ class Questions:
             raise Undecided(check)
         return known
 
-    async def settle(self, run: Callable[[], T]) -> T:
-        """Return `run()` once all that it asks is answered; `run` must be repeatable."""
+    async def settle(self, run: Callable[[int | None], T]) -> T:
+        """Return `run(patience)` once all that it asks is answered, in a thread if it takes long; `run` must be repeatable."""
+        patience: int | None = _PATIENCE
         while True:
             try:
-                return run()
+                return await offload(run, None) if patience is None else run(patience)
+            except NeedsTime:
+                patience = None
+                continue
             except Undecided as open_question:
                 check = open_question.check
             self._answers[check] = await self._ask(check)

@@ -163,3 +163,10 @@ async def convert_object(kind: Kind, target: Kind, obj: JsonObject) -> JsonObjec
         if step is not None:
             converted = step(converted)
     return {**converted, "kind": target.kind, "apiVersion": target.api_version}
+
+
+async def convert(request: AdmissionRequest, kind: Kind, obj: JsonObject | None) -> JsonObject | None:
+    """Return an object of the request in the version of `kind`; objects of other kinds (Scale, …) have only one. Raises ApiError."""
+    if obj is None or kind is request.kind or obj.get("kind") != request.kind.kind:
+        return obj
+    return await convert_object(request.kind, kind, obj)

@@ -14,9 +14,8 @@ import orjson
 from k3py.api.object import deep_copy
 from k3py.api.patch.json_patch import apply_json_patch
 from k3py.api.status import ApiError, internal_error
-from k3py.apiserver.admission.matching import convert_object
+from k3py.apiserver.admission.matching import convert, convert_object
 from k3py.apiserver.admission.plugins.base import BasePlugin
-from k3py.apiserver.admission.webhooks.dispatch import convert
 from k3py.apiserver.interface import Reinvocation
 from k3py.errors import K3pyError
 

@@ -9,8 +9,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from k3py.api.status import ApiError
+from k3py.apiserver.admission.matching import convert
 from k3py.apiserver.admission.plugins.base import BasePlugin
-from k3py.apiserver.admission.webhooks.dispatch import convert
 
 if TYPE_CHECKING:
     from k3py.api.kind import Kind

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.status import ApiError, bad_request, internal_error
-from k3py.apiserver.admission.matching import convert_object, is_exempt
+from k3py.apiserver.admission.matching import convert, is_exempt
 from k3py.apiserver.admission.plugins.base import refuse
 from k3py.apiserver.admission.review import describe
 from k3py.apiserver.admission.webhooks.client import CallFault
@@ -83,13 +83,6 @@ class WebhookDispatch:
         if not response.get("allowed"):
             raise _refusal(hook.name, response.get("status"))
         return response
-
-
-async def convert(request: AdmissionRequest, kind: Kind, obj: JsonObject | None) -> JsonObject | None:
-    """Return an object of the request in the version of `kind`; objects of other kinds (Scale, …) have only one. Raises ApiError."""
-    if obj is None or kind is request.kind or obj.get("kind") != request.kind.kind:
-        return obj
-    return await convert_object(request.kind, kind, obj)
 
 
 def _refusal(name: str, status: JsonObject | None) -> ApiError:

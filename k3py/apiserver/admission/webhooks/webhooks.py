@@ -38,6 +38,7 @@ class Webhooks:
         self.validating = WebhookIndex()
         self.client = WebhookClient(open_session)
         self.dispatch = WebhookDispatch(self.client, kinds, lookup, authorizer)
+        self.kinds = kinds
         self.schemas = schemas
 
     def handlers(self) -> dict[tuple[str, str], Callable[[tuple[str, str], JsonObject | None], None]]:

@@ -9,6 +9,7 @@ from k3py.api.status import ApiError
 from k3py.api.user import User
 from k3py.apiserver.admission.chain import build_chain
 from k3py.apiserver.admission.plugins.service_account import MOUNT_PATH
+from k3py.apiserver.admission.policies.index import PolicyIndex
 from k3py.apiserver.admission.webhooks.webhooks import Webhooks
 from k3py.apiserver.interface import AdmissionRequest, Decision
 
@@ -74,7 +75,7 @@ def request(obj, operation="CREATE", *, kind=("", "pods"), user=ADMIN, old=None,
 
 
 async def admit(lookup, one):
-    chain = build_chain(lookup, Permissions(), no_webhooks(lookup))
+    chain = build_chain(lookup, Permissions(), no_webhooks(lookup), PolicyIndex())
     await chain.admit(one)
     await chain.validate(one)
     return one.obj

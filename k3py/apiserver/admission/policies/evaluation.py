@@ -1,0 +1,61 @@
+"""What a policy says of a request. Source: k8s.io/apiserver/pkg/admission/plugin/policy/validating/validator.go v0.35."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from k3py.api.cel.admission import Evaluation
+from k3py.api.cel.errors import EvaluationFault
+from k3py.apiserver.admission.conditions import evaluate_conditions
+
+if TYPE_CHECKING:
+    from k3py.apiserver.admission.policies.index import Policy, Validation
+    from k3py.jsontypes import JsonValue
+
+_LONGEST_MESSAGE: Final = 5 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Something that a request does not keep to. is_forced: it refuses whatever the binding's actions are."""
+
+    message: str
+    reason: str = "Invalid"
+    is_forced: bool = False
+
+
+def evaluate_policy(policy: Policy, values: dict[str, JsonValue], patience: int | None) -> list[Violation]:
+    """Return all violations; what cannot be evaluated is one unless the policy ignores failures. Raises NeedsTime."""
+    programs = policy.programs
+    matches = evaluate_conditions(programs.conditions, values, patience)
+    if matches is not True:
+        return [Violation(matches)] if isinstance(matches, str) and policy.fails else []
+    evaluation = Evaluation(values, programs.variables, patience=patience)
+    found: list[Violation] = []
+    for one in programs.validations:
+        try:
+            if evaluation.run(one.program) is not True:
+                found.append(Violation(_say(evaluation, one), one.reason))
+        except EvaluationFault as fault:
+            if policy.fails:
+                found.append(Violation(f"expression '{one.text}' resulted in error: {fault}"))
+    for key, program in programs.annotations:
+        try:
+            _ = evaluation.run(program)
+        except EvaluationFault as fault:
+            if policy.fails:
+                found.append(Violation(f"audit annotation {key}: {fault}", is_forced=True))
+    return found
+
+
+def _say(evaluation: Evaluation, one: Validation) -> str:
+    if one.message is None:
+        return one.words
+    try:
+        text = evaluation.run(one.message)
+    except EvaluationFault:
+        return one.words
+    if not isinstance(text, str) or len(text) > _LONGEST_MESSAGE or "\n" in text.strip() or not text.strip():
+        return one.words
+    return text.strip()
