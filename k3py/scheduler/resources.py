@@ -56,13 +56,18 @@ def requests_of(pod: JsonObject) -> Resources:
 
 def scoring_requests_of(pod: JsonObject) -> tuple[int, int]:
     """Return (cpu millis, memory bytes) for scoring, where a container that asks for nothing counts with a default."""
+    return pod_resources(pod)[1]
+
+
+def pod_resources(pod: JsonObject) -> tuple[Resources, tuple[int, int]]:
+    """Return `requests_of` and `scoring_requests_of` together."""
     cpu = memory = 0
     for container in pod["spec"].get("containers") or ():
         asked = _requests(container)
         cpu += asked.get("cpu") or DEFAULT_CPU_MILLIS
         memory += asked.get("memory") or DEFAULT_MEMORY_BYTES
     whole = requests_of(pod)
-    return max(cpu, whole.get("cpu", 0)), max(memory, whole.get("memory", 0))
+    return whole, (max(cpu, whole.get("cpu", 0)), max(memory, whole.get("memory", 0)))
 
 
 def _requests(container: JsonObject) -> Resources:

@@ -5,37 +5,34 @@ One cycle at a time, as upstream; binding runs beside the next cycles. Source: k
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from typing import TYPE_CHECKING
 
 from k3py.api.resource import NODES, PODS
 from k3py.api.status import ApiError
-from k3py.api.timestamps import format_time
 from k3py.scheduler.cache import SchedulerCache
-from k3py.scheduler.framework import Framework
-from k3py.scheduler.interface import ClusterEvent
+from k3py.scheduler.framework import Framework, Outcome
+from k3py.scheduler.interface import BindingRefusedError, PluginContext, Refusal
+from k3py.scheduler.observation import Observation
+from k3py.scheduler.preemption.preemptor import Preemptor
 from k3py.scheduler.queue import QueuedPod, SchedulingQueue
 from k3py.scheduler.registry import default_profile
-from k3py.util import clock
+from k3py.scheduler.telling import SCHEDULER_ERROR, tell_failure
+from k3py.scheduler.watched import WATCHED
 from k3py.util.supervise import Policy, TaskScope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Protocol
+    from collections.abc import Callable, Sequence
 
     from k3py.client.interface import Client, InformerFactory
-    from k3py.jsontypes import JsonObject
-    from k3py.scheduler.interface import EventKind
+    from k3py.scheduler.framework import Diagnosis
+    from k3py.scheduler.interface import ClusterEvent, Reservation
+    from k3py.scheduler.node_info import PodInfo
+    from k3py.scheduler.preemption.candidates import Candidate
     from k3py.scheduler.registry import Profile
-
-    class Recorder(Protocol):
-        """Writes Events; `k3py.client.events.EventRecorder`."""
-
-        def event(
-            self, obj: JsonObject, event_type: str, reason: str, message: str, *, action: str = ""
-        ) -> None:
-            """Record an event; never blocks."""
+    from k3py.scheduler.telling import Recorder
 
 
 log = logging.getLogger(__name__)
@@ -53,179 +50,165 @@ class Scheduler:
         informers: InformerFactory,
         recorder: Recorder,
         *,
-        profile: Profile | None = None,
+        make_profiles: Callable[[PluginContext], Sequence[Profile]] | None = None,
     ) -> None:
+        context = PluginContext(client, informers)
+        profiles = [default_profile(context)] if make_profiles is None else make_profiles(context)
+        choose = random.Random()  # noqa: S311 - ties are broken, nothing is hidden
         self._client = client
-        self._recorder = recorder
-        self._profile = profile or default_profile()
-        self._pods, self._nodes = informers.informer(PODS), informers.informer(NODES)
-        self._running = False
+        self._informers = informers
+        self._frameworks = {one.name: Framework(one, choose) for one in profiles}
+        self._recorders = {one.name: recorder.named(one.name) for one in profiles}
+        self._preemptor = Preemptor(context, choose)
         self._cache = SchedulerCache()
         self._queue = self._new_queue()
-        self._framework = Framework(self._profile, random.Random())  # noqa: S311 - ties are broken, nothing is hidden
-        self._pods.add_handler(self._on_pod)
-        self._nodes.add_handler(self._on_node)
+        self._observation = Observation(informers, frozenset(self._frameworks))
 
     def _new_queue(self) -> SchedulingQueue:
-        by_name = {plugin.NAME: plugin for plugin in self._profile.filter}
+        filters = {plugin.NAME: plugin for one in self._frameworks.values() for plugin in one.profile.filter}
 
-        def held_back(pod: JsonObject) -> bool:
-            return any(plugin.pre_enqueue(pod) is not None for plugin in self._profile.pre_enqueue)
+        def held_back(info: PodInfo) -> bool:
+            profile = self._framework_of(info).profile
+            return any(plugin.pre_enqueue(info.pod) is not None for plugin in profile.pre_enqueue)
 
-        def may_help(pod: JsonObject, plugin_name: str, event: ClusterEvent) -> bool:
-            plugin = by_name.get(plugin_name)
-            return plugin is None or plugin.may_help(pod, event)
+        def may_help(info: PodInfo, plugin_name: str, event: ClusterEvent) -> bool:
+            plugin = filters.get(plugin_name)
+            return plugin is None or plugin.may_help(info.pod, event)
 
-        return SchedulingQueue(held_back, may_help)
+        return SchedulingQueue(held_back, may_help, {name: one.INTERESTS for name, one in filters.items()})
+
+    def _framework_of(self, info: PodInfo) -> Framework:
+        return self._frameworks[info.pod["spec"].get("schedulerName") or next(iter(self._frameworks))]
+
+    def _recorder_of(self, info: PodInfo) -> Recorder:
+        return self._recorders[self._framework_of(info).profile.name]
 
     async def run(self, started: Callable[[], None]) -> None:
         """Schedule until cancelled."""
-        await self._nodes.wait_synced()
-        await self._pods.wait_synced()
-        self._cache, self._queue, self._running = SchedulerCache(), self._new_queue(), True
-        for node in self._nodes.lister.list():
-            self._on_node(None, node)
-        for pod in self._pods.lister.list():
-            self._on_pod(None, pod)
+        for resource in (NODES, PODS, *WATCHED.values()):
+            await self._informers.informer(resource).wait_synced()
+        self._cache, self._queue = SchedulerCache(), self._new_queue()
+        self._observation.begin(self._cache, self._queue)
         started()
         try:
             async with TaskScope() as scope:
                 while True:
                     queued = await self._queue.pop()
-                    await self._schedule_one(queued, scope)
+                    self._schedule_one(queued, scope)
+                    await asyncio.sleep(0)  # everybody else has a turn between two pods
         finally:
-            self._running = False
+            self._observation.end()
 
-    async def _schedule_one(self, queued: QueuedPod, scope: TaskScope) -> None:
-        pod = queued.pod
-        outcome = self._framework.schedule(pod, list(self._cache.nodes()))
-        if not outcome.node_name:
-            self._queue.put_back(queued, outcome.refused_by)
-            _ = scope.spawn(self._tell_failure(pod, outcome.message), name="tell-unschedulable")
+    def _schedule_one(self, queued: QueuedPod, scope: TaskScope) -> None:
+        info = queued.info
+        framework = self._framework_of(info)
+        outcome = framework.schedule(info, self._cache)
+        if outcome.diagnosis is not None:
+            self._fail(queued, outcome.diagnosis, framework, scope)
             return
-        self._cache.put_pod(pod, outcome.node_name)
-        _ = scope.spawn(self._bind(queued, outcome.node_name), name="bind")
+        reservations = self._reserve(info, outcome, framework)
+        if isinstance(reservations, Refusal):
+            self._put_back_after_error(queued, reservations.reason, scope)
+            return
+        self._cache.put_pod(info, outcome.node_name)
+        self._cache.nominate(info, "")
+        _ = scope.spawn(self._bind(queued, outcome.node_name, reservations, framework, scope), name="bind")
 
-    async def _bind(self, queued: QueuedPod, node_name: str) -> None:
-        pod = queued.pod
-        metadata = pod["metadata"]
-        try:
-            await self._profile.bind.bind(self._client, pod, node_name)
-        except ApiError as error:
-            if self._cache.is_placed(metadata["uid"]):
-                self._cache.remove_pod(metadata["uid"])
-            if error.code == 404:
-                self._queue.finish(metadata["uid"])
-                self._queue.remove(metadata["uid"])
+    def _reserve(self, info: PodInfo, outcome: Outcome, framework: Framework) -> list[Reservation] | Refusal:
+        reservations: list[Reservation] = []
+        node = self._cache.find(outcome.node_name)
+        for plugin in framework.profile.reserve:
+            prepared = outcome.prepared.get(plugin.NAME)
+            if prepared is None or node is None:
+                continue
+            reserved = plugin.reserve(prepared, info, node)
+            if isinstance(reserved, Refusal):
+                for one in reversed(reservations):
+                    one.undo()
+                return reserved
+            if reserved is not None:
+                reservations.append(reserved)
+        return reservations
+
+    def _fail(self, queued: QueuedPod, diagnosis: Diagnosis, framework: Framework, scope: TaskScope) -> None:
+        """Make room if the pod is important enough; else it waits for something to change."""
+        info = queued.info
+        refused_by = frozenset(diagnosis.refused_by)
+        addition, nominated = "", None
+        if framework.profile.preempts and diagnosis.total:
+            candidates, addition, keeps = self._preemptor.find(info, self._cache, diagnosis)
+            if candidates:
+                candidate = self._preemptor.pick(candidates)
+                nominated = candidate.node_name
+                _ = scope.spawn(
+                    self._make_room(queued, candidate, diagnosis.message(), refused_by), name="preempt"
+                )
                 return
-            log.warning(
-                "binding failed, will try again",
-                extra={"pod": f"{metadata['namespace']}/{metadata['name']}", "error": error.message},
-            )
-            self._queue.put_back(queued, frozenset())
+            if not keeps:
+                nominated = ""
+                self._cache.nominate(info, "")
+        self._queue.put_back(queued, refused_by)
+        message = diagnosis.message(addition)
+        recorder = self._recorder_of(info)
+        _ = scope.spawn(
+            tell_failure(self._client, recorder, info.pod, message, nominated=nominated),
+            name="tell-unschedulable",
+        )
+
+    async def _make_room(
+        self, queued: QueuedPod, candidate: Candidate, message: str, refused_by: frozenset[str]
+    ) -> None:
+        info = queued.info
+        node_name = candidate.node_name
+        recorder = self._recorder_of(info)
+        lesser = [one for one in self._cache.nominated_on(node_name) if one.priority < info.priority]
+        self._cache.nominate(info, node_name)
+        await tell_failure(self._client, recorder, info.pod, message, nominated=node_name)
+        for one in lesser:  # their room is taken: they may find some elsewhere
+            self._cache.nominate(one, "")
+            self._queue.add(one)
+        await self._preemptor.end_victims(info, candidate, recorder, self._framework_of(info).profile.name)
+        self._queue.put_back(queued, refused_by)
+
+    async def _bind(
+        self,
+        queued: QueuedPod,
+        node_name: str,
+        reservations: Sequence[Reservation],
+        framework: Framework,
+        scope: TaskScope,
+    ) -> None:
+        info = queued.info
+        metadata = info.pod["metadata"]
+        try:
+            for one in reservations:
+                await one.commit()
+            await framework.profile.bind.bind(self._client, info.pod, node_name)
+        except (ApiError, BindingRefusedError) as error:
+            for one in reversed(reservations):
+                one.undo()
+            self._observation.forget_assumed(info)
+            if isinstance(error, ApiError) and error.code == 404:
+                self._queue.finish(info.uid)
+                self._queue.remove(info.uid)
+                return
+            text = error.message if isinstance(error, ApiError) else str(error)
+            where = f"{metadata['namespace']}/{metadata['name']}"
+            log.warning("binding failed, will try again", extra={"pod": where, "error": text})
+            self._put_back_after_error(queued, text, scope)
             return
-        self._queue.finish(metadata["uid"])
-        self._queue.remove(metadata["uid"])
-        self._recorder.event(
-            pod,
+        self._queue.finish(info.uid)
+        self._queue.remove(info.uid)
+        self._recorder_of(info).event(
+            info.pod,
             "Normal",
             "Scheduled",
             f"Successfully assigned {metadata['namespace']}/{metadata['name']} to {node_name}",
             action="Binding",
         )
 
-    async def _tell_failure(self, pod: JsonObject, message: str) -> None:
-        """Write the condition PodScheduled=False when it says something new, and an event."""
-        metadata = pod["metadata"]
-        self._recorder.event(pod, "Warning", "FailedScheduling", message, action="Scheduling")
-        known = next(
-            (
-                one
-                for one in (pod.get("status") or {}).get("conditions") or ()
-                if one["type"] == "PodScheduled"
-            ),
-            None,
-        )
-        if known is not None and (known["status"], known.get("message")) == ("False", message):
-            return
-        stamp = format_time(clock.now())
-        condition = {
-            "type": "PodScheduled",
-            "status": "False",
-            "reason": "Unschedulable",
-            "message": message,
-            "lastProbeTime": None,
-            "lastTransitionTime": known["lastTransitionTime"]
-            if known is not None and known["status"] == "False"
-            else stamp,
-        }
-        if "generation" in metadata:
-            condition["observedGeneration"] = metadata["generation"]
-        try:
-            await self._client.patch(
-                PODS,
-                metadata["name"],
-                {"metadata": {"uid": metadata["uid"]}, "status": {"conditions": [condition]}},
-                namespace=metadata["namespace"],
-                subresource="status",
-            )
-        except ApiError as error:
-            if error.code not in (404, 409):
-                log.warning("cannot tell that a pod is unschedulable", extra={"error": error.message})
-
-    def _on_pod(self, old: JsonObject | None, new: JsonObject | None) -> None:
-        if not self._running:
-            return
-        pod = new or old
-        if pod is None:
-            return
-        uid = pod["metadata"]["uid"]
-        ended = new is None or (new.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-        node_name = (pod["spec"]).get("nodeName", "")
-        if ended or node_name:
-            self._queue.remove(uid)
-        if ended:
-            was_placed = self._cache.is_placed(uid)
-            self._cache.remove_pod(uid)
-            if was_placed:
-                self._queue.on_event(ClusterEvent(resource="pod", kind="delete", old=pod))
-        elif node_name:
-            self._cache.put_pod(pod, node_name)
-            kind: EventKind = "add" if old is None else "update"
-            self._queue.on_event(ClusterEvent(resource="pod", kind=kind, old=old, new=new))
-        elif self._is_mine(pod) and not self._cache.is_placed(uid) and self._wants_a_try(old, pod):
-            self._queue.add(pod)
-
-    def _is_mine(self, pod: JsonObject) -> bool:
-        wanted = pod["spec"].get("schedulerName", self._profile.name)
-        return bool(wanted == self._profile.name) and "deletionTimestamp" not in pod["metadata"]
-
-    @staticmethod
-    def _wants_a_try(old: JsonObject | None, new: JsonObject) -> bool:
-        """Our own status patch must not wake the pod again."""
-        return (
-            old is None
-            or old["spec"] != new["spec"]
-            or old["metadata"].get("labels") != new["metadata"].get("labels")
-        )
-
-    def _on_node(self, old: JsonObject | None, new: JsonObject | None) -> None:
-        if not self._running:
-            return
-        if new is None:
-            if old is not None:
-                self._cache.remove_node(old["metadata"]["name"])
-            return
-        self._cache.put_node(new)
-        kind: EventKind = "add" if old is None else "update"
-        if old is None or _matters(old) != _matters(new):
-            self._queue.on_event(ClusterEvent(resource="node", kind=kind, old=old, new=new))
-
-
-def _matters(node: JsonObject) -> tuple[object, ...]:
-    """Return what of a node can change a decision; its heartbeats cannot."""
-    return (
-        node.get("spec"),
-        node["metadata"].get("labels"),
-        (node.get("status") or {}).get("allocatable"),
-    )
+    def _put_back_after_error(self, queued: QueuedPod, message: str, scope: TaskScope) -> None:
+        self._queue.put_back(queued, frozenset())
+        recorder = self._recorder_of(queued.info)
+        telling = tell_failure(self._client, recorder, queued.info.pod, message, reason=SCHEDULER_ERROR)
+        _ = scope.spawn(telling, name="tell-error")

@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 KNOWN = HERE / "known_differences.yaml"
 TIMING = "timing:"  # begins the reason of a case that may agree or not
 AREAS = ("core", "access", "admission", "crd", "kinds")
-WHOLE_SERVER_AREAS = ("controllers",)
+WHOLE_SERVER_AREAS = ("controllers", "scheduler")
 MOST_DOUBTFUL = 5  # so many cases are asked a second time; more are no accident
 
 

@@ -29,11 +29,13 @@ class RecordedEvents:
     def __init__(self) -> None:
         self.events: list[tuple[str, str]] = []
 
-    def event(
-        self, obj: JsonObject, event_type: str, reason: str, message: str, *, action: str = ""
-    ) -> None:
+    def event(self, obj: JsonObject, event_type: str, reason: str, message: str, *, action: str = "") -> None:
         """Remember an event."""
         self.events.append((reason, message))
+
+    def named(self, component: str) -> RecordedEvents:
+        """Return itself: who says it is not remembered."""
+        return self
 
     def reasons(self) -> list[str]:
         """Return the reasons in order."""

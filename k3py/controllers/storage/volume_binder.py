@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from k3py.api.object import key_of, split_key
 from k3py.api.resource import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STORAGE_CLASSES
 from k3py.api.status import ApiError
+from k3py.api.volume_matching import class_of, find_mismatch, find_volume, is_for
 from k3py.controllers.interface import Watch
-from k3py.controllers.storage.matching import class_of, find_mismatch, find_volume, is_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -59,8 +59,12 @@ async def test_a_pod_that_fits_nowhere_is_explained_and_placed_when_a_node_comes
     async with scheduling(world):
         world.client.seed(PODS, waiting("big", cpu="2"))
         await world.until(lambda: condition(world, "big"))
-        message = "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s)."
-        assert (condition(world, "big")["reason"], condition(world, "big")["message"]) == ("Unschedulable", message)
+        message = "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s). "
+        message += "no new claims to deallocate, preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
+        assert (condition(world, "big")["reason"], condition(world, "big")["message"]) == (
+            "Unschedulable",
+            message,
+        )
         assert ("FailedScheduling", message) in world.recorder.events
         world.client.seed(NODES, node("large"))
         async with asyncio.timeout(5):
@@ -126,3 +130,15 @@ async def test_a_restarted_scheduler_counts_what_runs():
         world.client.seed(PODS, waiting("p", cpu="500m"))
         await world.until(lambda: condition(world, "p"))
     assert "Insufficient cpu" in condition(world, "p")["message"]
+
+
+async def test_an_important_pod_takes_the_room_of_a_lesser_one():
+    world = World()
+    world.client.seed(NODES, node("a", cpu="1"))
+    world.client.seed(PODS, pod("lesser", node="a", cpu="1"))
+    async with scheduling(world):
+        world.client.seed(PODS, waiting("boss", cpu="1", spec={"priority": 10}))
+        await world.until(lambda: placed(world).get("boss"))
+    assert placed(world)["boss"] == "a"
+    assert "lesser" not in placed(world)
+    assert world.recorder.reasons() == ["FailedScheduling", "Preempted", "Scheduled"]

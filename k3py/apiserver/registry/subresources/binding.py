@@ -92,7 +92,9 @@ def _bind(pod: JsonObject, binding: JsonObject, now: str) -> JsonObject:
     for field in ("annotations", "labels"):
         if wanted.get(field):
             bound["metadata"][field] = {**(bound["metadata"].get(field) or {}), **wanted[field]}
-    _set_scheduled(bound.setdefault("status", {}), now)
+    status = bound.setdefault("status", {})
+    status.pop("nominatedNodeName", None)  # the pod has its node
+    _set_scheduled(status, now)
     return bound
 
 

@@ -5,8 +5,8 @@ import pytest
 from k3py.api.object import deep_copy
 from k3py.api.resource import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STORAGE_CLASSES
 from k3py.api.status import ApiError
+from k3py.api.volume_matching import find_mismatch, find_volume
 from k3py.controllers.storage import claim_protection, ephemeral_volume, volume_binder, volume_protection
-from k3py.controllers.storage.matching import find_mismatch, find_volume
 from tests.support.controllers import World
 from tests.support.objects import pod
 

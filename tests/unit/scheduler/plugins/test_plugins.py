@@ -8,13 +8,20 @@ from hypothesis import strategies as st
 
 from k3py.api.node_affinity import selects
 from k3py.api.taints import tolerates
+from k3py.scheduler.cache import SchedulerCache
 from k3py.scheduler.framework import Framework, nodes_to_find
-from k3py.scheduler.interface import ClusterEvent, CycleState
+from k3py.scheduler.interface import ClusterEvent, PluginContext
 from k3py.scheduler.node_info import NodeInfo, PodInfo
 from k3py.scheduler.plugins.node_ports import NodePorts
 from k3py.scheduler.plugins.node_resources_fit import NodeResourcesFit
 from k3py.scheduler.registry import default_profile
+from tests.support.fake_client import FakeClient, FakeInformerFactory
 from tests.support.objects import node, pod
+
+
+def context():
+    client = FakeClient()
+    return PluginContext(client, FakeInformerFactory(client))
 
 
 def with_port(name, port, address="", protocol="TCP"):
@@ -37,9 +44,8 @@ def with_port(name, port, address="", protocol="TCP"):
 def test_host_ports_clash_by_address_and_protocol(taken, wanted, fits):
     info = NodeInfo(node())
     info.add(PodInfo(with_port("a", 80, *taken)))
-    one, state, plugin = with_port("b", 80, *wanted), CycleState(), NodePorts()
-    plugin.pre_filter(state, one)
-    assert (plugin.filter(state, one, info) is None) is fits
+    prepared = NodePorts().prepare(PodInfo(with_port("b", 80, *wanted)), SchedulerCache())
+    assert (prepared.check(info) is None) is fits
 
 
 @pytest.mark.parametrize(
@@ -59,7 +65,9 @@ def test_tolerations(toleration, expected):
 
 def affinity(*terms):
     required = {"nodeSelectorTerms": list(terms)}
-    return pod(spec={"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}})
+    return pod(
+        spec={"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}}
+    )
 
 
 def test_affinity_terms_are_alternatives_and_empty_ones_select_nothing():
@@ -74,12 +82,15 @@ def test_affinity_terms_are_alternatives_and_empty_ones_select_nothing():
 
 def test_a_hint_says_yes_only_when_the_shortage_may_be_over():
     plugin, big = NodeResourcesFit(), pod("big", cpu="2")
-    grown = ClusterEvent(resource="node", kind="update", old=node(cpu="1"), new=node(cpu="4"))
-    still_small = ClusterEvent(resource="node", kind="update", old=node(cpu="1"), new=node(cpu="1500m"))
+    grown = ClusterEvent(resource="nodes", kind="update", old=node(cpu="1"), new=node(cpu="4"))
+    still_small = ClusterEvent(resource="nodes", kind="update", old=node(cpu="1"), new=node(cpu="1500m"))
     assert plugin.may_help(big, grown)
     assert not plugin.may_help(big, still_small)
-    assert plugin.may_help(big, ClusterEvent(resource="pod", kind="delete", old=pod("gone")))
-    assert not plugin.may_help(big, ClusterEvent(resource="pod", kind="add", new=pod("came")))
+    assert plugin.may_help(big, ClusterEvent(resource="pods", kind="delete", old=pod("gone", cpu="1")))
+    assert not plugin.may_help(
+        pod("some"), ClusterEvent(resource="nodes", kind="update", old=node(), new=node(x="y"))
+    )
+    assert ("pods", "add") not in plugin.INTERESTS
 
 
 def test_the_search_stops_early_in_large_clusters():
@@ -91,8 +102,13 @@ def test_the_search_stops_early_in_large_clusters():
     asked=st.integers(1, 8),
 )
 def test_a_node_is_found_exactly_when_one_fits(free, asked):
-    nodes = [NodeInfo(node(f"n{index}", cpu=str(cpu))) for index, cpu in enumerate(free)]
-    outcome = Framework(default_profile(), random.Random(1)).schedule(pod("p", cpu=str(asked)), nodes)
+    cluster = SchedulerCache()
+    for index, cpu in enumerate(free):
+        cluster.put_node(node(f"n{index}", cpu=str(cpu)))
+    outcome = Framework(default_profile(context()), random.Random(1)).schedule(
+        PodInfo(pod("p", cpu=str(asked))), cluster
+    )
     fitting = {f"n{index}" for index, cpu in enumerate(free) if cpu >= asked}
     assert outcome.node_name in (fitting or {""})
-    assert outcome.refused_by == (frozenset() if fitting else frozenset({"NodeResourcesFit"}))
+    refused_by = set() if outcome.diagnosis is None else outcome.diagnosis.refused_by
+    assert refused_by == (set() if fitting else {"NodeResourcesFit"})

@@ -1,0 +1,1 @@
+"""Making room for important pods by ending less important ones."""
