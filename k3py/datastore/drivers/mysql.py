@@ -2,7 +2,7 @@
 
 A group commit is one packet of several statements, hence one round trip: the first takes the lock on the row of `k3py_meta`, and
 fails, which ends the packet, if somebody committed meanwhile. Values go as hexadecimal literals: nothing needs escaping, whatever the
-server's sql_mode. There is no LISTEN: one row is polled, ever more rarely while nothing happens.
+server's sql_mode. There is no LISTEN: `mysql_bell` wakes the others, and one row is polled, ever more rarely while nothing happens.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from k3py.datastore.drivers.connections import Connections, Refused
+from k3py.datastore.drivers.mysql_bell import Bell
 from k3py.datastore.drivers.mysql_server import Server, Session, check_server, literal, migrate, read_origin
 from k3py.datastore.errors import DatastoreError, Unavailable
 from k3py.datastore.mvcc.log import LogSize
@@ -23,6 +24,7 @@ from k3py.datastore.sql.rows import log_rows
 from k3py.datastore.sql.server_log import NOT_ATTEMPTED, ServerLog, newest_rows
 from k3py.datastore.sql.server_statements import Statement
 from k3py.errors import ConfigError
+from k3py.util.supervise import TaskScope
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -42,6 +44,9 @@ DEFRAGMENT_S = 3600.0
 FIRST_POLL_S = 0.005
 LAST_POLL_S = 1.0
 POLL_GROWTH = 1.25
+LISTEN_TO = 8
+"""So many other servers are listened to; further ones are found by the poll."""
+
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -84,6 +89,9 @@ class MysqlLog(ServerLog):
         self._writers = Connections(server.connect_writer, limit=1)
         self._locked: Session | None = None
         self._written = asyncio.Event()
+        self._bell = Bell(server, self.writer_id)
+        self._writers_met = 0
+        self._heard: set[int] = set()
 
     def close(self) -> None:
         """Close the writer's connection."""
@@ -129,6 +137,7 @@ class MysqlLog(ServerLog):
         self._committed(commit)
         if not commit.is_empty:
             self._written.set()
+            self._bell.ring()
 
     async def _append(self, session: Session, begin: Sequence[str], commit: Commit) -> None:
         self._attempted_serial = self.serial + 1
@@ -188,14 +197,25 @@ class MysqlLog(ServerLog):
                 for row in await session.run(f"OPTIMIZE TABLE {table}", timeout_s=DEFRAGMENT_S):
                     if str(row[2]).lower() == "error":
                         raise Unavailable(f"the database cannot rebuild {table}: {row[3]}")
+            # A rebuilt table has another time of creation, by which `check_origin` would take it for a restored one.
+            origin = await read_origin(session)
+            await session.fetch(Statement(server_statements.SET_ORIGIN, (origin,)))
         return False
 
     async def follow(self, changed: Callable[[], None]) -> None:
         """See `SharedLog`."""
+        async with TaskScope() as scope:
+            _ = scope.spawn(self._bell.run(), name="datastore-bell-mysql")
+            await self._poll(changed, scope)
+
+    async def _poll(self, changed: Callable[[], None], scope: TaskScope) -> None:
         pause_s, failures = FIRST_POLL_S, 0
         while True:
             try:
-                ((serial,),) = await self._fetch(Statement(server_statements.SERIAL))
+                ((serial, writers),) = await self._fetch(Statement(server_statements.SERIAL_AND_WRITERS))
+                if writers != self._writers_met:
+                    await self._meet(changed, scope)
+                    self._writers_met = writers
             except DatastoreError as error:
                 if not failures:
                     log.warning("cannot look for changes, trying again", extra={"error": str(error)})
@@ -207,6 +227,24 @@ class MysqlLog(ServerLog):
                 changed()
                 pause_s = FIRST_POLL_S
             pause_s = await self._sleep(pause_s)
+
+    async def _meet(self, changed: Callable[[], None], scope: TaskScope) -> None:
+        """Listen to the bells of servers that have come since the last time."""
+        newest = Statement(server_statements.NEWEST_WRITERS, (self.writer_id, LISTEN_TO))
+        for (other,) in await self._fetch(newest):
+            if other not in self._heard:
+                self._heard.add(other)
+                _ = scope.spawn(self._listen(other, changed), name=f"datastore-ear-{other}")
+
+    async def _listen(self, other: int, changed: Callable[[], None]) -> None:
+        def heard() -> None:
+            changed()
+            self._written.set()  # there is more to come: look often for a while
+
+        try:
+            await self._bell.listen(other, heard)
+        finally:
+            self._heard.discard(other)
 
     async def _sleep(self, pause_s: float) -> float:
         """Wait; return how long to wait the next time: short again when we wrote meanwhile, as others answer to that."""

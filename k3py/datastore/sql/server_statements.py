@@ -51,7 +51,10 @@ LEASE_KEYS = "SELECT name FROM k3py_cur WHERE lease = ? AND lease <> 0"
 SET_COMPACT_REVISION = "UPDATE k3py_meta SET compact_revision = ? WHERE compact_revision < ?"
 FENCE = "UPDATE k3py_meta SET serial = serial + 1"
 OWN_SERIAL = "SELECT serial FROM k3py_writer WHERE id = ?"
-FORGET_WRITERS = "DELETE FROM k3py_writer WHERE serial < ?"
+SERIAL_AND_WRITERS = "SELECT serial, (SELECT count(*) FROM k3py_writer) FROM k3py_meta"
+NEWEST_WRITERS = "SELECT id FROM k3py_writer WHERE id <> ? ORDER BY serial DESC LIMIT ?"
+JOIN_WRITERS = "INSERT IGNORE INTO k3py_writer SELECT ?, serial FROM k3py_meta"
+FORGET_WRITERS = "DELETE FROM k3py_writer WHERE serial < (SELECT serial FROM k3py_meta) - 1000000"
 RESTORE_ORDER = (
     "UPDATE k3py_meta SET serial = serial + 1, revision = ?, compact_revision = ? WHERE revision <= ?"
 )
