@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-import urllib.request
-
 import pytest
 
 from k3py.datastore.errors import Incomplete
@@ -15,18 +12,8 @@ from k3py.datastore.transfer.errors import NotEmpty
 from k3py.datastore.transfer.loading import MARGIN, digest_of, load
 from k3py.datastore.transfer.source import read_backend
 from tests.support.databases import fresh_endpoint, is_installed
-from tests.support.etcd import etcd_program, real_etcd
+from tests.support.etcd import etcd_program, real_etcd, wait_until_healthy
 from tests.support.stores import fill_store
-
-
-def wait_until_healthy(url):
-    while True:
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
-                if b"true" in answer.read():
-                    return
-        except OSError:
-            time.sleep(0.02)
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres", "mysql", "etcd"])

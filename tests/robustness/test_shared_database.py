@@ -16,6 +16,7 @@ from k3py.datastore.factory import open_backend
 from k3py.datastore.interface import EventType, PutOp, RangeOp
 from k3py.datastore.sql.server_statements import Statement
 from tests.support.databases import fresh_endpoint
+from tests.support.history.watches import check_log
 
 ALL = (b"\0", b"\0")
 SERVERS = ("postgres", "mysql")
@@ -59,22 +60,8 @@ def seen_revision(events):
 
 def check_history(events, rows, current):
     """The events are dense and in order, follow from each other, and lead to the rows."""
-    state = {}
-    previous = 1
-    for event in events:
-        revision = event.kv.mod_revision
-        assert revision in (previous, previous + 1), f"{revision} after {previous}"
-        previous = revision
-        key = event.kv.key
-        assert event.previous == state.get(key)
-        if event.type is EventType.PUT:
-            old = state.get(key)
-            assert event.kv.version == (old.version + 1 if old else 1)
-            assert event.kv.create_revision == (old.create_revision if old else revision)
-            state[key] = event.kv
-        else:
-            del state[key]
-    assert previous == current
+    state = check_log(events)
+    assert seen_revision(events) == current
     assert {row.key: row for row in rows} == state
 
 

@@ -9,6 +9,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
+import urllib.request
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -116,3 +118,14 @@ def real_etcd(folder: Path | None = None) -> Iterator[str]:
         process.wait()
         if made is not None:
             shutil.rmtree(made)
+
+
+def wait_until_healthy(url: str) -> None:
+    """Return when the etcd at `url` answers."""
+    while True:
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
+                if b"true" in answer.read():
+                    return
+        except OSError:
+            time.sleep(0.02)

@@ -134,6 +134,7 @@ class SqliteLog:
         self._reader = reader
         self._cache = RowCache(ROW_CACHE_BYTES)
         self._revision = Revision(FIRST_REVISION)
+        self._told_revision = self._revision
         self._compact_revision = 0
         self._purged_revision = 0
         self._purged_at_once = PURGED_REVISIONS
@@ -187,22 +188,29 @@ class SqliteLog:
         elif count_only:
             statement = statements.count_now(start, end)
         else:
-            row = self._cache.get(start) if end is None and not keys_only else None
+            # Somebody may have read a commit whose writer is still to hear of it: whoever reads later must not read the past.
+            fresh = end is None and not keys_only and self._told_revision <= self._revision
+            row = self._cache.get(start) if fresh else None
             if row is not None:
                 return RangeResult((row,), 1, self._revision)
             statement = statements.range_now(start, end, limit=limit, keys_only=keys_only)
         header, *rows = await self._read(statement)
         count = header[2] if header[2] >= 0 else len(rows)
-        return RangeResult(tuple([to_kv(*row) for row in rows]), count, _revision(header[1]))
+        return RangeResult(tuple([to_kv(*row) for row in rows]), count, self._tell(header[1]))
 
     async def events(self, start: bytes, end: bytes | None, *, after: Revision, limit: int) -> LogPage:
         """See `Log`."""
         while True:
             header, *rows = await self._read(statements.events_after(start, end, after=after, limit=limit))
-            page = to_page(rows, limit, _revision(header[1]))
+            page = to_page(rows, limit, self._tell(header[1]))
             if page is not None:
                 return page
             limit *= 4
+
+    def _tell(self, newest_id: int | None) -> Revision:
+        revision = _revision(newest_id)
+        self._told_revision = max(self._told_revision, revision)
+        return revision
 
     async def _read(self, statement: Statement) -> list[sqlite3.Row]:
         return await self._fetch(self._reader, statement.sql, statement.parameters)

@@ -67,3 +67,14 @@ async def test_flash_collects_writes_into_one_commit(tmp_path, monkeypatch):
                 tasks.create_task(write(number))
         assert sum(commits) == 20
         assert len(commits) < 20
+
+
+async def test_a_remembered_row_is_not_read_behind_a_commit_that_somebody_has_seen(tmp_path):  # 136
+    async with open_sqlite(tmp_path / "state.db", history_s=None) as backend:
+        await backend.create(b"/a", b"1")
+        newest = await backend.create(b"/b", b"1")
+        # As between a commit on the disk and its writer's hearing of it.
+        backend._log._revision = newest - 1
+        seen = await backend.range(b"/", b"0")
+        assert seen.revision == newest
+        assert (await backend.range(b"/a")).revision == newest
