@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.status import bad_request
+import orjson
+
+from k3py.api.status import ApiError, bad_request
 from k3py.api.timestamps import parse_duration
 from k3py.apiserver.discovery import Discovery
 from k3py.apiserver.encoding.answer import answer_error
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
     from k3py.api.registry import KindRegistry
     from k3py.apiserver.aggregation.extensions import Extensions
+    from k3py.apiserver.audit.recorder import AuditRecorder
     from k3py.apiserver.encoding.codec import ProtobufCodec
     from k3py.apiserver.health import HealthChecks
     from k3py.apiserver.interface import Authenticator, Authorizer, Dispatcher, KubeletConnector
@@ -66,6 +69,7 @@ class ApiServer:
         load_protobuf: makes the codec of Kubernetes' protobuf when it is first needed; None: 415 and 406.
         openid_configuration, jwks: documents about service-account tokens; None: 404.
         anonymous_auth: requests without credentials are system:anonymous rather than 401; anonymous_paths: on these only, None = on all.
+        audit: writes who did what, None = nothing is written.
         most_reading, most_mutating: requests in flight before 429.
     """
 
@@ -87,9 +91,11 @@ class ApiServer:
         jwks: JsonObject | None = None,
         anonymous_auth: bool = True,
         anonymous_paths: frozenset[str] | None = None,
+        audit: AuditRecorder | None = None,
         most_reading: int = 400,
         most_mutating: int = 200,
     ) -> None:
+        self._audit = audit
         self._authentication = Authentication(
             authenticator, anonymous=anonymous_auth, anonymous_paths=anonymous_paths
         )
@@ -136,12 +142,19 @@ class ApiServer:
         try:
             response = await self._filter(exchange)
         except ConnectionError:
+            if exchange.trail is not None:
+                exchange.trail.completed(200 if exchange.streaming else 499)
             raise
         except Exception as error:
             failure = to_api_error(error, exchange)
+            if self._audit is not None:
+                self._tell_failure(exchange, error, failure)
             if exchange.streaming:
                 raise ConnectionResetError("failed in the middle of an answer") from error
             response = answer_error(exchange, failure, self._negotiator)
+        else:
+            if exchange.trail is not None:
+                exchange.trail.completed(response.status)
         self._metrics.observe(
             info,
             response.status,
@@ -150,12 +163,26 @@ class ApiServer:
         )
         return response
 
+    def _tell_failure(self, exchange: Exchange, error: Exception, failure: ApiError) -> None:
+        trail, status = exchange.trail, failure.to_status()
+        if trail is not None:
+            if trail.wants_response:
+                trail.take_response(orjson.dumps(status))
+            is_expected = failure.code != 500 or isinstance(error, ApiError)
+            (trail.completed if is_expected else trail.panicked)(failure.code, status)
+        elif failure.code == 401 and self._audit is not None:
+            self._audit.refuse_login(exchange)
+
     async def _filter(self, exchange: Exchange) -> web.StreamResponse:
         request = exchange.request
         info = exchange.info
         exchange.user = await self._authentication.authenticate(request)
+        if self._audit is not None:
+            exchange.trail = await self._audit.begin(exchange)
         if is_impersonating(request.headers):
             exchange.user = await impersonate(request.headers, exchange.user, self._authorizer)
+            if exchange.trail is not None:
+                exchange.trail.impersonated(exchange.user)
         is_own = self._extensions is None or not self._extensions.serves(info)
         handle = self._choose_handler(exchange, is_own=is_own)
         if info.is_long_running or (not is_own and "Upgrade" in request.headers):

@@ -155,6 +155,9 @@ class ApiDispatcher:
     async def _authorize(self, request: ApiRequest) -> None:
         attributes = attributes_of(request)
         decision = await self.services.authorizer.authorize(attributes)
+        if request.annotations is not None:
+            request.annotations["authorization.k8s.io/decision"] = "allow" if decision.allowed else "forbid"
+            request.annotations["authorization.k8s.io/reason"] = decision.reason
         if not decision.allowed:
             raise refusal(attributes, decision.reason)
 

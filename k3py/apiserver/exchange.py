@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from k3py.api.user import User
+    from k3py.apiserver.audit.trail import Trail
     from k3py.apiserver.encoding.codec import Codec
     from k3py.apiserver.filters.request_info import RequestInfo
 
@@ -33,9 +34,11 @@ class Exchange:
         warnings: texts for Warning headers.
         codec: reads and writes documents.
         streaming: the head of the answer has gone out, so that an error can only end the connection.
+        trail: the request's audit events, None = it is not audited.
     """
 
     __slots__ = (
+        "_streaming",
         "accept",
         "audit_id",
         "codec",
@@ -43,7 +46,7 @@ class Exchange:
         "multi_options",
         "options",
         "request",
-        "streaming",
+        "trail",
         "user",
         "warnings",
     )
@@ -56,7 +59,8 @@ class Exchange:
         self.info = info
         self.audit_id = audit_id
         self.user: User = ANONYMOUS
-        self.streaming = False
+        self._streaming = False
+        self.trail: Trail | None = None
         self.warnings: list[str] = []
         self.accept: str = request.headers.get("Accept", "")
         self.options: Mapping[str, str] = _NO_OPTIONS
@@ -68,6 +72,17 @@ class Exchange:
             for name, value in pairs:
                 multi.setdefault(name, []).append(value)
             self.multi_options = multi
+
+    @property
+    def streaming(self) -> bool:
+        """Say whether the head of the answer has gone out."""
+        return self._streaming
+
+    @streaming.setter
+    def streaming(self, value: bool) -> None:
+        self._streaming = value
+        if value and self.trail is not None:
+            self.trail.started(101 if "Upgrade" in self.request.headers else 200)
 
     @property
     def is_pretty(self) -> bool:

@@ -32,6 +32,7 @@ class ApiRequest:
     patch_type: the content type of a patch.
     raw_body: the body's bytes when the HTTP layer had them (strict field validation looks for duplicate keys there).
     warnings: texts for Warning headers, appended by whoever has one.
+    annotations: of the request's audit events, None = it is not audited.
     """
 
     verb: str
@@ -47,6 +48,7 @@ class ApiRequest:
     patch_type: str = ""
     user_agent: str = ""
     warnings: list[str] = field(default_factory=list)
+    annotations: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,29 +45,33 @@ class ReviewWebhook:
         """Return the answer; a failure of the connection or of the server (5xx, 429) is tried again.
 
         Raises:
-            WebhookFault: in the end, too.
+            WebhookFault: in the end, too, or the answer is no object.
         """
+        body = await self.send(orjson.dumps(document))
+        try:
+            answer = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise WebhookFault(f"webhook {self._name}: the answer is not JSON") from error
+        if not isinstance(answer, dict):
+            raise WebhookFault(f"webhook {self._name}: the answer is not an object")
+        return answer
+
+    async def send(self, body: bytes) -> bytes:
+        """Post JSON and return the body of a 2xx answer, tried again as `post`. Raises WebhookFault."""
         fault = ""
         for attempt in range(_TRIES):
             if attempt:
                 await asyncio.sleep(_PAUSE_S * attempt)
             try:
-                status, body = await self._try(orjson.dumps(document))
+                status, answer = await self._try(body)
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 fault = f"{type(error).__name__}: {error}"
                 continue
-            if status >= 500 or status == 429:
-                fault = f"the server answered {status}"
-                continue
-            if not 200 <= status < 300:
-                raise WebhookFault(f"webhook {self._name}: the server answered {status}")
-            try:
-                answer = orjson.loads(body)
-            except orjson.JSONDecodeError as error:
-                raise WebhookFault(f"webhook {self._name}: the answer is not JSON") from error
-            if not isinstance(answer, dict):
-                raise WebhookFault(f"webhook {self._name}: the answer is not an object")
-            return answer
+            if 200 <= status < 300:
+                return answer
+            fault = f"the server answered {status}"
+            if status < 500 and status != 429:
+                break
         raise WebhookFault(f"webhook {self._name}: {fault}")
 
     async def _try(self, body: bytes) -> tuple[int, bytes]:

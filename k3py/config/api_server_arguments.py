@@ -172,7 +172,7 @@ def _read_modes(text: str) -> tuple[str, ...]:
 _READERS: Final[Mapping[str, Callable[[str], Argument]]] = {
     "anonymous-auth": _read_flag,
     "audit-log-compress": _read_flag,
-    "audit-log-format": _one_of("json", "legacy"),
+    "audit-log-format": _one_of("json"),
     "audit-log-maxage": _read_number,
     "audit-log-maxbackup": _read_number,
     "audit-log-maxsize": _read_number,

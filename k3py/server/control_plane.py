@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from k3py.api.schema.schemas import Schemas
     from k3py.apiserver.access_settings import AccessSettings
     from k3py.apiserver.assembly import ApiAssembly
+    from k3py.apiserver.audit.start import AuditLog
+    from k3py.apiserver.interface import Dispatcher
     from k3py.cluster.supervisor import Supervisor
     from k3py.config.server import ServerConfig
     from k3py.server.identity import ServerIdentity
@@ -59,18 +61,30 @@ class ControlPlane:
     """
 
     def __init__(
-        self, *, assembly: ApiAssembly, kinds: KindRegistry, health: HealthChecks, components: list[Component]
+        self,
+        *,
+        assembly: ApiAssembly,
+        kinds: KindRegistry,
+        health: HealthChecks,
+        components: list[Component],
+        audit: AuditLog | None = None,
     ) -> None:
         self.assembly = assembly
         self.kinds = kinds
         self.health = health
         self.components = components
         self.renewal_hooks: list[Callable[[], object]] = []
+        self.audit = audit
+        self._dispatcher: Dispatcher = assembly.dispatcher
+        if audit is not None:
+            from k3py.apiserver.audit.recorder import AuditedDispatcher  # noqa: PLC0415 - loaded when there is a log
+
+            self._dispatcher = AuditedDispatcher(assembly.dispatcher, audit.recorder)
 
     def client(self, name: str, *groups: str, user_agent: str) -> LocalClient:
         """Return an in-process client with this identity; it passes the same rules as anybody."""
         user = User(name=name, groups=(*groups, AUTHENTICATED))
-        return LocalClient(self.assembly.dispatcher, user, user_agent)
+        return LocalClient(self._dispatcher, user, user_agent)
 
 
 async def build_control_plane(
@@ -113,7 +127,8 @@ async def build_control_plane(
         ),
     )
     health = HealthChecks()
-    plane = ControlPlane(assembly=assembly, kinds=kinds, health=health, components=[])
+    audit = await asyncio.to_thread(_load_audit_log, config)
+    plane = ControlPlane(assembly=assembly, kinds=kinds, health=health, components=[], audit=audit)
     masters = plane.client("system:k3py-supervisor", "system:masters", user_agent="k3py-supervisor")
     passwords = NodePasswords(masters)
     keys_of_secrets = encryption.build(storage, kinds)
@@ -136,6 +151,7 @@ async def build_control_plane(
         supervisor.ready = True
 
     plane.components += [
+        *(audit.components if audit is not None else ()),
         assembly,
         listener,
         Step("publish-kubeconfig", publish_address),
@@ -165,6 +181,16 @@ async def build_control_plane(
     return plane
 
 
+def _load_audit_log(config: ServerConfig) -> AuditLog | None:
+    """Raises ConfigError, KubeconfigError."""
+    policy = config.kube_apiserver_arg.path("audit-policy-file")
+    if policy is None:
+        return None
+    from k3py.apiserver.audit.start import build_audit_log  # noqa: PLC0415 - loaded when there is a log
+
+    return build_audit_log(config.kube_apiserver_arg, policy)
+
+
 def _build_listener(
     config: ServerConfig,
     identity: ServerIdentity,
@@ -190,6 +216,7 @@ def _build_listener(
         authenticator=plane.assembly.authenticator,
         authorizer=plane.assembly.authorizer,
         anonymous_auth=access.anonymous,
+        audit=plane.audit.recorder if plane.audit is not None else None,
         anonymous_paths=access.anonymous_paths,
         health=plane.health,
         metrics=metrics,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import orjson
 from aiohttp import web
 
 from k3py.api.status import ApiError, bad_request, not_found
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from k3py.api.kind import Kind
     from k3py.api.registry import KindRegistry
     from k3py.api.resource import Resource
+    from k3py.apiserver.audit.trail import Trail
     from k3py.apiserver.encoding.negotiation import Negotiated, Negotiator
     from k3py.apiserver.exchange import Exchange
     from k3py.apiserver.filters.request_info import RequestInfo
@@ -79,7 +81,15 @@ class ResourceHandler:
         form = self._negotiate(exchange, kind)
         request = await self._read_request(exchange, kind)
         request.warnings = exchange.warnings
+        trail = exchange.trail
+        if trail is not None:
+            request.annotations = trail.annotations
+            trail.about(request.body)
+            if trail.wants_request and request.body is not None:
+                trail.take_request(request.raw_body or orjson.dumps(request.body))
         result = await self._dispatcher.dispatch(request)
+        if trail is not None and trail.wants_response:
+            _take_answer(trail, result)
         return await self._answer(exchange, result, form)
 
     def _find_kind(self, info: RequestInfo) -> Kind:
@@ -140,6 +150,17 @@ class ResourceHandler:
         if isinstance(result, StreamResult):
             return await self._kubelets.answer(exchange, result)
         return await self._watches.answer(exchange, result, form)
+
+
+def _take_answer(trail: Trail, result: Result) -> None:
+    """Give an audit trail what is answered, whatever the form in which the client gets it."""
+    if isinstance(result, ListResult):
+        trail.take_response(object_view.splice_list(result.kind, result.page))
+    elif isinstance(result, ObjectResult):
+        if result.view is not None:
+            trail.take_response(result.view.served)
+        elif result.document is not None:
+            trail.take_response(orjson.dumps(result.document))
 
 
 async def _read_document(exchange: Exchange, request: ApiRequest, kind: Kind) -> None:
