@@ -119,7 +119,7 @@ class ApiServer:
             authorizer=authorizer,
             negotiator=self._negotiator,
             discovery=Discovery(kinds, server_address=server_address, services=services),
-            openapi=OpenApi(kinds, openapi_builder),
+            openapi=OpenApi(kinds, openapi_builder, extensions.documents if extensions is not None else None),
             health=health,
             metrics=metrics,
             openid_configuration=openid_configuration,

@@ -245,6 +245,7 @@ async def build_dispatcher(
         front_proxy=options.front_proxy,
         now=now,
     )
+    dispatcher.pass_on(extensions.requests)
     return ApiAssembly(
         dispatcher=dispatcher,
         authorizer=authorizer,

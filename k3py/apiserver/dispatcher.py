@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from k3py.api.kind import Kind
     from k3py.api.registry import KindRegistry
-    from k3py.apiserver.interface import ApiRequest, Authorizer, Dispatcher, Result
+    from k3py.apiserver.interface import ApiRequest, Authorizer, Dispatcher, RemoteResources, Result
     from k3py.apiserver.registry.seams import Admission, ObjectSchemas, Patches, WriteGuard, WriteHook
     from k3py.apiserver.registry.table import Handler
     from k3py.storage.interface import Storage
@@ -95,6 +95,11 @@ class ApiDispatcher:
         )
         self._subresources = subresources or {}
         self._virtual = dict(virtual or {})
+        self._remote: RemoteResources | None = None
+
+    def pass_on(self, remote: RemoteResources) -> None:
+        """Let other servers carry out what `remote` says is theirs."""
+        self._remote = remote
 
     def serve(self, kind: Kind, answer: Callable[[ApiRequest], Awaitable[Result]]) -> None:
         """Serve a kind whose objects are not stored: `answer` carries out its requests, once they are authorized."""
@@ -113,6 +118,8 @@ class ApiDispatcher:
         """
         resource = request.resource
         await self._authorize(request)
+        if self._remote is not None and self._remote.serves(resource):
+            return await self._remote.dispatch(request)
         kind = self.services.kinds.find(resource.group, resource.version, resource.plural)
         if kind is None:
             raise ApiError(404, "NotFound", "the server could not find the requested resource", details={})

@@ -102,6 +102,13 @@ class Dispatcher(Protocol):
         """
 
 
+class RemoteResources(Dispatcher, Protocol):
+    """Groups and versions that other servers serve."""
+
+    def serves(self, resource: Resource) -> bool:
+        """Say whether another server serves a resource's version."""
+
+
 class KubeletConnector(Protocol):
     """Opens connections to kubelets; the server's composition knows whether directly or through an agent's tunnel."""
 

@@ -19,10 +19,11 @@ from k3py.apiserver.encoding.negotiation import JSON, Negotiator
 from k3py.wire import openapi_protobuf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from k3py.api.kind import Kind
     from k3py.api.registry import KindRegistry
+    from k3py.apiserver.aggregation.documents import RemoteDocument
     from k3py.apiserver.exchange import Exchange
     from k3py.jsontypes import JsonObject
 
@@ -42,6 +43,16 @@ class OpenApiBuilder(Protocol):
         """Return the OpenAPI 3.0 document of one group and version."""
 
 
+class RemoteDocuments(Protocol):
+    """What other servers say of the groups and versions that they serve."""
+
+    async def read_v2(self) -> Sequence[RemoteDocument]:
+        """Return their OpenAPI v2 documents."""
+
+    async def read_v3(self) -> Sequence[RemoteDocument]:
+        """Return the OpenAPI v3 documents of their versions."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Built:
     """A document, gzipped (megabytes otherwise), its hash and type, and the kinds that it was built from."""
@@ -55,12 +66,16 @@ class _Built:
 class OpenApi:
     """Serves OpenAPI; `builder` None = this server publishes none.
 
-    A document is built when it is asked for and is kept until one of its kinds changes.
+    A document is built when it is asked for and is kept until one of its kinds changes. `remote`: what other servers say of theirs.
     """
 
-    def __init__(self, kinds: KindRegistry, builder: OpenApiBuilder | None) -> None:
+    def __init__(
+        self, kinds: KindRegistry, builder: OpenApiBuilder | None, remote: RemoteDocuments | None = None
+    ) -> None:
         self._kinds = kinds
         self._builder = builder
+        self._remote = remote
+        self._merged: tuple[str, ...] = ()  # hashes of other servers' documents within our v2 document
         self._negotiator = Negotiator()
         self._generation = -1
         self._paths: dict[str, tuple[Kind, ...]] = {}
@@ -72,13 +87,16 @@ class OpenApi:
             return answer_not_found(exchange)
         self._refresh()
         if path == "/openapi/v2":
-            return self._answer(exchange, self._find(self._builder, self._choose_v2(exchange)))
+            others = await self._remote.read_v2() if self._remote is not None else []
+            return self._answer(exchange, self._find(self._builder, self._choose_v2(exchange), others))
+        others = await self._remote.read_v3() if self._remote is not None else []
         if path == _PREFIX:
-            return await self._answer_index(exchange, self._builder)
+            return await self._answer_index(exchange, self._builder, others)
         key = path.removeprefix(f"{_PREFIX}/")
-        if key == path or key not in self._paths:
+        other = next((one for one in others if one.base[1:] == key), None)
+        if other is None and (key == path or key not in self._paths):
             return answer_not_found(exchange)
-        built = self._find(self._builder, key)
+        built = self._find(self._builder, key) if other is None else _pack(other)
         wanted = exchange.options.get("hash")
         if wanted is not None and wanted != built.digest:
             headers = make_headers(exchange, TEXT)
@@ -103,7 +121,9 @@ class OpenApi:
     def _kinds_of(self, key: str) -> tuple[Kind, ...]:
         return tuple(self._kinds) if key in (_V2, _V2_PROTOBUF) else self._paths.get(key, ())
 
-    async def _answer_index(self, exchange: Exchange, builder: OpenApiBuilder) -> web.Response:
+    async def _answer_index(
+        self, exchange: Exchange, builder: OpenApiBuilder, others: Sequence[RemoteDocument]
+    ) -> web.Response:
         paths = {}
         for key in tuple(self._paths):
             if key not in self._built:
@@ -111,6 +131,9 @@ class OpenApi:
             if key in self._paths:
                 digest = self._find(builder, key).digest
                 paths[key] = {"serverRelativeURL": f"{_PREFIX}/{key}?hash={digest}"}
+        for one in others:
+            key = one.base[1:]
+            paths[key] = {"serverRelativeURL": f"{_PREFIX}/{key}?hash={one.digest}"}
         return answer_bytes(exchange, orjson.dumps({"paths": paths}), TEXT)
 
     def _choose_v2(self, exchange: Exchange) -> str:
@@ -118,17 +141,23 @@ class OpenApi:
         chosen = self._negotiator.negotiate_document(exchange.accept, offers)
         return _V2 if chosen.media_type == JSON else _V2_PROTOBUF
 
-    def _find(self, builder: OpenApiBuilder, key: str) -> _Built:
-        """Return the document of a path below /openapi/v3/, or `_V2`, `_V2_PROTOBUF`."""
+    def _find(self, builder: OpenApiBuilder, key: str, others: Sequence[RemoteDocument] = ()) -> _Built:
+        """Return the document of a path below /openapi/v3/, or `_V2`, `_V2_PROTOBUF` with `others` in it."""
+        if key in (_V2, _V2_PROTOBUF):
+            merged = tuple(one.digest for one in others)
+            if merged != self._merged:
+                self._merged = merged
+                for stale in (_V2, _V2_PROTOBUF):
+                    _ = self._built.pop(stale, None)
         built = self._built.get(key)
         if built is None:
             kinds = self._kinds_of(key)
             media_type = JSON
             if key == _V2_PROTOBUF:
-                body = openapi_protobuf.encode_document(builder.build_v2(kinds))
+                body = openapi_protobuf.encode_document(_join(builder.build_v2(kinds), others))
                 media_type = openapi_protobuf.MEDIA_TYPE
             elif key == _V2:
-                body = orjson.dumps(builder.build_v2(kinds))
+                body = orjson.dumps(_join(builder.build_v2(kinds), others))
             else:
                 body = orjson.dumps(builder.build_v3(kinds, kinds[0].group, kinds[0].version))
             digest = hashlib.sha512(body).hexdigest().upper()
@@ -150,6 +179,18 @@ class OpenApi:
         answer.headers["ETag"] = tag
         answer.headers.add("Vary", "Accept")
         return answer
+
+
+def _join(document: JsonObject, others: Sequence[RemoteDocument]) -> JsonObject:
+    if not others:
+        return document
+    from k3py.apiserver.aggregation.merging import merge_v2  # noqa: PLC0415 - few clusters have extensions
+
+    return merge_v2(document, ((one.base, one.document) for one in others))
+
+
+def _pack(document: RemoteDocument) -> _Built:
+    return _Built((), _gzip(document.body), document.digest)
 
 
 def _gzip(body: bytes) -> bytes:

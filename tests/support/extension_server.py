@@ -41,12 +41,23 @@ RESOURCES: JsonObject = {
         {"name": "toys/shell", "singularName": "", "namespaced": True, "kind": "Toy", "verbs": ["get"]},
     ],
 }
-_TOY = {"type": "object", "description": "A toy.", "properties": {"spec": {"type": "object"}}}
-_GVK = {"x-kubernetes-group-version-kind": [{"group": GROUP, "version": "v1", "kind": "Toy"}]}
+_TOY = {
+    "type": "object",
+    "description": "A toy.",
+    "properties": {
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        "metadata": {"type": "object"},
+        "spec": {"type": "object"},
+    },
+}
+_KIND = {"group": GROUP, "version": "v1", "kind": "Toy"}
+_GVK = {"x-kubernetes-group-version-kind": [_KIND]}
+_LIST = {"x-kubernetes-action": "list", "x-kubernetes-group-version-kind": _KIND, "responses": {"200": {"description": "OK"}}}
 _V2: JsonObject = {
     "swagger": "2.0",
     "info": {"title": "toys", "version": "v1"},
-    "paths": {f"{BASE}/namespaces/{{namespace}}/toys": {"get": {"responses": {"200": {"description": "OK"}}}}},
+    "paths": {f"{BASE}/namespaces/{{namespace}}/toys": {"get": _LIST}},
     "definitions": {"com.example.toys.v1.Toy": {**_TOY, **_GVK}},
 }
 _V3: JsonObject = {

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
 from k3py.addons.metrics_api.kinds import GROUP, NODE_METRICS, POD_METRICS
 from k3py.api.resource import NODES, PODS
 from k3py.api.status import ApiError
 from k3py.api.timestamps import format_time
 from k3py.apiserver.interface import ListResult, ObjectResult
+from k3py.storage.document_view import DocumentView
 from k3py.storage.interface import ListPage
 from k3py.util.supervise import TaskScope
 
@@ -26,44 +25,6 @@ if TYPE_CHECKING:
     from k3py.storage.interface import ObjectView
 
 _RUNNING: Final = "Running"
-
-
-class DocumentView:
-    """An `ObjectView` of a document that is not stored."""
-
-    __slots__ = ("parsed", "served")
-
-    revision = 0
-
-    def __init__(self, document: JsonObject) -> None:
-        self.parsed = document
-        self.served = orjson.dumps(document)
-
-    @property
-    def namespace(self) -> str:
-        """metadata.namespace, "" for cluster-scoped kinds."""
-        return str(self.parsed["metadata"].get("namespace", ""))
-
-    @property
-    def name(self) -> str:
-        """metadata.name."""
-        return str(self.parsed["metadata"]["name"])
-
-    @property
-    def uid(self) -> str:
-        """Figures have none."""
-        return ""
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """metadata.labels, those of the node or pod."""
-        found: Mapping[str, str] = self.parsed["metadata"].get("labels") or {}
-        return found
-
-    @property
-    def fields(self) -> Mapping[str, str]:
-        """Name and namespace."""
-        return {"metadata.name": self.name, "metadata.namespace": self.namespace}
 
 
 class MetricsResources:

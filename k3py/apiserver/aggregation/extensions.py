@@ -8,9 +8,11 @@ from k3py.apiserver.aggregation.api_services import ApiServices
 from k3py.apiserver.aggregation.availability import Availability
 from k3py.apiserver.aggregation.client import ExtensionClient
 from k3py.apiserver.aggregation.dialer import ExtensionDialer
+from k3py.apiserver.aggregation.documents import ExtensionDocuments
 from k3py.apiserver.aggregation.endpoints import ServiceEndpoints
 from k3py.apiserver.aggregation.local_services import API_SERVICES, LocalApiServices
 from k3py.apiserver.aggregation.proxy import ExtensionProxy
+from k3py.apiserver.aggregation.requests import ExtensionRequests
 from k3py.util.supervise import TaskScope
 
 if TYPE_CHECKING:
@@ -30,7 +32,8 @@ class Extensions:
         services: the index of APIServices; a Follower feeds it.
         dialer: connections to extension API servers; `reload` takes a renewed front-proxy certificate into use.
         client: requests of this server's own.
-        proxy: requests of clients.
+        proxy: requests of clients; requests: those of this process's own clients.
+        documents: OpenAPI of other servers.
 
     Args:
         dispatcher: the front door.
@@ -55,6 +58,8 @@ class Extensions:
         self.dialer = ExtensionDialer(ServiceEndpoints(storage, kinds), certificate=certificate, key=key)
         self.client = ExtensionClient(self.dialer)
         self.proxy = ExtensionProxy(self.services, self.dialer, authorizer)
+        self.requests = ExtensionRequests(self.services, self.client)
+        self.documents = ExtensionDocuments(self.services, self.client)
         self._kinds = kinds
         self._local = LocalApiServices(dispatcher, kinds, self.services)
         self._availability = Availability(

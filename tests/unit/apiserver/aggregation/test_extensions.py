@@ -9,7 +9,12 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
+from k3py.api.resource import Resource
+from k3py.api.status import ApiError
+from k3py.api.user import User
+from k3py.client.local import LocalClient
 from k3py.pki.authority import LeafRequest
+from tests.support.api import ADMIN
 from tests.support.api_server import run_api_server
 from tests.support.extension_server import BASE, GROUP, run_extension_server
 from tests.support.waiting import wait_for
@@ -17,6 +22,7 @@ from tests.support.waiting import wait_for
 REGISTRATIONS = "/apis/apiregistration.k8s.io/v1/apiservices"
 NAME = f"v1.{GROUP}"
 TOYS = f"{BASE}/namespaces/default/toys"
+TOY = Resource(GROUP, "v1", "toys", "Toy")
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
@@ -146,7 +152,11 @@ async def test_discovery_shows_it_and_whether_it_is_there(tmp_path):
 
         async with world.session.delete(f"{REGISTRATIONS}/{NAME}") as answer:
             assert answer.status == 200
-        assert (await world.read("/apis"))[1]["groups"][-1]["name"] != GROUP
+
+        async def is_gone():
+            return (await world.read("/apis"))[1]["groups"][-1]["name"] != GROUP
+
+        await wait_for(is_gone)
         async with world.session.get(TOYS) as answer:
             assert answer.status == 404
 
@@ -183,6 +193,50 @@ async def test_endpoints_that_are_not_ready_are_missing(tmp_path):
         }
         await world.post("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", endpoints)
         await world.wait_condition("False", "MissingEndpoints")
+
+
+async def test_openapi_tells_of_it(tmp_path):
+    async with run_world(tmp_path) as world:
+        _, before = await world.read("/openapi/v2")
+        assert "com.example.toys.v1.Toy" not in before["definitions"]
+        await world.register()
+        await world.wait_condition("True", "Passed")
+        _, index = await world.read("/openapi/v3")
+        url = index["paths"][f"apis/{GROUP}/v1"]["serverRelativeURL"]
+        status, document = await world.read(url)
+        assert (status, list(document["components"]["schemas"])) == (200, ["com.example.toys.v1.Toy"])
+        _, merged = await world.read("/openapi/v2")
+        assert merged["definitions"].keys() == {*before["definitions"], "com.example.toys.v1.Toy"}
+        assert f"{BASE}/namespaces/{{namespace}}/toys" in merged["paths"]
+        async with world.session.delete(f"{REGISTRATIONS}/{NAME}") as answer:
+            assert answer.status == 200
+
+        async def is_gone():
+            _, after = await world.read("/openapi/v2")
+            return after["definitions"].keys() == before["definitions"].keys()
+
+        await wait_for(is_gone)
+        async with world.session.get(f"/openapi/v3/apis/{GROUP}/v1") as answer:
+            assert answer.status == 404
+
+
+async def test_controllers_reach_it_through_their_own_client(tmp_path):
+    async with run_world(tmp_path) as world:
+        await world.register()
+        await world.wait_condition("True", "Passed")
+        client = LocalClient(world.server.assembly.dispatcher, ADMIN, "tests")
+        _ = await client.create(TOY, {"metadata": {"name": "ball", "namespace": "default"}})
+        assert (await client.get(TOY, "ball", namespace="default"))["metadata"]["name"] == "ball"
+        listed = await client.list(TOY, namespace="default", label_selector="a=b")
+        assert [one["metadata"]["name"] for one in listed.items] == ["ball"]
+        await client.delete(TOY, "ball", namespace="default")
+        with pytest.raises(ApiError) as caught:
+            await client.get(TOY, "ball", namespace="default")
+        assert (caught.value.code, caught.value.reason) == (404, "NotFound")
+        nobody = LocalClient(world.server.assembly.dispatcher, User(name="nobody"), "tests")
+        with pytest.raises(ApiError) as caught:
+            await nobody.list(TOY)
+        assert caught.value.code == 403
 
 
 async def test_who_may_not_ask_is_refused_here(tmp_path):
