@@ -77,6 +77,10 @@ CONTROLLERS: Final[tuple[Entry, ...]] = (
     ),
     Entry("pvc-protection-controller", "k3py.controllers.storage.claim_protection"),
     Entry("pv-protection-controller", "k3py.controllers.storage.volume_protection"),
+    Entry(
+        "volumeattributesclass-protection-controller", "k3py.controllers.storage.attributes_class_protection"
+    ),
+    Entry("validatingadmissionpolicy-status-controller", "k3py.controllers.policy.admission_policy_status"),
     Entry("ephemeral-volume-controller", "k3py.controllers.storage.ephemeral_volume", "ephemeral_volume"),
     Entry("resource-claim-controller", "k3py.controllers.workloads.resource_claim", "resource_claim"),
     Entry("job-controller", "k3py.controllers.workloads.job.controller"),

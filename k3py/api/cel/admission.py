@@ -129,6 +129,10 @@ class Environment:
         self._fields[name] = known or Declaration(program.type)
         return program
 
+    def assume_variable(self, name: str) -> None:
+        """Let expressions use a variable of which nothing is known."""
+        self._fields[name] = DYNAMIC
+
     def compile_condition(self, text: str) -> Program:
         """Compile a match condition. Raises CompilationFault."""
         return _expect(compile_expression(text, self._names | self._asking), BOOL)

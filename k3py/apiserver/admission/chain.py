@@ -22,6 +22,7 @@ from k3py.apiserver.admission.plugins.priority import Priority
 from k3py.apiserver.admission.plugins.resource_quota import ResourceQuota
 from k3py.apiserver.admission.plugins.runtime_class import RuntimeClassAdmission
 from k3py.apiserver.admission.plugins.service_account import ServiceAccountAdmission
+from k3py.apiserver.admission.plugins.storage_object_in_use_protection import StorageObjectInUseProtection
 from k3py.apiserver.admission.plugins.taint_nodes_by_condition import TaintNodesByCondition
 from k3py.apiserver.admission.plugins.validating_policies import ValidatingPolicies
 from k3py.apiserver.admission.plugins.validating_webhooks import ValidatingWebhooks
@@ -73,6 +74,7 @@ def build_chain(
             Priority(lookup),
             DefaultTolerationSeconds(),
             DefaultStorageClass(lookup),
+            StorageObjectInUseProtection(),
             PersistentVolumeClaimResize(lookup),
             RuntimeClassAdmission(lookup),
             CertificateApproval(authorizer),

@@ -37,3 +37,9 @@ def refuse(request: AdmissionRequest, message: str) -> ApiError:
     """Return the 403 that a plugin answers with."""
     name = request.name or str(((request.obj or {}).get("metadata") or {}).get("name") or "")
     return forbidden(request.kind.group, request.kind.plural, name, message)
+
+
+def is_resize(request: AdmissionRequest) -> bool:
+    """Say whether the request changes the resources of a pod that runs."""
+    kind = request.kind
+    return request.subresource == "resize" and (kind.group, kind.plural) == ("", "pods")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.api.quantity import parse_quantity
 from k3py.api.resource import Resource
-from k3py.apiserver.admission.plugins.base import BasePlugin, is_for, refuse
+from k3py.apiserver.admission.plugins.base import BasePlugin, is_for, is_resize, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ class LimitRanger(BasePlugin):
         """See creates and resizes of pods, and writes of claims."""
         if is_for(request, "", "persistentvolumeclaims", ("CREATE", "UPDATE")):
             return True
-        return is_for(request, "", "pods", ("CREATE",)) or _is_resize(request)
+        return is_for(request, "", "pods", ("CREATE",)) or is_resize(request)
 
     async def admit(self, request: AdmissionRequest) -> None:
         """Fill in requests and limits of containers, and say so in an annotation."""
@@ -69,11 +69,6 @@ class LimitRanger(BasePlugin):
     async def _list(self, request: AdmissionRequest) -> list[list[JsonObject]]:
         found = await self._lookup.list(_LIMIT_RANGES, request.namespace)
         return [(one.get("spec") or {}).get("limits") or [] for one in found]
-
-
-def _is_resize(request: AdmissionRequest) -> bool:
-    kind = request.kind
-    return request.subresource == "resize" and (kind.group, kind.plural) == ("", "pods")
 
 
 def _fill(spec: JsonObject, limits: list[JsonObject]) -> list[str]:
@@ -111,7 +106,7 @@ def _iter_subjects(plural: str, spec: JsonObject, kind: str) -> Iterator[tuple[J
 
 
 def _total(spec: JsonObject, part: str) -> JsonObject:
-    """Return what the containers need together: the running ones' sum, or the largest init container on its way."""
+    """Return what the pod says that it needs or, where it says nothing, its containers together : the running ones' sum, or the largest init container on its way."""
     totals: dict[str, Decimal] = {}
     for one in spec.get("containers") or ():
         _add(totals, one, part)
@@ -127,7 +122,14 @@ def _total(spec: JsonObject, part: str) -> JsonObject:
         totals[name] = totals.get(name, Decimal(0)) + value
     for name, value in peaks.items():
         totals[name] = max(totals.get(name, Decimal(0)), value)
-    return {name: str(value) for name, value in totals.items()}
+    found = {name: str(value) for name, value in totals.items()}
+    of_pod = (spec.get("resources") or {}).get(part) or {}
+    return found | {name: str(value) for name, value in of_pod.items() if _is_of_pod(name)}
+
+
+def _is_of_pod(name: str) -> bool:
+    """Say whether a pod's own amount of a resource counts in place of its containers'."""
+    return name in ("cpu", "memory") or name.startswith("hugepages-")
 
 
 def _add(totals: dict[str, Decimal], container: JsonObject, part: str) -> None:

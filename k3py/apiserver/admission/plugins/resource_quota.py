@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from k3py.api.quantity import parse_quantity
 from k3py.api.quota import Usage, covers, usage_of
 from k3py.api.resource import RESOURCE_QUOTAS
-from k3py.apiserver.admission.plugins.base import BasePlugin, refuse
+from k3py.apiserver.admission.plugins.base import BasePlugin, is_resize, refuse
 
 if TYPE_CHECKING:
     from k3py.apiserver.admission.lookup import Lookup
@@ -34,7 +34,9 @@ class ResourceQuota(BasePlugin):
     def handles(self, request: AdmissionRequest) -> bool:
         """See creates of namespaced objects, and updates that may change what they use."""
         kind = request.kind
-        if request.subresource or not request.namespace or kind.plural == "events":
+        if request.subresource:
+            return request.operation == "UPDATE" and is_resize(request)
+        if not request.namespace or kind.plural == "events":
             return False
         if request.operation == "CREATE":
             return True

@@ -159,3 +159,13 @@ async def test_a_claim_grows_only_when_it_is_bound_and_its_class_allows_it():
         request("persistentvolumeclaims", claim_of("2Gi", class_name="g"), claim_of("1Gi", class_name="g"))
     )
     await plugin.validate(request("persistentvolumeclaims", old, old))
+
+
+async def test_what_a_pod_says_of_itself_counts_in_place_of_its_containers():
+    limits = [{"type": "Pod", "max": {"cpu": "1"}}]
+    plugin = LimitRanger(Objects(limitranges=[{"metadata": {"name": "l"}, "spec": {"limits": limits}}]))
+    one = pod()
+    one["spec"]["resources"] = {"limits": {"cpu": "1"}}
+    await plugin.validate(request("pods", one))
+    one["spec"]["resources"] = {"limits": {"cpu": "2"}}
+    assert "but limit is 2" in await refusal(plugin, request("pods", one))

@@ -9,6 +9,7 @@ from k3py.api.status import ApiError
 from k3py.api.user import User
 from k3py.apiserver.admission.chain import build_chain
 from k3py.apiserver.admission.plugins.service_account import MOUNT_PATH
+from k3py.apiserver.admission.plugins.storage_object_in_use_protection import StorageObjectInUseProtection
 from k3py.apiserver.admission.policies.index import PolicyIndex
 from k3py.apiserver.admission.webhooks.webhooks import Webhooks
 from k3py.apiserver.interface import AdmissionRequest, Decision
@@ -268,3 +269,20 @@ async def test_a_node_tells_only_the_capacity_of_a_claim():
     await admit(cluster(), request(sized, "UPDATE", kind=claims, user=NODE, old=before, subresource="status"))
     await refused(cluster(), request(lost, "UPDATE", kind=claims, user=NODE, old=before, subresource="status"))
     await refused(cluster(), request(sized, "UPDATE", kind=claims, user=NODE, old=before), "PVC status")
+
+
+@pytest.mark.parametrize(
+    ("kind", "finalizer"),
+    [
+        (("", "persistentvolumeclaims"), "kubernetes.io/pvc-protection"),
+        (("", "persistentvolumes"), "kubernetes.io/pv-protection"),
+        (("storage.k8s.io", "volumeattributesclasses"), "kubernetes.io/vac-protection"),
+    ],
+)
+async def test_storage_objects_are_protected_once(kind, finalizer):
+    for given in ([], ["example.com/own"], [finalizer]):
+        one = request({"metadata": {"name": "x", "finalizers": given}, "spec": {}}, kind=kind)
+        plugin = StorageObjectInUseProtection()
+        assert plugin.handles(one)
+        await plugin.admit(one)
+        assert one.obj["metadata"]["finalizers"] == [*(name for name in given if name != finalizer), finalizer]

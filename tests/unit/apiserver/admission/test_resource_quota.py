@@ -108,3 +108,16 @@ def test_events_and_subresources_are_not_looked_at():
     status = dataclasses.replace(request("pods", pod()), subresource="status")
     assert not plugin.handles(status)
     assert plugin.handles(request("pods", pod()))
+
+
+async def test_a_resize_books_the_difference():
+    quotas = Quotas({"requests.cpu": "1", "pods": "1"}, {"requests.cpu": "500m", "pods": "1"})
+
+    def resize(cpu):
+        what = request("pods", pod(requests={"cpu": cpu}), pod(requests={"cpu": "500m"}))
+        return dataclasses.replace(what, subresource="resize")
+
+    assert ResourceQuota(quotas).handles(resize("900m"))
+    assert "exceeded quota" in await refusal(quotas, resize("1500m"))
+    await ResourceQuota(quotas).validate(resize("900m"))
+    assert quotas.used == {"requests.cpu": "900m", "pods": "1"}

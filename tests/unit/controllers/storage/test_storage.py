@@ -3,10 +3,22 @@
 import pytest
 
 from k3py.api.object import deep_copy
-from k3py.api.resource import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STORAGE_CLASSES
+from k3py.api.resource import (
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    PODS,
+    STORAGE_CLASSES,
+    VOLUME_ATTRIBUTES_CLASSES,
+)
 from k3py.api.status import ApiError
 from k3py.api.volume_matching import find_mismatch, find_volume
-from k3py.controllers.storage import claim_protection, ephemeral_volume, volume_binder, volume_protection
+from k3py.controllers.storage import (
+    attributes_class_protection,
+    claim_protection,
+    ephemeral_volume,
+    volume_binder,
+    volume_protection,
+)
 from tests.support.controllers import World
 from tests.support.objects import pod
 
@@ -155,3 +167,21 @@ async def test_ephemeral_volumes_get_claims_that_go_with_the_pod(world):
     made = world.client.objects(PERSISTENT_VOLUME_CLAIMS)[0]
     assert (made["metadata"]["name"], made["metadata"]["labels"]) == ("p-scratch", {"a": "b"})
     assert made["metadata"]["ownerReferences"][0]["uid"] == "uid-p"
+
+
+async def test_a_class_of_attributes_stays_as_long_as_it_is_used(world):
+    finalizer = attributes_class_protection.FINALIZER
+    going = {"name": "gold", "uid": "u", "finalizers": [finalizer], "deletionTimestamp": "2026-01-01T00:00:00Z"}
+    world.client.seed(VOLUME_ATTRIBUTES_CLASSES, {"kind": "VolumeAttributesClass", "metadata": going})
+    world.client.seed(VOLUME_ATTRIBUTES_CLASSES, {"kind": "VolumeAttributesClass", "metadata": {"name": "new", "uid": "n"}})
+    world.client.seed(PERSISTENT_VOLUME_CLAIMS, claim(volumeAttributesClassName="gold"))
+
+    def finalizers(name):
+        found = {one["metadata"]["name"]: one for one in world.client.objects(VOLUME_ATTRIBUTES_CLASSES)}
+        return found[name]["metadata"].get("finalizers") or [] if name in found else []
+
+    async with world.running(attributes_class_protection.build):
+        await world.until(lambda: finalizers("new") == [finalizer])
+        assert finalizers("gold") == [finalizer]
+        await world.client.delete(PERSISTENT_VOLUME_CLAIMS, "c", namespace="default")
+        await world.until(lambda: finalizers("gold") == [])
