@@ -18,7 +18,8 @@ NEGATIVE: Final = "must be greater than or equal to 0"
 NOT_POSITIVE: Final = "must be greater than 0"
 IMMUTABLE: Final = "field is immutable"
 _PORT_NAME: Final = re.compile(r"[-a-z0-9]+\Z")
-_OCTETS: Final = re.compile(r"0+(\d)")
+_LATER_INVALID: Final = "will be considered invalid in a future Kubernetes release"
+_OCTETS: Final = re.compile(r"\A0+(\d)")
 
 
 def check_non_negative(value: JsonValue, path: str) -> list[FieldError]:
@@ -91,6 +92,39 @@ def parse_ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(text) if "%" not in text else None
     except ValueError:
         return None
+
+
+def warn_about_ip(text: str, path: str) -> list[str]:
+    """Return what a later release will not take, or does not write so.
+
+    Source: k8s.io/apimachinery/pkg/util/validation/ip.go v0.35.
+    """
+    found = parse_ip(text)
+    if found is None:
+        return []
+    mapped = getattr(found, "ipv4_mapped", None)
+    if mapped is not None or (found.version == 4 and str(found) != text):
+        return [f'{path}: non-standard IP address "{text}" {_LATER_INVALID}: use "{mapped or found}"']
+    if str(found) != text:
+        return [f'{path}: IPv6 address "{text}" should be in RFC 5952 canonical format ("{found}")']
+    return []
+
+
+def warn_about_cidr(text: str, path: str) -> list[str]:
+    """Return what a later release will not take, or does not write so. Source: as `warn_about_ip`."""
+    network = parse_cidr(text)
+    address, _, bits = text.partition("/")
+    found = parse_ip(address)
+    if network is None or found is None:
+        return []
+    if found != network.network_address:
+        choice = f'should be "{network}" or "{found}/{network.max_prefixlen}"?'
+        return [f'{path}: CIDR value "{text}" is ambiguous in this context ({choice})']
+    if found.version == 4 and f"{found}/{int(bits)}" != text:
+        return [f'{path}: non-standard CIDR value "{text}" {_LATER_INVALID}: use "{network}"']
+    if str(network) != text:
+        return [f'{path}: IPv6 CIDR value "{text}" should be in RFC 5952 canonical format ("{network}")']
+    return []
 
 
 def check_ip(text: str, path: str) -> list[FieldError]:

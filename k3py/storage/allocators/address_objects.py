@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.timestamps import format_time, parse_time
+from k3py.api.validation.scalar import parse_ip
 from k3py.storage.errors import ObjectExists, ObjectNotFound
 from k3py.storage.interface import Deleted, ListQuery
 from k3py.util import clock
@@ -37,6 +38,7 @@ class AddressObjects:
 
     async def claim(self, address: str, service: JsonObject) -> bool:
         """Take an address for a Service; False: somebody else has it. Raises StorageError."""
+        address = canonical_address(address)
         wanted = _document(address, service)
         try:
             await self._addresses.create(wanted)
@@ -55,7 +57,7 @@ class AddressObjects:
             return Deleted() if _is_ours(view) else None
 
         try:
-            await self._addresses.update("", address, drop)
+            await self._addresses.update("", canonical_address(address), drop)
         except ObjectNotFound:
             return
 
@@ -82,6 +84,12 @@ class AddressObjects:
         return [
             cidr for view in page.items if _is_ready(view.parsed) for cidr in view.parsed["spec"]["cidrs"]
         ]
+
+
+def canonical_address(text: str) -> str:
+    """Return the one way to write an address; Services may have zeros before their numbers."""
+    found = parse_ip(text)
+    return text if found is None else str(found)
 
 
 def _document(address: str, service: JsonObject) -> JsonObject:

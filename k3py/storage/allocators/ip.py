@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from k3py.api.validation.scalar import parse_ip
 from k3py.storage.allocators.band import BandAllocator
 
 _MAX_SIZE = 1 << 16  # upstream's limit for IPv6 ranges; every IPv4 range of use is below it
@@ -71,11 +72,11 @@ class IpAllocator:
             return
 
     def _offset(self, address: str) -> int:
-        try:
-            offset = int(ipaddress.ip_address(address)) - self._first
-        except ValueError as error:
-            raise AllocationError(f"{address} is not an IP address") from error
-        if ipaddress.ip_address(address).version != self._network.version or not 0 <= offset < self._size:
+        found = parse_ip(address)
+        if found is None:
+            raise AllocationError(f"{address} is not an IP address")
+        offset = int(found) - self._first
+        if found.version != self._network.version or not 0 <= offset < self._size:
             raise AllocationError("the provided network does not match the current range")
         return offset
 

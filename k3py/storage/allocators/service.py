@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from k3py.api.fielderror import invalid_value
 from k3py.api.kinds.core.service.cluster_ips import normalize_cluster_ips, validate_cluster_ip_fields
 from k3py.api.status import internal_error, invalid
+from k3py.storage.allocators.address_objects import canonical_address
 from k3py.storage.allocators.ip import AllocationError, IpAllocator
 from k3py.storage.allocators.port import PortAllocator
 from k3py.storage.allocators.service_fields import (
@@ -106,7 +107,7 @@ class ServiceAllocator:
         for one in services:
             allocator.note(one)
         if objects is not None:
-            held = {address: one for one in services for address in addresses_of(one)}
+            held = {canonical_address(address): one for one in services for address in addresses_of(one)}
             await objects.repair(services, held)
             for address in await objects.taken():
                 allocator._note_ip(address)

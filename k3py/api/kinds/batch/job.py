@@ -41,7 +41,7 @@ class JobStrategy(WorkloadStrategy):
         metadata = template.setdefault("metadata", {})
         given = metadata.get("labels") or {}
         metadata["labels"] = {**generated, **given}
-        if (obj["metadata"].get("labels") or {}) == given:  # A Job without labels has those of its pods.
+        if given and obj["metadata"].get("labels") == given:  # A Job without labels has those of its pods.
             obj["metadata"]["labels"] = dict(metadata["labels"])
         selector = dict(spec.get("selector") or {})
         selector["matchLabels"] = {_SELECTED: generated[_SELECTED], **(selector.get("matchLabels") or {})}
@@ -61,6 +61,14 @@ class JobStrategy(WorkloadStrategy):
 
 
 _SELECTED: Final = "batch.kubernetes.io/controller-uid"
+
+
+def _fill_labels(obj: JsonObject) -> JsonObject:
+    """Give a Job that is stored without labels those of its pods, as upstream's decoding from the datastore does."""
+    labels = value_at(obj, "spec.template.metadata.labels")
+    if not labels or obj["metadata"].get("labels"):
+        return obj
+    return {**obj, "metadata": {**obj["metadata"], "labels": dict(labels)}}
 
 
 def _selector(obj: JsonObject) -> str:
@@ -132,5 +140,6 @@ KIND: Final = Kind(
     ),
     selectable_fields={"status.successful": lambda obj: str(value_at(obj, "status.succeeded", 0))},
     storage=StoragePolicy(prefix="jobs"),
+    to_storage=_fill_labels,
     storage_version_hash="mudhfqk/qZY=",
 )

@@ -20,6 +20,7 @@ class DeviceClassStrategy(BaseStrategy):
     """Source: kubernetes/pkg/registry/resource/deviceclass/strategy.go v1.35."""
 
     has_generation = True
+    object_on_delete = True
 
     def prepare_create(self, obj: JsonObject, context: WriteContext) -> None:
         """Drop fields of features that are off."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 class ResourceClaimStrategy(StatusStrategy):
     """Source: kubernetes/pkg/registry/resource/resourceclaim/strategy.go v1.35."""
 
+    object_on_delete = True
     status_keeps = ("labels", "annotations", "ownerReferences")
 
     def prepare_create(self, obj: JsonObject, context: WriteContext) -> None:

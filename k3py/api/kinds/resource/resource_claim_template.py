@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class ResourceClaimTemplateStrategy(BaseStrategy):
     """Source: kubernetes/pkg/registry/resource/resourceclaimtemplate/strategy.go v1.35."""
 
+    object_on_delete = True
+
     def prepare_create(self, obj: JsonObject, context: WriteContext) -> None:
         """Drop fields of features that are off."""
         drop_gated_claim_fields((obj.get("spec") or {}).get("spec") or {})

@@ -19,6 +19,7 @@ class ResourceSliceStrategy(BaseStrategy):
     """Source: kubernetes/pkg/registry/resource/resourceslice/strategy.go v1.35."""
 
     has_generation = True
+    object_on_delete = True
 
     def prepare_create(self, obj: JsonObject, context: WriteContext) -> None:
         """Drop fields of features that are off."""

@@ -42,20 +42,14 @@ class CustomResourceDefinitionStrategy(BaseStrategy):
         obj["status"] = {
             "conditions": None,
             "acceptedNames": {"plural": "", "kind": ""},
-            "storedVersions": [
-                one["name"] for one in obj["spec"].get("versions") or () if one.get("storage")
-            ],
+            "storedVersions": _storage_versions(obj)[:1],
         }
 
     def prepare_update(self, new: JsonObject, old: JsonObject, context: WriteContext) -> None:
         """Keep the status, and add a new storage version to it."""
         super().prepare_update(new, old, context)
         stored = list((new.get("status") or {}).get("storedVersions") or ())
-        added = [
-            one["name"]
-            for one in new["spec"].get("versions") or ()
-            if one.get("storage") and one["name"] not in stored
-        ]
+        added = [one for one in _storage_versions(new)[:1] if one not in stored]
         if added:
             new["status"] = {**(new.get("status") or {}), "storedVersions": stored + added}
 
@@ -111,3 +105,8 @@ def _prune_defaults(schema: JsonObject) -> None:
     for key in ("items", "additionalProperties"):
         if isinstance(one := schema.get(key), dict):
             _prune_defaults(one)
+
+
+def _storage_versions(obj: JsonObject) -> list[str]:
+    """Return the versions in which objects are to be stored: one, unless validation is about to say so."""
+    return [one.get("name", "") for one in obj["spec"].get("versions") or () if one.get("storage")]

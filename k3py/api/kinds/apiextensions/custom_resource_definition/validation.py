@@ -159,6 +159,8 @@ def _validate_versions(spec: JsonObject) -> list[FieldError]:
         faults = find_dns1035_faults(one.get("name", ""))
         if faults:
             errors.append(invalid_value(f"{path}.name", one.get("name", ""), "; ".join(faults)))
+            if index == 0:  # in the internal form the first one is the version of old, too
+                errors.append(invalid_value("spec.version", one.get("name", ""), "; ".join(faults)))
         warning = one.get("deprecationWarning")
         if warning is not None:
             errors += _validate_deprecation(one, warning, f"{path}.deprecationWarning")

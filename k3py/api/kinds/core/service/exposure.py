@@ -19,6 +19,8 @@ from k3py.api.validation.scalar import (
     check_text,
     parse_cidr,
     parse_ip,
+    warn_about_cidr,
+    warn_about_ip,
 )
 
 if TYPE_CHECKING:
@@ -134,3 +136,16 @@ def validate_load_balancer_status(obj: JsonObject) -> list[FieldError]:
                 detail = "must be a DNS name, not an IP address"
                 errors.append(invalid_value(f"{where}.hostname", host, detail))
     return errors
+
+
+def warn_about_addresses(spec: JsonObject) -> list[str]:
+    """Return what a later release will not take of a Service's addresses."""
+    texts: list[str] = []
+    for field in ("clusterIPs", "externalIPs"):
+        for index, address in enumerate(spec.get(field) or ()):
+            texts += warn_about_ip(address, f"spec.{field}[{index}]")
+    if spec.get("loadBalancerIP"):
+        texts += warn_about_ip(spec["loadBalancerIP"], "spec.loadBalancerIP")
+    for index, cidr in enumerate(spec.get("loadBalancerSourceRanges") or ()):
+        texts += warn_about_cidr(cidr, f"spec.loadBalancerSourceRanges[{index}]")
+    return texts

@@ -18,6 +18,7 @@ from k3py.api.kinds.core.service.exposure import (
     needs_health_check,
     validate_exposure,
     validate_load_balancer_status,
+    warn_about_addresses,
 )
 from k3py.api.kinds.core.service.ports import validate_ports
 from k3py.api.names import find_dns1035_faults, find_subdomain_faults
@@ -45,6 +46,10 @@ class ServiceStrategy(StatusStrategy):
     def validate_name(self, name: str) -> list[str]:
         """A DNS-1035 label."""
         return find_dns1035_faults(name)
+
+    def warnings(self, new: JsonObject, old: JsonObject | None) -> list[str]:
+        """Addresses may not be written in any way for ever."""
+        return warn_about_addresses(new.get("spec") or {})
 
     def prepare_update(self, new: JsonObject, old: JsonObject, context: WriteContext) -> None:
         """What only the old type used and the client merely echoed goes, a load balancer's status with it."""
