@@ -16,16 +16,17 @@ import orjson
 from k3py.api.status import ApiError, bad_request
 from k3py.api.timestamps import parse_duration
 from k3py.apiserver.discovery import Discovery
-from k3py.apiserver.encoding.answer import answer_error
+from k3py.apiserver.encoding.answer import answer_error, answer_overloaded
 from k3py.apiserver.encoding.codec import Codec
 from k3py.apiserver.encoding.negotiation import Negotiator
 from k3py.apiserver.exchange import Exchange
 from k3py.apiserver.filters.audit_id import choose_audit_id
 from k3py.apiserver.filters.authn import Authentication
 from k3py.apiserver.filters.impersonate import impersonate, is_impersonating
-from k3py.apiserver.filters.in_flight import InFlightLimit
 from k3py.apiserver.filters.recover import to_api_error
 from k3py.apiserver.filters.request_info import parse_request_info
+from k3py.apiserver.flow_control.flow_control import FlowControl, Overloaded
+from k3py.apiserver.flow_control.metrics import flow_metrics
 from k3py.apiserver.handlers.kubelet import KubeletProxy
 from k3py.apiserver.handlers.paths import PathHandler
 from k3py.apiserver.handlers.resource import ResourceHandler, is_watch_wanted
@@ -70,7 +71,7 @@ class ApiServer:
         openid_configuration, jwks: documents about service-account tokens; None: 404.
         anonymous_auth: requests without credentials are system:anonymous rather than 401; anonymous_paths: on these only, None = on all.
         audit: writes who did what, None = nothing is written.
-        most_reading, most_mutating: requests in flight before 429.
+        flow_control: who waits or gets 429 when many come; None: one with the defaults.
     """
 
     def __init__(
@@ -92,16 +93,16 @@ class ApiServer:
         anonymous_auth: bool = True,
         anonymous_paths: frozenset[str] | None = None,
         audit: AuditRecorder | None = None,
-        most_reading: int = 400,
-        most_mutating: int = 200,
+        flow_control: FlowControl | None = None,
     ) -> None:
         self._audit = audit
         self._authentication = Authentication(
             authenticator, anonymous=anonymous_auth, anonymous_paths=anonymous_paths
         )
         self._authorizer = authorizer
-        self._limit = InFlightLimit(most_reading=most_reading, most_mutating=most_mutating)
-        self._metrics = RequestMetrics(metrics, self._limit)
+        self._flows = flow_control or FlowControl()
+        self._metrics = RequestMetrics(metrics, self._flows)
+        metrics.add(*flow_metrics(self._flows))
         self._negotiator = Negotiator()
         self._codec = Codec(load_protobuf)
         self._watches = WatchStreams()
@@ -145,6 +146,8 @@ class ApiServer:
             if exchange.trail is not None:
                 exchange.trail.completed(200 if exchange.streaming else 499)
             raise
+        except Overloaded:
+            response = answer_overloaded(exchange)
         except Exception as error:
             failure = to_api_error(error, exchange)
             if self._audit is not None:
@@ -187,16 +190,19 @@ class ApiServer:
         handle = self._choose_handler(exchange, is_own=is_own)
         if info.is_long_running or (not is_own and "Upgrade" in request.headers):
             self._metrics.count_long_running(info, 1)
+            if info.verb == "watch":  # its beginning costs as much as a list
+                exchange.seat = await self._flows.enter(exchange.user, info)
             try:
                 return await handle(exchange)
             finally:
                 self._metrics.count_long_running(info, -1)
-        reading = self._limit.enter(info.verb, exchange.user)
+                exchange.leave_seat()
+        exchange.seat = await self._flows.enter(exchange.user, info)
         try:
             async with asyncio.timeout(_find_deadline_s(exchange)):
                 return await handle(exchange)
         finally:
-            self._limit.leave(reading)
+            exchange.leave_seat()
 
     def _choose_handler(
         self, exchange: Exchange, *, is_own: bool

@@ -33,6 +33,7 @@ from k3py.apiserver.authz.union import UnionAuthorizer
 from k3py.apiserver.bootstrap import Bootstrap, ServiceAddress
 from k3py.apiserver.crd.definitions import CustomResources
 from k3py.apiserver.dispatcher import ApiDispatcher
+from k3py.apiserver.flow_control.flow_control import FlowControl
 from k3py.apiserver.follower import Follower
 from k3py.apiserver.registry.builtin_patches import BuiltinPatches
 from k3py.apiserver.registry.builtin_schemas import BuiltinSchemas
@@ -84,6 +85,7 @@ class ApiOptions:
     front_proxy: files of the certificate and key with which extension API servers are asked.
     client_ca, request_header_ca: files of the authorities of clients and of front proxies; None = no front proxy is believed.
     front_proxy_names: common names of front proxies that are believed.
+    most_reading, most_mutating: requests that run at a time; their sum is shared out among the priority levels.
     extension_authentication: data of the ConfigMap kube-system/extension-apiserver-authentication (client-ca-file, requestheader-…).
     """
 
@@ -91,6 +93,8 @@ class ApiOptions:
     secure_port: int = 6443
     service_cidrs: tuple[str, ...] = ("10.43.0.0/16",)
     node_ports: tuple[int, int] = (30000, 32767)
+    most_reading: int = 400
+    most_mutating: int = 200
     audiences: tuple[str, ...] = ("https://kubernetes.default.svc.cluster.local", "k3s")
     access: AccessSettings = field(default_factory=AccessSettings)
     extension_authentication: Mapping[str, str] = field(default_factory=dict)
@@ -109,6 +113,7 @@ class ApiAssembly:
         authenticator: all authenticators; None from it means anonymous.
         rbac: the index of roles and bindings.
         extensions: groups and versions that other servers serve.
+        flow_control: which requests run and which wait.
     """
 
     name = "apiserver-indexes"
@@ -126,6 +131,7 @@ class ApiAssembly:
         bootstrap: Bootstrap,
         extensions: Extensions,
         webhooks: Webhooks,
+        flow_control: FlowControl,
     ) -> None:
         self.dispatcher = dispatcher
         self.authorizer = authorizer
@@ -136,6 +142,7 @@ class ApiAssembly:
         self._bootstrap = bootstrap
         self.extensions = extensions
         self._webhooks = webhooks
+        self.flow_control = flow_control
 
     async def run(self, started: Callable[[], None]) -> None:
         """Keep the indexes; `started` is called when they are complete. Raises StorageError."""
@@ -234,6 +241,7 @@ async def build_dispatcher(
         guards={(RBAC_GROUP, plural): EscalationGuard(rbac, authorizer) for plural in _RBAC_PLURALS},
         now=now,
     )
+    flows = FlowControl(most_reading=options.most_reading, most_mutating=options.most_mutating)
     address = ServiceAddress(
         cidrs=options.service_cidrs, advertise=options.advertise_address, port=options.secure_port
     )
@@ -252,8 +260,14 @@ async def build_dispatcher(
         authenticator=authenticator,
         rbac=rbac,
         followers=_followers(
-            kinds, storage, rbac, graph, extensions.services, webhooks.handlers() | policies.handlers()
+            kinds,
+            storage,
+            rbac,
+            graph,
+            extensions.services,
+            webhooks.handlers() | policies.handlers() | flows.handlers(),
         ),
+        flow_control=flows,
         webhooks=webhooks,
         extensions=extensions,
         custom=_custom(dispatcher, storage, kinds, now),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from k3py.apiserver.audit.trail import Trail
     from k3py.apiserver.encoding.codec import Codec
     from k3py.apiserver.filters.request_info import RequestInfo
+    from k3py.apiserver.flow_control.flow_control import Seat
 
 _NO_OPTIONS: Final[Mapping[str, str]] = {}
 _NO_MULTI_OPTIONS: Final[Mapping[str, Sequence[str]]] = {}
@@ -33,6 +34,7 @@ class Exchange:
         audit_id: value of Audit-Id, sent back.
         warnings: texts for Warning headers.
         codec: reads and writes documents.
+        seat: its place among the requests that run; None = it needs none.
         streaming: the head of the answer has gone out, so that an error can only end the connection.
         trail: the request's audit events, None = it is not audited.
     """
@@ -46,6 +48,7 @@ class Exchange:
         "multi_options",
         "options",
         "request",
+        "seat",
         "trail",
         "user",
         "warnings",
@@ -61,6 +64,7 @@ class Exchange:
         self.user: User = ANONYMOUS
         self._streaming = False
         self.trail: Trail | None = None
+        self.seat: Seat | None = None
         self.warnings: list[str] = []
         self.accept: str = request.headers.get("Accept", "")
         self.options: Mapping[str, str] = _NO_OPTIONS
@@ -72,6 +76,11 @@ class Exchange:
             for name, value in pairs:
                 multi.setdefault(name, []).append(value)
             self.multi_options = multi
+
+    def leave_seat(self) -> None:
+        """Let another request run: this one is done, or only streams from now on."""
+        if self.seat is not None:
+            self.seat.leave()
 
     @property
     def streaming(self) -> bool:

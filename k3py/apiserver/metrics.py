@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from k3py.util.metrics import Computed, Counter, Gauge, Histogram
 
 if TYPE_CHECKING:
-    from k3py.apiserver.filters.in_flight import InFlightLimit
     from k3py.apiserver.filters.request_info import RequestInfo
+    from k3py.apiserver.flow_control.flow_control import FlowControl
     from k3py.util.metrics import Registry
 
 _SECONDS: Final = (
@@ -30,7 +30,7 @@ _UPPER: Final = {
 class RequestMetrics:
     """Counts requests and their durations, and those that are running (`limit` knows the short ones)."""
 
-    def __init__(self, registry: Registry, limit: InFlightLimit) -> None:
+    def __init__(self, registry: Registry, limit: FlowControl) -> None:
         self._total = Counter("apiserver_request_total", "Requests by address and code.", ("code", *_ADDRESS))
         self._seconds = Histogram(
             "apiserver_request_duration_seconds",

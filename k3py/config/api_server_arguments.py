@@ -194,6 +194,8 @@ _READERS: Final[Mapping[str, Callable[[str], Argument]]] = {
     "authorization-webhook-config-file": _read_path,
     "authorization-webhook-version": _one_of("v1", "v1beta1"),
     "encryption-provider-config": _read_path,
+    "max-mutating-requests-inflight": _read_number,
+    "max-requests-inflight": _read_number,
     "oidc-ca-file": _read_path,
     "oidc-client-id": _read_text,
     "oidc-groups-claim": _read_text,

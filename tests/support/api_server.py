@@ -91,6 +91,7 @@ async def run_api_server(
             kinds=kinds,
             authenticator=assembly.authenticator,
             authorizer=assembly.authorizer,
+            flow_control=assembly.flow_control,
             health=health,
             metrics=metrics,
             server_address=f"{ADVERTISED}:6443",

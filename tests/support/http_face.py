@@ -23,6 +23,7 @@ from tests.support.fake_dispatcher import FakeDispatcher
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
+    from k3py.apiserver.flow_control.flow_control import FlowControl
     from k3py.apiserver.interface import Attributes, Credentials, KubeletConnector
     from k3py.jsontypes import JsonObject
 
@@ -128,7 +129,7 @@ class HttpFace:
 
 @asynccontextmanager
 async def run_http_face(
-    *, kubelet_connector: KubeletConnector | None = None, most_mutating: int = 200
+    *, kubelet_connector: KubeletConnector | None = None, flow_control: FlowControl | None = None
 ) -> AsyncIterator[HttpFace]:
     """Run the server until the block is left."""
     kinds = KindRegistry(KINDS)
@@ -147,7 +148,7 @@ async def run_http_face(
         openapi_builder=FakeOpenApi(),
         jwks={"keys": []},
         openid_configuration={"issuer": "https://kubernetes.default.svc"},
-        most_mutating=most_mutating,
+        flow_control=flow_control,
     )
     connections = ConnectionServer(api.handle)
     server = await asyncio.get_running_loop().create_server(connections, "127.0.0.1", 0)

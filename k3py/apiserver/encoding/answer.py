@@ -33,6 +33,10 @@ def make_headers(exchange: Exchange, content_type: str) -> CIMultiDict[str]:
             ("Content-Type", content_type),
         )
     )
+    seat = exchange.seat
+    if seat is not None and seat.schema.uid:
+        headers["X-Kubernetes-PF-FlowSchema-UID"] = seat.schema.uid
+        headers["X-Kubernetes-PF-PriorityLevel-UID"] = seat.level.uid
     if exchange.warnings:
         _add_warnings(headers, exchange.warnings)
     return headers
@@ -60,6 +64,13 @@ def answer_text(exchange: Exchange, text: str, status: int = 200) -> web.Respons
 def answer_not_found(exchange: Exchange) -> web.Response:
     """Return what Go's mux answers for a path that nobody serves."""
     return answer_text(exchange, "404 page not found\n", 404)
+
+
+def answer_overloaded(exchange: Exchange) -> web.Response:
+    """Return what who comes too often gets. Source: k8s.io/apiserver/pkg/server/filters/maxinflight.go v0.35."""
+    answer = answer_text(exchange, "Too many requests, please try again later.\n", 429)
+    answer.headers["Retry-After"] = "1"
+    return answer
 
 
 def answer_document(

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from k3py.api.kind import Kind
-    from k3py.apiserver.encoding.codec import Codec
     from k3py.apiserver.encoding.negotiation import Negotiated
     from k3py.apiserver.exchange import Exchange
     from k3py.apiserver.interface import WatchResult
@@ -60,7 +59,7 @@ class WatchStreams:
             async with deadline:
                 self._deadlines.add(deadline)
                 if is_websocket(exchange.request):
-                    messages = _iter_messages(result, encode, form, exchange.codec)
+                    messages = _iter_messages(exchange, result, encode, form)
                     return await MessageStream(exchange, text=True).run(messages)
                 await _stream(exchange, response, result, encode, form)
         except TimeoutError:
@@ -87,6 +86,7 @@ async def _stream(
         async with result.events as events:
             await response.prepare(exchange.request)
             exchange.streaming = True
+            exchange.leave_seat()
             if encode is None:
                 async for batch in events:
                     await response.write(
@@ -106,15 +106,19 @@ async def _stream(
 
 
 async def _iter_messages(
-    result: WatchResult, encode: Callable[[WatchItem], bytes] | None, form: Negotiated, codec: Codec
+    exchange: Exchange,
+    result: WatchResult,
+    encode: Callable[[WatchItem], bytes] | None,
+    form: Negotiated,
 ) -> AsyncIterator[bytes]:
     try:
         async with result.events as events:
+            exchange.leave_seat()
             async for batch in events:
                 for item in batch:
                     yield (encode(item) if encode is not None else item.json_line).rstrip(b"\n")
     except RevisionExpired as error:
-        yield codec.encode_event("ERROR", expired(str(error)).to_status(), form)
+        yield exchange.codec.encode_event("ERROR", expired(str(error)).to_status(), form)
 
 
 async def _write_error(

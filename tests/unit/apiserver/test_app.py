@@ -10,7 +10,9 @@ import json
 import aiohttp
 import pytest
 
+from k3py.api.flow_control import fixed_schema_spec
 from k3py.api.status import ApiError
+from k3py.apiserver.flow_control.flow_control import FlowControl
 from k3py.storage.errors import RevisionExpired
 from tests.support.http_face import run_http_face
 
@@ -249,13 +251,26 @@ async def test_impersonation(face):
         assert 'users "alice" is forbidden' in (await answer.json())["message"]
 
 
-async def test_limit_of_requests_in_flight():
-    async with run_http_face(most_mutating=0) as face:
+async def test_who_comes_too_often_is_told_so_in_text():
+    async with run_http_face(flow_control=FlowControl(most_reading=0, most_mutating=0)) as face:
         headers = {"Authorization": "Bearer plain"}
         async with face.session.post(MAPS, json=config_map("a"), headers=headers) as answer:
             assert answer.status == 429
             assert answer.headers["Retry-After"] == "1"
+            assert await answer.text() == "Too many requests, please try again later.\n"
         await create(face, "a")  # system:masters are exempt
+
+
+async def test_answers_name_the_flow_schema_and_the_priority_level():
+    flows = FlowControl()
+    flows.handle_schema(("", "exempt"), {"metadata": {"name": "exempt", "uid": "u1"}, "spec": fixed_schema_spec("exempt")})
+    flows.handle_level(("", "exempt"), {"metadata": {"name": "exempt", "uid": "u2"}, "spec": {"type": "Exempt"}})
+    async with run_http_face(flow_control=flows) as face:
+        for path in (MAPS, "/api/v1/namespaces/default/nothings", f"{MAPS}?watch=1&timeoutSeconds=1"):
+            async with face.session.get(path) as answer:
+                assert answer.headers["X-Kubernetes-PF-FlowSchema-UID"] == "u1"
+                assert answer.headers["X-Kubernetes-PF-PriorityLevel-UID"] == "u2"
+        assert flows.reading == 0
 
 
 async def test_discovery(face):
