@@ -13,7 +13,7 @@ from tests.support.history.watches import WatchRecord, check_log, check_watch, f
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from k3py.datastore.interface import Backend, Event
 
@@ -23,9 +23,18 @@ _RANGES: Final = (ALL, (b"/a", None), (b"/a", b"/b"), (b"/b", b"\0"))
 
 
 async def run_workload(
-    backends: Sequence[Backend], chance: random.Random, *, clients: int, operations: int
+    backends: Sequence[Backend],
+    chance: random.Random,
+    *,
+    clients: int,
+    operations: int,
+    pause_s: float = 0.0,
+    over: Callable[[], object] = lambda: None,
 ) -> tuple[list[Operation], list[WatchRecord]]:
-    """Run `clients` clients with `operations` operations each, spread over `backends`, and watches of all kinds beside them."""
+    """Run `clients` clients with `operations` operations each, spread over `backends`, and watches of all kinds beside them.
+
+    Each operation is followed by up to `pause_s` seconds of rest; `over` is called when all operations are done, before the watches are waited for.
+    """
     history: list[Operation] = []
     records: list[WatchRecord] = []
     until = asyncio.Event()
@@ -39,13 +48,14 @@ async def run_workload(
         async with asyncio.TaskGroup() as working:
             for number, name in enumerate(names):
                 client = RecordingClient(name, backends[number % len(backends)], history, KEYS)
-                working.create_task(_work(client, chance, operations))
+                working.create_task(_work(client, chance, operations, pause_s))
             working.create_task(_resume(backends, chance, records, watching, until))
+        over()
         until.set()
     return history, records
 
 
-async def _work(client: RecordingClient, chance: random.Random, operations: int) -> None:
+async def _work(client: RecordingClient, chance: random.Random, operations: int, pause_s: float) -> None:
     for _ in range(operations):
         key, other = chance.sample(KEYS, 2)
         what = chance.choices(
@@ -62,6 +72,8 @@ async def _work(client: RecordingClient, chance: random.Random, operations: int)
         )[0]
         with suppress(DatastoreError):  # a read that was refused says nothing
             await what()
+        if pause_s:
+            await asyncio.sleep(chance.uniform(0, pause_s))
 
 
 async def _resume(
