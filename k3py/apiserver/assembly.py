@@ -37,6 +37,7 @@ from k3py.apiserver.flow_control.flow_control import FlowControl
 from k3py.apiserver.follower import Follower
 from k3py.apiserver.registry.builtin_patches import BuiltinPatches
 from k3py.apiserver.registry.builtin_schemas import BuiltinSchemas
+from k3py.apiserver.registry.component_statuses import ComponentStatuses
 from k3py.apiserver.registry.reviews.access import AccessReviews, RulesReviews
 from k3py.apiserver.registry.reviews.identity import TokenReviews, create_self_subject_review
 from k3py.apiserver.registry.subresources import pod_stream, proxy
@@ -114,6 +115,7 @@ class ApiAssembly:
         rbac: the index of roles and bindings.
         extensions: groups and versions that other servers serve.
         flow_control: which requests run and which wait.
+        component_statuses: answers how the parts of the control plane are; its `follow` tells it of them.
     """
 
     name = "apiserver-indexes"
@@ -132,11 +134,13 @@ class ApiAssembly:
         extensions: Extensions,
         webhooks: Webhooks,
         flow_control: FlowControl,
+        component_statuses: ComponentStatuses,
     ) -> None:
         self.dispatcher = dispatcher
         self.authorizer = authorizer
         self.authenticator = authenticator
         self.rbac = rbac
+        self.component_statuses = component_statuses
         self._followers = followers
         self._custom = custom
         self._bootstrap = bootstrap
@@ -228,6 +232,7 @@ async def build_dispatcher(
         open_session=lambda: _open_session(storage, kinds),
     )
     policies = PolicyIndex()
+    component_statuses = ComponentStatuses()
     dispatcher = ApiDispatcher(
         kinds=kinds,
         storage=storage,
@@ -236,7 +241,8 @@ async def build_dispatcher(
         schemas=objects,
         patches=patches or BuiltinPatches(schemas),
         subresources=_subresources(signer, options),
-        virtual=_virtual(authorizer, rbac, tokens, accounts, options),
+        virtual=_virtual(authorizer, rbac, tokens, accounts, options)
+        | {("", "componentstatuses"): component_statuses.handle},
         hooks=await _open_hooks(kinds, storage, options),
         guards={(RBAC_GROUP, plural): EscalationGuard(rbac, authorizer) for plural in _RBAC_PLURALS},
         now=now,
@@ -269,6 +275,7 @@ async def build_dispatcher(
         ),
         flow_control=flows,
         webhooks=webhooks,
+        component_statuses=component_statuses,
         extensions=extensions,
         custom=_custom(dispatcher, storage, kinds, now),
         bootstrap=Bootstrap(

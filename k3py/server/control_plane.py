@@ -22,6 +22,7 @@ from k3py.client.local import LocalClient
 from k3py.client.local_informers import LocalInformerFactory
 from k3py.cluster.machine import ensure_password
 from k3py.cluster.node_password import NodePasswords
+from k3py.controllers.base import ControllerLoop
 from k3py.controllers.manager import build_controllers
 from k3py.scheduler.scheduler import Scheduler
 from k3py.server.cluster_dns import ensure_dns_service
@@ -37,7 +38,7 @@ from k3py.util.step import Step
 from k3py.wire.kubernetes_protobuf import KubernetesProtobuf
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from k3py.api.schema.schemas import Schemas
     from k3py.apiserver.access_settings import AccessSettings
@@ -80,6 +81,16 @@ class ControlPlane:
             from k3py.apiserver.audit.recorder import AuditedDispatcher  # noqa: PLC0415 - loaded when there is a log
 
             self._dispatcher = AuditedDispatcher(assembly.dispatcher, audit.recorder)
+
+    def follow_health(self, health: Callable[[], Mapping[str, str | None]]) -> None:
+        """Show what the supervisor knows (component → fault or None) in health checks and ComponentStatuses."""
+        self.health.add_source(health)
+        controllers = tuple(one.name for one in self.components if isinstance(one, ControllerLoop))
+        schedulers = tuple(one.name for one in self.components if isinstance(one, Scheduler))
+        parts = {"controller-manager": controllers, "scheduler": schedulers}
+        self.assembly.component_statuses.follow(
+            health, {part: names for part, names in parts.items() if names}
+        )
 
     def client(self, name: str, *groups: str, user_agent: str) -> LocalClient:
         """Return an in-process client with this identity; it passes the same rules as anybody."""

@@ -74,7 +74,7 @@ async def run_server(config: ServerConfig) -> int:
                 components += build_node(config, identity, plane)
             components += scheduled_snapshots(config, backend)
             supervisor = Supervisor(components)
-            plane.health.add_source(supervisor.health)
+            plane.follow_health(supervisor.health)
             await supervisor.run(signals=(signal.SIGTERM, signal.SIGINT))
     log.info("stopped")
     return 0

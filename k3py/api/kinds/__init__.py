@@ -36,6 +36,7 @@ from k3py.api.kinds.batch.job import KIND as JOB
 from k3py.api.kinds.certificates.certificate_signing_request import KIND as CERTIFICATE_SIGNING_REQUEST
 from k3py.api.kinds.coordination.lease import KIND as LEASE
 from k3py.api.kinds.core.binding import KIND as BINDING
+from k3py.api.kinds.core.component_status import KIND as COMPONENT_STATUS
 from k3py.api.kinds.core.config_map import KIND as CONFIG_MAP
 from k3py.api.kinds.core.endpoints import KIND as ENDPOINTS
 from k3py.api.kinds.core.event import KIND as EVENT
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
 
 ALL: Final[tuple[Kind, ...]] = (
     BINDING,
+    COMPONENT_STATUS,
     CONFIG_MAP,
     ENDPOINTS,
     EVENT,
