@@ -203,7 +203,8 @@ class Reinvocation:
 class AdmissionRequest:
     """A write on its way in; operation: "CREATE", "UPDATE", "DELETE" or "CONNECT". Mutating plugins change `obj` in place.
 
-    deletion: the options of a DELETE. reinvocation: None until a webhook wants it.
+    deletion: the options of a DELETE. reinvocation: None until a webhook wants it. annotations: of the request's audit events, None = it is
+    not audited.
     """
 
     operation: str
@@ -219,6 +220,12 @@ class AdmissionRequest:
     warnings: list[str] = field(default_factory=list)
     deletion: DeleteOptions | None = None
     reinvocation: Reinvocation | None = None
+    annotations: dict[str, str] | None = None
+
+    def annotate(self, key: str, value: str) -> None:
+        """Add to the request's audit events; who was first stays."""
+        if self.annotations is not None:
+            self.annotations.setdefault(key, value)
 
 
 class AdmissionPlugin(Protocol):

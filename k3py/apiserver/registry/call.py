@@ -105,6 +105,7 @@ class Call:
             options=request.options,
             dry_run=dry_run,
             warnings=request.warnings,
+            annotations=request.annotations,
         )
 
     def _admission_namespace(self, name: str) -> str:

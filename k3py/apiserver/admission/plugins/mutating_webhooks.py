@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from k3py.apiserver.interface import AdmissionRequest
     from k3py.apiserver.registry.seams import ObjectSchemas
     from k3py.jsontypes import JsonObject, JsonValue
+
+_PLACE: Final = "mutation.webhook.admission.k8s.io"
 
 
 class MutatingWebhooks(BasePlugin):
@@ -47,11 +49,14 @@ class MutatingWebhooks(BasePlugin):
         again = request.reinvocation or Reinvocation()
         if again.running and again.last != request.obj:
             _require_all(again)  # plugins changed the object in the meantime
-        for hook in self._index.hooks:
+        for index, hook in enumerate(self._index.hooks):
             kind = await self._dispatch.find_version(hook, request)
             if kind is None or (again.running and hook.uid not in again.due):
                 continue
-            if await self._ask(hook, request, kind):
+            place = f"{_PLACE}/round_{int(again.running)}_index_{index}"
+            changed = await self._ask(hook, request, kind, place)
+            _note(request, hook, place, changed=changed)
+            if changed:
                 _require_all(again)
                 again.wanted = True
             if hook.is_reinvoked:
@@ -60,10 +65,10 @@ class MutatingWebhooks(BasePlugin):
             again.last = deep_copy(request.obj)
             request.reinvocation = again
 
-    async def _ask(self, hook: Webhook, request: AdmissionRequest, kind: Kind) -> bool:
+    async def _ask(self, hook: Webhook, request: AdmissionRequest, kind: Kind, place: str) -> bool:
         """Say whether a webhook has changed the object."""
         obj = await convert(request, kind, request.obj)
-        response = await self._dispatch.ask(hook, request, kind, obj, may_patch=True)
+        response = await self._dispatch.ask(hook, request, kind, obj, may_patch=True, place=place)
         if response is None or not response.get("patch"):
             return False
         patch = _decode_patch(response["patch"])
@@ -102,6 +107,13 @@ class MutatingWebhooks(BasePlugin):
         served = await convert_object(kind, request.kind, obj)
         self._schemas.default(request.kind, served)
         return served
+
+
+def _note(request: AdmissionRequest, hook: Webhook, place: str, *, changed: bool) -> None:
+    """Say in audit events who was asked, and whether it changed the object."""
+    if request.annotations is not None:
+        what = {"configuration": hook.configuration, "webhook": hook.name, "mutated": changed}
+        request.annotate(place, orjson.dumps(what).decode())
 
 
 def _require_all(again: Reinvocation) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.pod_security.evaluation import evaluate
-from k3py.api.pod_security.labels import read_policy, validate_policy_labels
+from k3py.api.pod_security.labels import PREFIX, read_policy, validate_policy_labels
 from k3py.api.resource import NAMESPACES, PODS
 from k3py.api.status import invalid
 from k3py.apiserver.admission.plugins.base import BasePlugin, refuse
@@ -59,11 +59,12 @@ class PodSecurity(BasePlugin):
         namespace = await self._lookup.find(NAMESPACES, "", request.namespace)
         labels = ((namespace or {}).get("metadata") or {}).get("labels")
         if key == ("", "pods"):
-            _judge_pod(request, read_policy(labels, "enforce"), read_policy(labels, "warn"))
+            _judge_pod(request, labels)
             return
         template = request.obj or {}
         for part in _TEMPLATES[key]:
             template = template.get(part) or {}
+        _note(request, template, read_policy(labels, "audit"))
         _warn(request, template, read_policy(labels, "warn"))
 
     async def _judge_namespace(self, request: AdmissionRequest) -> None:
@@ -106,15 +107,26 @@ def _labels_of(obj: JsonObject | None) -> JsonObject:
     return ((obj or {}).get("metadata") or {}).get("labels") or {}
 
 
-def _judge_pod(request: AdmissionRequest, enforced: LevelVersion, warned: LevelVersion) -> None:
+def _judge_pod(request: AdmissionRequest, labels: JsonObject | None) -> None:
+    enforced = read_policy(labels, "enforce")
     pod = request.obj or {}
     if request.operation == "UPDATE" and not _is_significant(pod, request.old or {}):
         return
+    request.annotate(f"{PREFIX}enforce-policy", str(enforced))
+    _note(request, pod, read_policy(labels, "audit"))
     found = evaluate(pod, enforced)
     if found:
         listed = ", ".join(str(one) for one in found)
         raise refuse(request, f'violates PodSecurity "{enforced}": {listed}')
-    _warn(request, pod, warned)
+    _warn(request, pod, read_policy(labels, "warn"))
+
+
+def _note(request: AdmissionRequest, pod: JsonObject, policy: LevelVersion) -> None:
+    if request.annotations is None:
+        return
+    if found := evaluate(pod, policy):
+        listed = ", ".join(str(one) for one in found)
+        request.annotate(f"{PREFIX}audit-violations", f'would violate PodSecurity "{policy}": {listed}')
 
 
 def _warn(request: AdmissionRequest, pod: JsonObject, policy: LevelVersion) -> None:

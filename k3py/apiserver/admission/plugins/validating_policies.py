@@ -1,12 +1,13 @@
-"""Refuses, or warns of, what violates an admission policy.
+"""Refuses, warns of, or notes in audit events what violates an admission policy.
 
-The action Audit leaves no trace: there is no audit log.
 Source: k8s.io/apiserver/pkg/admission/plugin/policy/validating/dispatcher.go v0.35.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+
+import orjson
 
 from k3py.api.status import ApiError
 from k3py.apiserver.admission.matching import is_exempt
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from k3py.apiserver.admission.policies.evaluation import Violation
     from k3py.apiserver.admission.policies.index import Binding, Policy, PolicyIndex
     from k3py.apiserver.interface import AdmissionRequest, Authorizer
+    from k3py.jsontypes import JsonObject
 
+_FAILURES: Final = "validation.policy.admission.k8s.io/validation_failure"
 _CODES: Final = {"Forbidden": 403, "Unauthorized": 401, "RequestEntityTooLarge": 413, "Invalid": 422}
 
 
@@ -45,15 +48,23 @@ class ValidatingPolicies(BasePlugin):
     async def validate(self, request: AdmissionRequest) -> None:
         """Refuse the first violation that a binding denies, and warn of all that bindings warn of. Raises ApiError."""
         denied: list[ApiError] = []
+        noted: list[JsonObject] = []
         for policy, bindings in self._index:
             kind = await policy.criteria.match(request, self._kinds, self._lookup)
             if kind is not None:
-                denied += await self._judge(policy, bindings, request, kind)
+                denied += await self._judge(policy, bindings, request, kind, noted)
+        if noted:
+            request.annotate(_FAILURES, orjson.dumps(noted).decode())
         if denied:
             raise denied[0]
 
     async def _judge(
-        self, policy: Policy, bindings: Sequence[Binding], request: AdmissionRequest, kind: Kind
+        self,
+        policy: Policy,
+        bindings: Sequence[Binding],
+        request: AdmissionRequest,
+        kind: Kind,
+        noted: list[JsonObject],
     ) -> list[ApiError]:
         from k3py.apiserver.admission.policies.judgement import Judgement  # noqa: PLC0415 - brings the expression language
 
@@ -72,7 +83,21 @@ class ValidatingPolicies(BasePlugin):
                         f"Validation failed for ValidatingAdmissionPolicy '{policy.name}' with binding "
                         f"'{binding.name}': {violation.message}"
                     )
+                if "Audit" in binding.actions and not violation.is_forced:
+                    noted.append(_note(policy, binding, violation))
+        judgement.annotate()
         return denied
+
+
+def _note(policy: Policy, binding: Binding, violation: Violation) -> JsonObject:
+    """Return a violation as audit events show it."""
+    return {
+        "message": violation.message,
+        "policy": policy.name,
+        "binding": binding.name,
+        "expressionIndex": violation.index,
+        "validationActions": list(binding.actions),
+    }
 
 
 def _refusal(policy: Policy, binding: Binding, request: AdmissionRequest, violation: Violation) -> ApiError:

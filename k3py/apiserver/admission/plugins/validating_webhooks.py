@@ -6,7 +6,7 @@ Source: k8s.io/apiserver/pkg/admission/plugin/webhook/validating v0.35.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from k3py.api.status import ApiError
 from k3py.apiserver.admission.matching import convert
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from k3py.apiserver.admission.webhooks.dispatch import WebhookDispatch
     from k3py.apiserver.admission.webhooks.index import Webhook, WebhookIndex
     from k3py.apiserver.interface import AdmissionRequest
+
+_PLACE: Final = "validating.webhook.admission.k8s.io"
 
 
 class ValidatingWebhooks(BasePlugin):
@@ -34,23 +36,25 @@ class ValidatingWebhooks(BasePlugin):
 
     async def validate(self, request: AdmissionRequest) -> None:
         """Refuse what a webhook refuses. Raises ApiError."""
-        asked: list[tuple[Webhook, Kind]] = []
-        for hook in self._index.hooks:
+        asked: list[tuple[int, Webhook, Kind]] = []
+        for index, hook in enumerate(self._index.hooks):
             kind = await self._dispatch.find_version(hook, request)
             if kind is not None:
-                asked.append((hook, kind))
+                asked.append((index, hook, kind))
         if not asked:
             return
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._ask(hook, request, kind)) for hook, kind in asked]
+            tasks = [group.create_task(self._ask(index, hook, request, kind)) for index, hook, kind in asked]
         for task in tasks:
             if (fault := task.result()) is not None:
                 raise fault
 
-    async def _ask(self, hook: Webhook, request: AdmissionRequest, kind: Kind) -> ApiError | None:
+    async def _ask(self, index: int, hook: Webhook, request: AdmissionRequest, kind: Kind) -> ApiError | None:
         try:
             obj = await convert(request, kind, request.obj)
-            _ = await self._dispatch.ask(hook, request, kind, obj, may_patch=False)
+            _ = await self._dispatch.ask(
+                hook, request, kind, obj, may_patch=False, place=f"{_PLACE}/round_0_index_{index}"
+            )
         except ApiError as fault:
             return fault
         return None

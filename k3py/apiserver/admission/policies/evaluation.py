@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.cel.admission import Evaluation
@@ -18,35 +18,48 @@ _LONGEST_MESSAGE: Final = 5 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Something that a request does not keep to. is_forced: it refuses whatever the binding's actions are."""
+    """Something that a request does not keep to; `index` of the validation. is_forced: it refuses whatever the binding's actions are."""
 
     message: str
+    index: int = 0
     reason: str = "Invalid"
     is_forced: bool = False
 
 
-def evaluate_policy(policy: Policy, values: dict[str, JsonValue], patience: int | None) -> list[Violation]:
-    """Return all violations; what cannot be evaluated is one unless the policy ignores failures. Raises NeedsTime."""
+@dataclass(slots=True)
+class Outcome:
+    """All violations, and values of audit annotations by key."""
+
+    violations: list[Violation] = field(default_factory=list)
+    annotations: dict[str, str] = field(default_factory=dict)
+
+
+def evaluate_policy(policy: Policy, values: dict[str, JsonValue], patience: int | None) -> Outcome:
+    """Evaluate all; what cannot be evaluated is a violation unless the policy ignores failures. Raises NeedsTime."""
     programs = policy.programs
     matches = evaluate_conditions(programs.conditions, values, patience)
     if matches is not True:
-        return [Violation(matches)] if isinstance(matches, str) and policy.fails else []
+        return Outcome([Violation(matches)] if isinstance(matches, str) and policy.fails else [])
     evaluation = Evaluation(values, programs.variables, patience=patience)
-    found: list[Violation] = []
-    for one in programs.validations:
+    outcome = Outcome()
+    found = outcome.violations
+    for index, one in enumerate(programs.validations):
         try:
             if evaluation.run(one.program) is not True:
-                found.append(Violation(_say(evaluation, one), one.reason))
+                found.append(Violation(_say(evaluation, one), index, one.reason))
         except EvaluationFault as fault:
             if policy.fails:
-                found.append(Violation(f"expression '{one.text}' resulted in error: {fault}"))
+                found.append(Violation(f"expression '{one.text}' resulted in error: {fault}", index))
     for key, program in programs.annotations:
         try:
-            _ = evaluation.run(program)
+            value = evaluation.run(program)
         except EvaluationFault as fault:
             if policy.fails:
                 found.append(Violation(f"audit annotation {key}: {fault}", is_forced=True))
-    return found
+        else:
+            if isinstance(value, str) and value.strip():
+                outcome.annotations[key] = value.strip()
+    return outcome
 
 
 def _say(evaluation: Evaluation, one: Validation) -> str:

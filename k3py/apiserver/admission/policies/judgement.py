@@ -39,6 +39,7 @@ class Judgement:
         self._lookup = lookup
         self._questions = Questions(authorizer, request.user)
         self._values: dict[str, JsonValue] | None = None
+        self._annotations: dict[str, list[str]] = {}
 
     async def find_violations(self, binding: Binding) -> list[Violation]:
         """Return what a binding has to object to. Raises ApiError: the object cannot be converted."""
@@ -58,10 +59,18 @@ class Judgement:
         found: list[Violation] = []
         for one in params:
             values = {**self._values, "params": one}
-            found += await self._questions.settle(
+            outcome = await self._questions.settle(
                 lambda patience, values=values: evaluate_policy(policy, values, patience)  # type: ignore[misc]
             )
+            found += outcome.violations
+            for key, value in outcome.annotations.items():
+                self._annotations.setdefault(key, []).append(value)
         return found
+
+    def annotate(self) -> None:
+        """Write what the policy has to say to audit events, once all bindings are through."""
+        for key, values in self._annotations.items():
+            self._request.annotate(f"{self._policy.name}/{key}", ", ".join(dict.fromkeys(values)))
 
     async def _bind(self, *, needs_namespace: bool) -> dict[str, JsonValue]:
         request, kind = self._request, self._kind

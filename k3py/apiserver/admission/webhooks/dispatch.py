@@ -59,9 +59,18 @@ class WebhookDispatch:
         return False
 
     async def ask(
-        self, hook: Webhook, request: AdmissionRequest, kind: Kind, obj: JsonObject | None, *, may_patch: bool
+        self,
+        hook: Webhook,
+        request: AdmissionRequest,
+        kind: Kind,
+        obj: JsonObject | None,
+        *,
+        may_patch: bool,
+        place: str,
     ) -> JsonObject | None:
         """Return the answer to a request that is let through, None when there is none and nobody minds; `obj` is in the version of `kind`.
+
+        place: names this turn of the webhook in audit events.
 
         Raises:
             ApiError: the webhook refuses, or it cannot be asked and must be.
@@ -77,8 +86,11 @@ class WebhookDispatch:
             response = await self._client.ask(hook, review, may_patch=may_patch)
         except CallFault as fault:
             if not hook.fails:
+                request.annotate(f"failed-open.{place}", hook.name)
                 return None
             raise internal_error(f'failed calling webhook "{hook.name}": {fault}') from fault
+        for key, value in (response.get("auditAnnotations") or {}).items():
+            request.annotate(f"{hook.name}/{key}", str(value))
         request.warnings.extend(str(one) for one in response.get("warnings") or ())
         if not response.get("allowed"):
             raise _refusal(hook.name, response.get("status"))

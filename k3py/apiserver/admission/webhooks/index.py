@@ -32,6 +32,7 @@ class Webhook:
     """
 
     def __init__(self, configuration: str, index: int, definition: JsonObject) -> None:
+        self.configuration = configuration
         self.name: str = definition["name"]
         self.uid = f"{configuration}/{self.name}/{index}"
         self.criteria = parse_criteria(definition, rules="rules")

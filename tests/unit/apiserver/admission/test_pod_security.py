@@ -112,3 +112,10 @@ async def test_a_stricter_level_tells_which_pods_would_not_be_let_in():
     ]
     relaxed = request("namespaces", namespace(enforce="baseline"), namespace(enforce="restricted"))
     assert await judge(cluster, relaxed) == []
+
+
+async def test_audit_events_tell_the_level_and_what_violates_that_of_audit():
+    what = request("pods", deep_copy(HOSTILE))
+    what.annotations = {}
+    await judge(Cluster(audit="baseline"), what)
+    assert what.annotations == {PREFIX + "enforce-policy": "privileged:latest", PREFIX + "audit-violations": WARNING}

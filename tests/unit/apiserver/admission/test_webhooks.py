@@ -208,3 +208,14 @@ async def test_a_configuration_that_is_gone_asks_nobody():
     index.handle(("", "c"), {"webhooks": [hook("v")]})
     index.handle(("", "c"), None)
     assert not ValidatingWebhooks(index, None).handles(request())
+
+
+async def test_audit_events_tell_who_was_asked_and_what_it_noted():
+    one = request(annotations={})
+    answers = {"m": set_data("k") | {"auditAnnotations": {"k": "v"}}, "gone": CallFault("gone")}
+    await run(one, answers, mutating={"c": [hook("m")]}, validating={"d": [hook("gone", failurePolicy="Ignore")]})
+    assert one.annotations == {
+        "m/k": "v",
+        "mutation.webhook.admission.k8s.io/round_0_index_0": '{"configuration":"c","webhook":"m","mutated":true}',
+        "failed-open.validating.webhook.admission.k8s.io/round_0_index_0": "gone",
+    }

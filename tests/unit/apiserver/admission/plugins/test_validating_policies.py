@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from k3py.api.kinds import ALL
@@ -202,3 +204,14 @@ async def test_only_bound_policies_are_in_force():
         user=User(name="alice"),
     )
     assert not bound.handles(exempt)
+
+
+async def test_audit_events_tell_of_violations_and_of_what_the_policy_notes():
+    one = request(annotations={})
+    spec = policy("true", "false", auditAnnotations=[{"key": "k", "valueExpression": "object.data.a + '!'"}, {"key": "n", "valueExpression": "null"}])
+    assert await judge(spec, binding("Audit"), one=one) is None
+    assert one.annotations["p/k"] == "b!"
+    assert "p/n" not in one.annotations
+    assert json.loads(one.annotations["validation.policy.admission.k8s.io/validation_failure"]) == [
+        {"message": "failed expression: false", "policy": "p", "binding": "b", "expressionIndex": 1, "validationActions": ["Audit"]}
+    ]
