@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import orjson
+
 from k3py.api.object import deep_copy
 from k3py.api.status import ApiError, bad_request
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject, JsonValue
 
 MAX_OPERATIONS: Final = 10_000
+MOST_COPIED_BYTES: Final = 3 * 1024 * 1024
 
 
 class _Fault(Exception):
@@ -25,7 +28,7 @@ def apply_json_patch(doc: JsonObject, patch: JsonValue) -> JsonObject:
     """Return `doc` with the operations applied; `doc` is left alone.
 
     Raises:
-        ApiError: 400 the patch is no list of objects, 413 too many operations, 422 an operation does not apply.
+        ApiError: 400 the patch is no list of objects or nests too deeply, 413 too many operations, 422 an operation does not apply.
     """
     if not isinstance(patch, list) or not all(isinstance(one, dict) for one in patch):
         found = "object" if isinstance(patch, dict) else "array" if isinstance(patch, list) else "string"
@@ -35,9 +38,19 @@ def apply_json_patch(doc: JsonObject, patch: JsonValue) -> JsonObject:
         text = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(patch)}"
         raise ApiError(413, "RequestEntityTooLarge", text)
     result: JsonObject = deep_copy(doc)
+    copied = 0
     for operation in patch:
         try:
+            if operation.get("op") == "copy":
+                copied += _copied_bytes(result, operation)
+                if copied > MOST_COPIED_BYTES:
+                    raise _Fault(
+                        f"Unable to complete the copy, the accumulated size increase of copy is {copied}, "
+                        f"exceeding the limit {MOST_COPIED_BYTES}"
+                    )
             _apply(result, operation)
+        except RecursionError as error:
+            raise bad_request("exceeded max depth") from error
         except _Fault as fault:
             text = f"the server rejected our request due to an error in our request: {fault}"
             raise ApiError(422, "Invalid", text, details={}) from fault
@@ -67,6 +80,14 @@ def _apply(doc: JsonObject, operation: JsonObject) -> None:
         _replace(container, key, deep_copy(operation.get("value")))
     elif not equal(_get(container, key), operation.get("value")):
         raise _Fault(f"testing value {path} failed: test failed")
+
+
+def _copied_bytes(doc: JsonObject, operation: JsonObject) -> int:
+    """Return the size of what a copy would add: ten thousand of them could double a document each time."""
+    try:
+        return len(orjson.dumps(_get(*_find(doc, _text(operation, "from")))))
+    except orjson.JSONEncodeError as error:
+        raise RecursionError from error
 
 
 def _text(operation: JsonObject, key: str) -> str:

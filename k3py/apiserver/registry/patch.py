@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.api.status import ApiError, bad_request
 from k3py.apiserver.registry.create import admit_new, store_new
-from k3py.apiserver.registry.decoding import check_name, decode_patched, settle_namespace
+from k3py.apiserver.registry.decoding import (
+    check_depth,
+    check_name,
+    check_request_depth,
+    decode_patched,
+    settle_namespace,
+)
 from k3py.apiserver.registry.options import APPLY, write_options
 from k3py.apiserver.registry.updating import Part, Update, main_part
 from k3py.storage.errors import ObjectExists, ObjectNotFound
@@ -74,9 +80,11 @@ def apply_patch(
     kind = kind or call.kind
     request, patches = call.request, call.services.patches
     body = request.body
+    check_request_depth(call)
     match request.patch_type:
         case "application/json-patch+json":
             new = patches.apply_json(old, body)
+            check_depth(new)  # a patch can nest deeper than it is itself
         case "application/merge-patch+json":
             new = patches.apply_merge(old, body)
         case "application/strategic-merge-patch+json":
@@ -126,6 +134,7 @@ def _check_applied(call: Call) -> None:
 async def _apply_new(call: Call, options: WriteOptions) -> ObjectResult:
     """Create what an apply did not find."""
     request = call.request
+    check_request_depth(call)
     obj = call.services.patches.apply_configuration(
         call.kind,
         None,

@@ -75,3 +75,18 @@ def test_add_then_test_then_remove_is_the_identity(doc, key, value):
     path = "/" + key.replace("~", "~0").replace("/", "~1")
     patch = [{"op": "add", "path": path, "value": value}, {"op": "test", "path": path, "value": value}, {"op": "remove", "path": path}]
     assert apply_json_patch(doc, patch) == doc
+
+
+def test_copies_cannot_double_a_document_for_ever():
+    patch = [{"op": "copy", "from": "/data", "path": f"/data/{n}"} for n in range(100)]
+    with pytest.raises(ApiError) as fault:
+        apply_json_patch({"data": {"a": "x" * 1000}}, patch)
+    assert fault.value.code == 422
+    assert "exceeding the limit 3145728" in fault.value.message
+
+
+def test_copies_cannot_nest_for_ever():
+    patch = [{"op": "copy", "from": "/a", "path": "/b"}, {"op": "add", "path": "/a", "value": {}}, {"op": "move", "from": "/b", "path": "/a/x"}]
+    with pytest.raises(ApiError) as fault:
+        apply_json_patch({"a": {}}, patch * 1200)
+    assert (fault.value.code, fault.value.message) == (400, "exceeded max depth")
