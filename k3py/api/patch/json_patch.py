@@ -42,12 +42,7 @@ def apply_json_patch(doc: JsonObject, patch: JsonValue) -> JsonObject:
     for operation in patch:
         try:
             if operation.get("op") == "copy":
-                copied += _copied_bytes(result, operation)
-                if copied > MOST_COPIED_BYTES:
-                    raise _Fault(
-                        f"Unable to complete the copy, the accumulated size increase of copy is {copied}, "
-                        f"exceeding the limit {MOST_COPIED_BYTES}"
-                    )
+                copied = _count_copied(result, operation, copied)
             _apply(result, operation)
         except RecursionError as error:
             raise bad_request("exceeded max depth") from error
@@ -82,12 +77,18 @@ def _apply(doc: JsonObject, operation: JsonObject) -> None:
         raise _Fault(f"testing value {path} failed: test failed")
 
 
-def _copied_bytes(doc: JsonObject, operation: JsonObject) -> int:
-    """Return the size of what a copy would add: ten thousand of them could double a document each time."""
+def _count_copied(doc: JsonObject, operation: JsonObject, before: int) -> int:
+    """Add the bytes of what a copy would add: ten thousand of them could double a document each time."""
     try:
-        return len(orjson.dumps(_get(*_find(doc, _text(operation, "from")))))
+        copied = before + len(orjson.dumps(_get(*_find(doc, _text(operation, "from")))))
     except orjson.JSONEncodeError as error:
         raise RecursionError from error
+    if copied > MOST_COPIED_BYTES:
+        raise _Fault(
+            f"Unable to complete the copy, the accumulated size increase of copy is {copied}, "
+            f"exceeding the limit {MOST_COPIED_BYTES}"
+        )
+    return copied
 
 
 def _text(operation: JsonObject, key: str) -> str:

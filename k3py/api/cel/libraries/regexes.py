@@ -10,10 +10,10 @@ from k3py.api.cel.types import BOOL, INT, STRING, list_of
 from k3py.api.go_regex import PatternError, compile_pattern
 
 if TYPE_CHECKING:
-    import re
+    from k3py.api.go_regex import Pattern
 
 
-def _compile(pattern: str) -> re.Pattern[str]:
+def _compile(pattern: str) -> Pattern:
     try:
         return compile_pattern(pattern)
     except PatternError as error:
