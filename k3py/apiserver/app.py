@@ -103,6 +103,7 @@ class ApiServer:
         self._flows = flow_control or FlowControl()
         self._metrics = RequestMetrics(metrics, self._flows)
         metrics.add(*flow_metrics(self._flows))
+        self._kinds = kinds
         self._negotiator = Negotiator()
         self._codec = Codec(load_protobuf)
         self._watches = WatchStreams()
@@ -163,7 +164,11 @@ class ApiServer:
             response.status,
             clock.monotonic_s() - started_s,
             dry_run=exchange.options.get("dryRun", ""),
+            size_bytes=_size_of(response),
         )
+        kind = self._kinds.find(info.group, info.version, info.resource) if info.is_resource else None
+        if kind is not None and kind.deprecation:
+            self._metrics.observe_deprecated(info)
         return response
 
     def _tell_failure(self, exchange: Exchange, error: Exception, failure: ApiError) -> None:
@@ -210,6 +215,11 @@ class ApiServer:
         if self._extensions is not None and not is_own:
             return self._extensions.handle
         return self._resources.handle if exchange.info.is_resource else self._paths.handle
+
+
+def _size_of(response: web.StreamResponse) -> int:
+    body = getattr(response, "body", None)
+    return len(body) if isinstance(body, bytes) else 0
 
 
 def _find_deadline_s(exchange: Exchange) -> float:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from k3py.apiserver.access_settings import AccessSettings
 from k3py.apiserver.admission.chain import build_chain
 from k3py.apiserver.admission.lookup import StorageLookup
+from k3py.apiserver.admission.metrics import AdmissionMetrics
 from k3py.apiserver.admission.policies.index import PolicyIndex
 from k3py.apiserver.admission.webhooks.webhooks import Webhooks
 from k3py.apiserver.aggregation.extensions import Extensions
@@ -51,6 +52,7 @@ from k3py.apiserver.registry.subresources.token import TokenHandler
 from k3py.storage.allocators.address_objects import AddressObjects
 from k3py.storage.allocators.service import ServiceAllocator
 from k3py.util import clock
+from k3py.util.metrics import Registry
 from k3py.util.supervise import Policy as FailurePolicy
 from k3py.util.supervise import TaskScope
 
@@ -186,6 +188,7 @@ async def build_dispatcher(
     options: ApiOptions | None = None,
     admission: Admission | None = None,
     patches: Patches | None = None,
+    metrics: Registry | None = None,
     now: Callable[[], datetime] = clock.now,
 ) -> ApiAssembly:
     """Put the API server together over an open storage.
@@ -199,6 +202,7 @@ async def build_dispatcher(
         options: see ApiOptions.
         admission: None = the default chain.
         patches: None = those of built-in types.
+        metrics: where admission tells how long it takes.
         now: the wall clock.
 
     Raises:
@@ -237,7 +241,8 @@ async def build_dispatcher(
         kinds=kinds,
         storage=storage,
         authorizer=authorizer,
-        admission=admission or build_chain(lookup, authorizer, webhooks, policies),
+        admission=admission
+        or build_chain(lookup, authorizer, webhooks, policies, AdmissionMetrics(metrics or Registry())),
         schemas=objects,
         patches=patches or BuiltinPatches(schemas),
         subresources=_subresources(signer, options),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _SECONDS: Final = (
     0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
 )  # fmt: skip
+_BYTES: Final = (1_000, 10_000, 100_000, 1e6, 1e7, 1e8, 1e9)
 _ADDRESS: Final = ("component", "dry_run", "group", "resource", "scope", "subresource", "verb", "version")
 _UPPER: Final = {
     "get": "GET",
@@ -49,9 +50,26 @@ class RequestMetrics:
             "Long-running requests by address.",
             ("component", "group", "resource", "scope", "subresource", "verb", "version"),
         )
-        registry.add(self._total, self._seconds, in_flight, self.long_running)
+        self._sizes = Histogram(
+            "apiserver_response_sizes",
+            "Size of answers in bytes.",
+            ("component", "group", "resource", "scope", "subresource", "verb", "version"),
+            buckets=_BYTES,
+        )
+        self._deprecated = Gauge(
+            "apiserver_requested_deprecated_apis",
+            "1 for each deprecated API that was asked for.",
+            ("group", "removed_release", "resource", "subresource", "version"),
+        )
+        registry.add(self._total, self._seconds, self._sizes, self._deprecated, in_flight, self.long_running)
 
-    def observe(self, info: RequestInfo, code: int, seconds: float, *, dry_run: str) -> None:
+    def observe_deprecated(self, info: RequestInfo) -> None:
+        """Note that somebody uses what will go one day."""
+        self._deprecated.set(info.group, "", info.resource, info.subresource, info.version, to=1)
+
+    def observe(
+        self, info: RequestInfo, code: int, seconds: float, *, dry_run: str, size_bytes: int = 0
+    ) -> None:
         """Count one request; of unknown resources only known words become labels."""
         verb = _UPPER.get(info.verb, "other") if info.is_resource else info.method
         address = (
@@ -67,6 +85,7 @@ class RequestMetrics:
         self._total.add(str(code), *address)
         if not info.is_long_running:
             self._seconds.observe(seconds, *address)
+            self._sizes.observe(size_bytes, address[0], *address[2:])
 
     def count_long_running(self, info: RequestInfo, change: int) -> None:
         """Note that a long-running request began (1) or ended (-1)."""

@@ -67,12 +67,14 @@ class ControlPlane:
         assembly: ApiAssembly,
         kinds: KindRegistry,
         health: HealthChecks,
+        metrics: Registry,
         components: list[Component],
         audit: AuditLog | None = None,
     ) -> None:
         self.assembly = assembly
         self.kinds = kinds
         self.health = health
+        self.metrics = metrics
         self.components = components
         self.renewal_hooks: list[Callable[[], object]] = []
         self.audit = audit
@@ -83,8 +85,7 @@ class ControlPlane:
             self._dispatcher = AuditedDispatcher(assembly.dispatcher, audit.recorder)
 
     def follow_health(self, health: Callable[[], Mapping[str, str | None]]) -> None:
-        """Show what the supervisor knows (component → fault or None) in health checks and ComponentStatuses."""
-        self.health.add_source(health)
+        """Show what the supervisor knows (component → fault or None) in ComponentStatuses."""
         controllers = tuple(one.name for one in self.components if isinstance(one, ControllerLoop))
         schedulers = tuple(one.name for one in self.components if isinstance(one, Scheduler))
         parts = {"controller-manager": controllers, "scheduler": schedulers}
@@ -118,12 +119,14 @@ async def build_control_plane(
     access = await asyncio.to_thread(load_access_settings, config.kube_apiserver_arg)
     keys, tls = identity.service_account_keys, identity.paths.server_tls
     client_ca, request_header_ca = tls / "client-ca.crt", tls / "request-header-ca.crt"
+    metrics = Registry()
     assembly = await build_dispatcher(
         storage=storage,
         kinds=kinds,
         schemas=schemas,
         signer=keys,
         verifier=keys,
+        metrics=metrics,
         options=ApiOptions(
             access=access,
             advertise_address=config.advertise_address,
@@ -141,7 +144,9 @@ async def build_control_plane(
     )
     health = HealthChecks()
     audit = await asyncio.to_thread(_load_audit_log, config)
-    plane = ControlPlane(assembly=assembly, kinds=kinds, health=health, components=[], audit=audit)
+    plane = ControlPlane(
+        assembly=assembly, kinds=kinds, health=health, metrics=metrics, components=[], audit=audit
+    )
     masters = plane.client("system:k3py-supervisor", "system:masters", user_agent="k3py-supervisor")
     passwords = NodePasswords(masters)
     keys_of_secrets = encryption.build(storage, kinds)
@@ -214,7 +219,7 @@ def _build_listener(
     access: AccessSettings,
 ) -> Listener:
     tls, keys = identity.paths.server_tls, identity.service_account_keys
-    metrics = Registry()
+    metrics = plane.metrics
     metrics.add(*process_metrics(ProcessStats().read), LoopLag().metric())
     serving = ServingCertificate(
         certificate=tls / "serving-kube-apiserver.crt",

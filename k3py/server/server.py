@@ -17,7 +17,9 @@ from k3py.datastore.tls_files import TlsFiles
 from k3py.errors import ConfigError, K3pyError
 from k3py.server.cluster_reset import clear_reset_flag
 from k3py.server.control_plane import build_control_plane
+from k3py.server.health import add_checks
 from k3py.server.identity import prepare_identity
+from k3py.server.metrics import add_storage_metrics
 from k3py.server.secrets_encryption.start import start_encryption
 from k3py.server.snapshots import scheduled_snapshots
 from k3py.storage.factory import open_storage
@@ -67,6 +69,7 @@ async def run_server(config: ServerConfig) -> int:
             plane = await build_control_plane(
                 config, identity, storage, encryption=encryption, publish=publish
             )
+            add_storage_metrics(plane.metrics, storage, plane.kinds, backend)
             components: list[Component] = [*plane.components]
             if not config.disable_agent:
                 from k3py.server.node import build_node  # noqa: PLC0415 - a server without a node needs none of it
@@ -74,6 +77,7 @@ async def run_server(config: ServerConfig) -> int:
                 components += build_node(config, identity, plane)
             components += scheduled_snapshots(config, backend)
             supervisor = Supervisor(components)
+            add_checks(plane.health, supervisor, backend)
             plane.follow_health(supervisor.health)
             await supervisor.run(signals=(signal.SIGTERM, signal.SIGINT))
     log.info("stopped")

@@ -87,6 +87,13 @@ class CachedStorage:
         store = await self.store_for(kind)
         return len(store) if isinstance(store, ObjectStore) else 0
 
+    def count_open(self, kind: Kind) -> int | None:
+        """Return how many objects of a kind there are, None when nobody has asked for that kind yet."""
+        opening = self._stores.get(kind.storage.prefix)
+        if opening is None or not opening.done() or opening.cancelled() or opening.exception() is not None:
+            return None
+        return len(opening.result())
+
     async def reseal(self, kind: Kind, report: Callable[[int], None]) -> None:
         """Seal all objects of a kind that are sealed otherwise by the rules in force; `report(n)`: n more are done.
 

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -124,6 +124,17 @@ class Registry:
 
     def __init__(self) -> None:
         self._metrics: dict[str, Metric] = {}
+        self._refreshers: list[Callable[[], Awaitable[None]]] = []
+
+    def add_refresher(self, refresh: Callable[[], Awaitable[None]]) -> None:
+        """Call `refresh()` before somebody reads, for figures that have to be fetched."""
+        self._refreshers.append(refresh)
+
+    async def read(self) -> str:
+        """Return the text format, after everything was refreshed."""
+        for refresh in self._refreshers:
+            await refresh()
+        return self.to_text()
 
     def add(self, *metrics: Metric) -> None:
         """Add metrics; a later one replaces an earlier one of its name."""

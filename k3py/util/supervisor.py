@@ -73,6 +73,11 @@ class Supervisor:
         """Return for each component None when it runs, else what is wrong with it, in starting order."""
         return {runner.component.name: runner.problem for runner in self._runners}
 
+    @property
+    def is_stopping(self) -> bool:
+        """Say whether a stop was asked for."""
+        return self._stop.is_set()
+
     def request_stop(self) -> None:
         """Begin to stop; `run` returns when everything has stopped."""
         self._stop.set()

@@ -92,6 +92,7 @@ async def _forward(
     await forward_body(exchange, writer)
     if exchange.info.is_long_running:
         head = await read_head(reader)
+        exchange.leave_seat()  # what streams for hours must not keep others waiting
     else:
         async with asyncio.timeout(_HEAD_S):
             head = await read_head(reader)

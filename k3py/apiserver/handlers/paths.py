@@ -25,7 +25,7 @@ from k3py.util.metrics import CONTENT_TYPE, Computed, Registry
 from k3py.version import GIT_VERSION, KUBERNETES_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
 
     from aiohttp import web
 
@@ -81,7 +81,7 @@ class PathHandler:
         path = exchange.info.path.rstrip("/")
         head, _, _ = path[1:].partition("/")
         if head in ENDPOINTS:
-            return self._answer_health(exchange, path)
+            return await self._answer_health(exchange, path)
         exact = self._exact.get(path)
         if exact is not None:
             _check_get(exchange)
@@ -136,11 +136,11 @@ class PathHandler:
         answer.headers["Cache-Control"] = "public"
         return answer
 
-    def _answer_health(self, exchange: Exchange, path: str) -> web.Response:
+    async def _answer_health(self, exchange: Exchange, path: str) -> web.Response:
         if exchange.info.method not in ("GET", "HEAD"):
             raise method_not_allowed()
         _, endpoint, *rest = path.split("/")
-        status, text = self._health.answer(
+        status, text = await self._health.answer(
             endpoint,
             check="/".join(rest),
             verbose=exchange.options.get("verbose", "false") not in _FALSE,
@@ -155,7 +155,7 @@ class PathHandler:
                 paths += [f"/apis/{group}", f"/apis/{group}/{version}"]
         for endpoint in ENDPOINTS:
             paths.append(f"/{endpoint}")
-            paths += [f"/{endpoint}/{name}" for name in self._health.run(endpoint)]
+            paths += [f"/{endpoint}/{name}" for name in self._health.names(endpoint)]
         paths += ["/metrics", "/metrics/slis", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/version"]
         form = self._negotiator.negotiate_status("")
         return answer_document(exchange, {"paths": sorted(set(paths))}, form)
@@ -167,21 +167,26 @@ class PathHandler:
         return answer_bytes(exchange, body, form.media_type)
 
     async def _answer_metrics(self, exchange: Exchange) -> web.Response:
-        return answer_bytes(exchange, self._metrics.to_text().encode(), CONTENT_TYPE)
+        return answer_bytes(exchange, (await self._metrics.read()).encode(), CONTENT_TYPE)
 
     async def _answer_health_metrics(self, exchange: Exchange) -> web.Response:
+        found = [
+            ((name, endpoint), 0.0 if fault else 1.0)
+            for endpoint in ENDPOINTS
+            for name, fault in (await self._health.run(endpoint)).items()
+        ]
         registry = Registry()
         registry.add(
+            Computed("kubernetes_healthcheck", "Result of a health check.", ("name", "type"), lambda: found),
             Computed(
-                "kubernetes_healthcheck", "Result of a health check.", ("name", "type"), self._iter_health
-            )
+                "kubernetes_healthchecks_total",
+                "Results of all health checks.",
+                ("name", "status", "type"),
+                self._health.iter_counts,
+                kind="counter",
+            ),
         )
         return answer_bytes(exchange, registry.to_text().encode(), CONTENT_TYPE)
-
-    def _iter_health(self) -> Iterator[tuple[tuple[str, str], float]]:
-        for endpoint in ENDPOINTS:
-            for name, fault in self._health.run(endpoint).items():
-                yield (name, endpoint), 0 if fault else 1
 
     async def _answer_jwks(self, exchange: Exchange) -> web.Response:
         if self._jwks is None:
