@@ -95,6 +95,7 @@ async def _identify(
         ca=await asyncio.to_thread((folder / "server-ca.crt").read_bytes),
         certificate_file=folder / f"{leaf}.crt",
         key_file=folder / f"{leaf}.key",
+        ignores_dates=True,
     )
     client = await stack.enter_async_context(config.make_client(user_agent=user_agent))
     informers = HttpInformerFactory(client)

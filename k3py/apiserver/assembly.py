@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from k3py.api.resource import NODES
 from k3py.apiserver.access_settings import AccessSettings
 from k3py.apiserver.admission.chain import build_chain
 from k3py.apiserver.admission.lookup import StorageLookup
@@ -57,7 +58,7 @@ from k3py.util.supervise import Policy as FailurePolicy
 from k3py.util.supervise import TaskScope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -225,7 +226,11 @@ async def build_dispatcher(
         )
     )
     authenticator = UnionAuthenticator(
-        (*((accounts,) if accounts is not None else ()), tokens, *_certificate_authenticators(options))
+        (
+            *((accounts,) if accounts is not None else ()),
+            tokens,
+            *_certificate_authenticators(options, _node_finder(kinds, storage)),
+        )
     )
     lookup, objects = StorageLookup(kinds, storage), BuiltinSchemas(schemas)
     webhooks = Webhooks(
@@ -295,11 +300,24 @@ def _open_session(storage: Storage, kinds: KindRegistry) -> aiohttp.ClientSessio
     return open_service_session(storage, kinds)
 
 
-def _certificate_authenticators(options: ApiOptions) -> tuple[Authenticator, ...]:
+def _node_finder(kinds: KindRegistry, storage: Storage) -> Callable[[str], Awaitable[bool]]:
+    lookup = StorageLookup(kinds, storage)
+
+    async def has_node(name: str) -> bool:
+        return await lookup.find(NODES, "", name) is not None
+
+    return has_node
+
+
+def _certificate_authenticators(
+    options: ApiOptions, has_node: Callable[[str], Awaitable[bool]]
+) -> tuple[Authenticator, ...]:
     if options.request_header_ca is None:
-        return (X509Authenticator(),)
+        return (X509Authenticator(has_node=has_node),)
     proxies = FrontProxies(options.request_header_ca, options.client_ca)
-    return RequestHeaderAuthenticator(proxies, options.front_proxy_names), X509Authenticator(proxies.issued)
+    return RequestHeaderAuthenticator(proxies, options.front_proxy_names), X509Authenticator(
+        proxies.issued, has_node
+    )
 
 
 def _subresources(signer: TokenSigner | None, options: ApiOptions) -> dict[tuple[str, str, str], Handler]:

@@ -7,6 +7,8 @@ import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from k3py.pki.tls import ignore_dates
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -24,6 +26,7 @@ class KubeletDialer:
         self._key = key
         self._context = ssl.create_default_context(cafile=authority)
         self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+        ignore_dates(self._context)
         self.reload()
 
     def reload(self) -> None:

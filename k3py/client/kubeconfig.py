@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from k3py.client.errors import KubeconfigError
+from k3py.pki.tls import ignore_dates
 from k3py.util.files import write_atomically
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Kubeconfig:
         token: bearer token, "" = none. token_file: read anew before it is used, None = none.
         tls_server_name: name to verify instead of the host of `server`.
         insecure: do not verify the server.
+        ignores_dates: verify the server's chain without looking at the clock; between k3py's own parts.
     """
 
     server: str
@@ -47,6 +49,7 @@ class Kubeconfig:
     namespace: str = "default"
     tls_server_name: str = ""
     insecure: bool = False
+    ignores_dates: bool = False
 
     def make_tls(self) -> ssl.SSLContext | None:
         """Return the TLS context of a client, None for an http server.
@@ -64,6 +67,8 @@ class Kubeconfig:
             if self.insecure:
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE
+            if self.ignores_dates:
+                ignore_dates(context)
             if self.certificate_file is not None:
                 context.load_cert_chain(self.certificate_file, self.key_file)
             elif self.certificate:

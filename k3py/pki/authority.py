@@ -1,7 +1,8 @@
 """Certificate authorities and the leaves that they sign (EC P-256, L-27, L-28).
 
-Pure but for randomness: PEM in, PEM out; `k3py.pki.layout` decides where they lie. Validity starts a day early, since the clocks of
-the machines that k3py is for are often wrong (edge-needs.md §2.3).
+Pure but for randomness: PEM in, PEM out; `k3py.pki.layout` decides where they lie. The clocks of the machines that k3py is for are often
+wrong (edge-needs.md §2.3): validity begins in 1970 and is reckoned from this release's day at the earliest, so that what is made by a clock
+that stands still is of use when it goes.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from k3py.pki.errors import PkiError
 from k3py.util import clock
+from k3py.version import RELEASED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 CA_DAYS: Final = 3650
 LEAF_DAYS: Final = 365
 RENEW_BEFORE_DAYS: Final = 120
-_BACKDATE: Final = dt.timedelta(days=1)
+_BEGINNING: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_RELEASED: Final = dt.datetime.fromisoformat(RELEASED).replace(tzinfo=dt.UTC)
+_SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 Usage = Literal["client", "server", "both"]
 
@@ -64,8 +68,8 @@ def make_authority(prefix: str) -> KeyPair:
         .issuer_name(name)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATE)
-        .not_valid_after(now + dt.timedelta(days=CA_DAYS))
+        .not_valid_before(_BEGINNING)
+        .not_valid_after(max(now, _RELEASED) + dt.timedelta(days=CA_DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(_key_usage(ca=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
@@ -89,8 +93,8 @@ def find_pair_fault(pair: KeyPair) -> str:
         key = serialization.load_pem_private_key(pair.key, None)
     except (ValueError, TypeError):
         return "the key is not PEM without a password"
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        return "the key is not an EC key"
+    if not isinstance(key, _SigningKey):
+        return "the key is neither an EC nor an RSA key"
     if key.public_key() != certificate.public_key():
         return "the key belongs to another certificate"
     return ""
@@ -133,35 +137,44 @@ def sign_request(authority: KeyPair, request: LeafRequest, signing_request: byte
 def _sign(authority: KeyPair, request: LeafRequest, public: ec.EllipticCurvePublicKey) -> bytes:
     ca = x509.load_pem_x509_certificate(authority.certificate)
     ca_key = serialization.load_pem_private_key(authority.key, None)
-    if not isinstance(ca_key, ec.EllipticCurvePrivateKey):
-        raise TypeError("only EC keys are supported")
+    if not isinstance(ca_key, _SigningKey):
+        raise TypeError("only EC and RSA keys are supported")
     now = clock.now()
     subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, one) for one in request.organizations]
     subject.append(x509.NameAttribute(NameOID.COMMON_NAME, request.common_name))
-    ends = min(now + dt.timedelta(days=request.days), ca.not_valid_after_utc)
+    ends = max(now, _RELEASED) + dt.timedelta(days=request.days)
+    if (
+        now < ca.not_valid_after_utc
+    ):  # else the clock or the authority is past mending, and our own parts ask neither
+        ends = min(ends, ca.not_valid_after_utc)
+    starts = max(_BEGINNING, ca.not_valid_before_utc) if ca.not_valid_before_utc <= now else _BEGINNING
     builder = (
         x509.CertificateBuilder()
         .subject_name(x509.Name(subject))
         .issuer_name(ca.subject)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATE)
+        .not_valid_before(starts)
         .not_valid_after(ends)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(ca=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(_USAGES[request.usage]), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
-                ca.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-            ),
-            critical=False,
-        )
+        .add_extension(authority_key_of(ca), critical=False)
     )
     if request.names:
         names = x509.SubjectAlternativeName([_general_name(one) for one in request.names])
         builder = builder.add_extension(names, critical=False)
     leaf = builder.sign(ca_key, hashes.SHA256())
     return leaf.public_bytes(serialization.Encoding.PEM) + authority.certificate
+
+
+def authority_key_of(ca: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """Return the extension by which a leaf names the key that signed it."""
+    try:
+        own = ca.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.public_key())  # type: ignore[arg-type] # any CA key
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
 
 
 def find_renewal_s(certificate: bytes) -> float:

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from k3py.pki.authority import authority_key_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -90,7 +92,7 @@ def issue(
     extended = list(dict.fromkeys(_EXTENDED[one] for one in usages if one in _EXTENDED))
     if extended:
         builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
-    builder = builder.add_extension(_authority_key_of(ca), critical=False)
+    builder = builder.add_extension(authority_key_of(ca), critical=False)
     try:
         names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         builder = builder.add_extension(names.value, critical=names.critical)
@@ -113,11 +115,3 @@ def _key_usage(granted: dict[str, bool]) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
-
-
-def _authority_key_of(ca: x509.Certificate) -> x509.AuthorityKeyIdentifier:
-    try:
-        own = ca.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    except x509.ExtensionNotFound:
-        return x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.public_key())  # type: ignore[arg-type] # any CA key
-    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.apiserver.connection import ConnectionServer
 from k3py.errors import ConfigError
+from k3py.pki.tls import ignore_dates
 from k3py.util.supervise import Policy
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class ServingCertificate:
             if request_header_ca is not None:  # of front proxies: who they are is the authenticators' to tell
                 context.load_verify_locations(cafile=request_header_ca)
             context.verify_mode = ssl.CERT_OPTIONAL
+            ignore_dates(context)  # the authenticators look at them, with an eye for nodes
         self.context = context
         self.reload()
 

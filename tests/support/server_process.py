@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -19,7 +20,7 @@ _START_S = 60.0
 class ServerProcess:
     """Runs while the block lasts; files lie in `folder`; a second one on the same folder goes on with its data.
 
-    arguments: further flags.
+    arguments: further flags. program: how Python starts k3py.
 
     Attributes:
         url: where it answers.
@@ -27,7 +28,7 @@ class ServerProcess:
         kubeconfig: of the admin.
     """
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, program: Sequence[str] = ("-m", "k3py")) -> None:
         tls = folder / "data" / "server" / "tls"
         self.folder = folder
         self.url = ""
@@ -37,13 +38,14 @@ class ServerProcess:
         self.kubeconfig = folder / "kubeconfig"
         self.log = folder / "server.log"
         self._arguments = arguments
+        self._program = program
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        command = [sys.executable, "-m", "k3py", "server", "--disable-agent", "--bind-address", "127.0.0.1"]
+        command = [sys.executable, *self._program, "server", "--disable-agent", "--bind-address", "127.0.0.1"]
         command += ["--https-listen-port", str(port), "--node-ip", "192.0.2.1"]
         command += ["--data-dir", str(self.folder / "data"), "--write-kubeconfig", str(self.kubeconfig)]
         command += self._arguments
