@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -87,6 +87,22 @@ async def test_a_commit_that_did_not_get_through_is_not_done(scheme):
         found = (await eventually(lambda: backend.range(b"/b"))).kvs
         assert bool(found) is isinstance(outcome, int), (outcome, found)
         assert await eventually(lambda: backend.create(b"/c", b"")) is not None
+
+
+@pytest.mark.parametrize("at", [1, 3, 5, 8, 12, 30])
+async def test_an_answer_that_is_cut_off_in_the_middle_is_no_answer(scheme, at):
+    async with behind_proxy(scheme) as (backend, proxy, direct):
+        assert await backend.create(b"/a", b"x" * 100) == 2
+        proxy.truncate_at = at
+        outcome = await asyncio.wait_for(try_create(backend, b"/b"), 30)
+        assert proxy.cuts == 1
+        async with open_backend(direct, history_s=None) as other:
+            found = (await other.range(b"/b")).kvs
+        assert [kv.mod_revision for kv in found] == ([outcome] if isinstance(outcome, int) else [])
+        proxy.truncate_at = at
+        with suppress(Unavailable):
+            assert (await backend.range(b"/a")).kvs[0].value == b"x" * 100
+        assert (await eventually(lambda: backend.range(b"/a"))).kvs[0].value == b"x" * 100
 
 
 async def try_create(backend, key, value=b""):
@@ -198,12 +214,14 @@ async def fuzz(backends, proxy, seconds, chance):
     async def disturb():
         while time.monotonic() < end:
             await asyncio.sleep(chance.uniform(0.05, 0.3))
-            what = chance.randrange(4)
+            what = chance.randrange(5)
             if what == 0:
                 proxy.cut()
             elif what == 1:
                 proxy.cut_after = b"k3py_log"
             elif what == 2:
+                proxy.truncate_at = chance.randrange(1, 200)
+            elif what == 3:
                 proxy.refuses = True
                 proxy.cut()
                 await asyncio.sleep(chance.uniform(0.05, 0.4))
@@ -216,7 +234,7 @@ async def fuzz(backends, proxy, seconds, chance):
         for which, backend in enumerate(backends):
             for number in range(3):
                 tasks.create_task(write(which, backend, number))
-    proxy.delay_s, proxy.refuses, proxy.cut_after = 0, False, None
+    proxy.delay_s, proxy.refuses, proxy.cut_after, proxy.truncate_at = 0, False, None, None
     return acked, refused
 
 

@@ -17,7 +17,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,6 +87,11 @@ class Server:
                 self.kill()
                 raise RuntimeError(self.log.read_text(errors="replace")[-3000:])
             time.sleep(0.05)
+
+    @property
+    def is_running(self) -> bool:
+        """Say whether its process lives."""
+        return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
         """Stop it in good order."""
@@ -329,13 +334,23 @@ PACKAGES = {"postgres": "postgresql", "mysql": "mariadb-server"}
 
 @contextmanager
 def running(
-    scheme: str, settings: Mapping[str, str] | None = None, files: Mapping[str, bytes] | None = None
+    scheme: str,
+    settings: Mapping[str, str] | None = None,
+    files: Mapping[str, bytes] | None = None,
+    *,
+    disk_mb: int = 0,
 ) -> Iterator[Postgres | MariaDb]:
-    """Run a server of a scheme (`postgres`, `mysql`) in a temporary folder that holds `files`; `{folder}` in a setting is that folder."""
+    """Run a server of a scheme (`postgres`, `mysql`) in a temporary folder that holds `files`; `{folder}` in a setting is that folder.
+
+    disk_mb: put it on a file system of its own of that size (needs root; skips the test without).
+    """
     kind = next(server for server in SERVERS if server.scheme == scheme)
     # Not below pytest's folders, which only root may enter; short, as socket paths are limited to 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix=f"k3py-{scheme}-"))
+    stack = ExitStack()
     try:
+        if disk_mb:
+            stack.enter_context(small_disk(folder, disk_mb))
         if os.geteuid() == 0:
             os.chown(folder, pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("nobody").pw_gid)
         for name, content in (files or {}).items():
@@ -348,7 +363,24 @@ def running(
         finally:
             server.kill()
     finally:
+        stack.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def small_disk(folder: Path, disk_mb: int) -> Iterator[None]:
+    """Mount a file system of that size on `folder`, for the server's user; skips the test when that is not allowed."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        _run(["mount", "-t", "tmpfs", "-o", f"size={disk_mb}m,mode=700", "k3py-test", str(folder)])
+    except RuntimeError as error:
+        pytest.skip(f"cannot mount a small file system: {error}")
+    os.chown(folder, pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("nobody").pw_gid)
+    try:
+        yield
+    finally:
+        _run(["umount", str(folder)])
 
 
 def _write_private(file: Path, content: bytes) -> None:

@@ -15,6 +15,7 @@ class TcpProxy:
 
     deaf: bytes from the server are thrown away (the client waits for ever, as behind a half-open connection).
     stalled: nothing is forwarded in either direction.
+    truncate_at: the next answer of the server is cut off behind so many bytes, with the connection.
     cut_after: when these bytes go to the server, they still get there, and then the client's connection is cut.
     """
 
@@ -27,6 +28,7 @@ class TcpProxy:
         self.deaf = False
         self.delay_s = 0.0
         self.cut_after: bytes | None = None
+        self.truncate_at: int | None = None
         self.cuts = 0
         self.connections = 0
         self._go = asyncio.Event()
@@ -86,6 +88,13 @@ class TcpProxy:
                 await self._go.wait()
                 if self.deaf and not to_server:
                     continue
+                if self.truncate_at is not None and not to_server:
+                    at, self.truncate_at = self.truncate_at, None
+                    self.cuts += 1
+                    writer.write(data[:at])
+                    await writer.drain()
+                    writer.close()
+                    return
                 writer.write(data)
                 await writer.drain()
                 if to_server and self.cut_after is not None and self.cut_after in data:

@@ -53,7 +53,7 @@ FENCE = "UPDATE k3py_meta SET serial = serial + 1"
 OWN_SERIAL = "SELECT serial FROM k3py_writer WHERE id = ?"
 SERIAL_AND_WRITERS = "SELECT serial, (SELECT count(*) FROM k3py_writer) FROM k3py_meta"
 NEWEST_WRITERS = "SELECT id FROM k3py_writer WHERE id <> ? ORDER BY serial DESC LIMIT ?"
-JOIN_WRITERS = "INSERT IGNORE INTO k3py_writer SELECT ?, serial FROM k3py_meta"
+JOIN_WRITERS = "INSERT INTO k3py_writer SELECT ?, serial FROM k3py_meta ON DUPLICATE KEY UPDATE k3py_writer.id = k3py_writer.id"
 FORGET_WRITERS = "DELETE FROM k3py_writer WHERE serial < (SELECT serial FROM k3py_meta) - 1000000"
 RESTORE_ORDER = (
     "UPDATE k3py_meta SET serial = serial + 1, revision = ?, compact_revision = ? WHERE revision <= ?"
