@@ -5,6 +5,7 @@ Source: k8s.io/apiserver/pkg/endpoints/{installer.go,handlers/*.go} v0.35.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -17,6 +18,7 @@ from k3py.apiserver.encoding.codec import raw_json_of
 from k3py.apiserver.encoding.negotiation import JSON
 from k3py.apiserver.encoding.request_body import read_body
 from k3py.apiserver.filters.authz import authorize_resource
+from k3py.apiserver.handlers.websocket import is_websocket
 from k3py.apiserver.interface import ApiRequest, ListResult, ObjectResult, StreamResult
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ _COLLECTION_VERBS: Final = frozenset(("list", "watch", "create", "deletecollecti
 _BODY_VERBS: Final = frozenset(("create", "update"))
 _DELETE_VERBS: Final = frozenset(("delete", "deletecollection"))
 _STREAMED: Final = frozenset(("exec", "attach", "portforward", "proxy", "log"))
+_INTERACTIVE: Final = frozenset(("exec", "attach", "portforward"))
 _FALSE: Final = ("", "0", "f", "F", "false", "False", "FALSE")
 
 
@@ -78,6 +81,10 @@ class ResourceHandler:
         except ApiError:
             await authorize_resource(self._authorizer, info, exchange.user)
             raise
+        if info.verb == "get" and info.subresource in _INTERACTIVE and is_websocket(exchange.request):
+            # A GET that acts: like the POST of SPDY it needs leave to create (since 1.35).
+            await authorize_resource(self._authorizer, info, exchange.user)
+            await authorize_resource(self._authorizer, replace(info, verb="create"), exchange.user)
         form = self._negotiate(exchange, kind)
         request = await self._read_request(exchange, kind)
         request.warnings = exchange.warnings

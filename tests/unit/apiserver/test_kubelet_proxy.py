@@ -119,6 +119,7 @@ async def test_websocket_is_tunnelled():
 
     async with run_kubelet(handle) as url, run_http_face(kubelet_connector=PlainConnector()) as face:
         face.dispatcher.target = f"{url}/exec/default/p/c?command=sh"
+        face.authorizer.allowed = {("get", "pods"), ("create", "pods")}
         token = "base64url.bearer.authorization.k8s.io." + base64.urlsafe_b64encode(b"good").decode()
         headers = {"Authorization": "", "Impersonate-User": "x"}
         protocols = ("v5.channel.k8s.io", token)
@@ -245,3 +246,16 @@ async def test_dialer_shows_its_certificate_and_checks_the_name_of_the_kubelet(t
             assert answer.status == 500
     listener.close()
     await server.shutdown(1)
+
+
+async def test_exec_over_a_websocket_needs_leave_to_create():
+    async with run_http_face(kubelet_connector=PlainConnector()) as face:
+        face.authorizer.allowed = {("get", "pods")}
+        headers = {"Authorization": "Bearer plain"}
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await face.session.ws_connect(EXEC, protocols=("v5.channel.k8s.io",), headers=headers)
+        assert caught.value.status == 403
+        face.authorizer.allowed.add(("create", "pods"))
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await face.session.ws_connect(EXEC, protocols=("v5.channel.k8s.io",), headers=headers)
+        assert caught.value.status != 403
