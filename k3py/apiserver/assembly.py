@@ -16,6 +16,7 @@ from k3py.apiserver.admission.chain import build_chain
 from k3py.apiserver.admission.lookup import StorageLookup
 from k3py.apiserver.admission.metrics import AdmissionMetrics
 from k3py.apiserver.admission.policies.index import PolicyIndex
+from k3py.apiserver.admission.settings import AdmissionSettings
 from k3py.apiserver.admission.webhooks.webhooks import Webhooks
 from k3py.apiserver.aggregation.extensions import Extensions
 from k3py.apiserver.aggregation.priorities import AGGREGATOR_GROUP
@@ -85,6 +86,7 @@ class ApiOptions:
     advertise_address: IP address of the endpoint of the Service `kubernetes`; secure_port: its TCP port.
     service_cidrs: one range an IP family, primary first. node_ports: first and last.
     audiences: what service-account tokens are for when nobody says otherwise, and what the API accepts.
+    admission: which plugins run, and how.
     access: who else is known and may do what: static tokens, issuers of JWTs, webhooks.
     front_proxy: files of the certificate and key with which extension API servers are asked.
     client_ca, request_header_ca: files of the authorities of clients and of front proxies; None = no front proxy is believed.
@@ -101,6 +103,7 @@ class ApiOptions:
     most_mutating: int = 200
     audiences: tuple[str, ...] = ("https://kubernetes.default.svc.cluster.local", "k3s")
     access: AccessSettings = field(default_factory=AccessSettings)
+    admission: AdmissionSettings = field(default_factory=AdmissionSettings)
     extension_authentication: Mapping[str, str] = field(default_factory=dict)
     front_proxy: tuple[Path, Path] | None = None
     client_ca: Path | None = None
@@ -247,7 +250,9 @@ async def build_dispatcher(
         storage=storage,
         authorizer=authorizer,
         admission=admission
-        or build_chain(lookup, authorizer, webhooks, policies, AdmissionMetrics(metrics or Registry())),
+        or build_chain(
+            lookup, authorizer, webhooks, policies, options.admission, AdmissionMetrics(metrics or Registry())
+        ),
         schemas=objects,
         patches=patches or BuiltinPatches(schemas),
         subresources=_subresources(signer, options),

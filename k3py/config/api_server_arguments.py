@@ -170,6 +170,7 @@ def _read_modes(text: str) -> tuple[str, ...]:
 
 
 _READERS: Final[Mapping[str, Callable[[str], Argument]]] = {
+    "admission-control-config-file": _read_path,
     "anonymous-auth": _read_flag,
     "audit-log-compress": _read_flag,
     "audit-log-format": _one_of("json"),
@@ -193,6 +194,8 @@ _READERS: Final[Mapping[str, Callable[[str], Argument]]] = {
     "authorization-webhook-cache-unauthorized-ttl": _read_duration,
     "authorization-webhook-config-file": _read_path,
     "authorization-webhook-version": _one_of("v1", "v1beta1"),
+    "disable-admission-plugins": _read_texts,
+    "enable-admission-plugins": _read_texts,
     "encryption-provider-config": _read_path,
     "max-mutating-requests-inflight": _read_number,
     "max-requests-inflight": _read_number,

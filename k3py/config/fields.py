@@ -66,6 +66,15 @@ class Fields:
             raise self.fault(name, "must be a list of texts")
         return tuple(cast("list[str]", value))
 
+    def number(self, name: str, *, default: int | None = None, least: int = 0) -> int:
+        """Return a whole number; `default` None = it must be there."""
+        value = self._left.pop(name, None)
+        if value is None:
+            value = default
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise self.fault(name, f"must be a whole number of {least} or more")
+        return value
+
     def seconds(self, name: str, *, default: float) -> float:
         """Return a duration such as "30s", in seconds."""
         value = self._left.pop(name, None)

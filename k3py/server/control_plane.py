@@ -12,6 +12,7 @@ from k3py.api.registry import KindRegistry
 from k3py.api.schema import load_schema
 from k3py.api.user import AUTHENTICATED, User
 from k3py.apiserver.access_settings import load_access_settings
+from k3py.apiserver.admission.settings import load_admission_settings
 from k3py.apiserver.app import ApiServer
 from k3py.apiserver.assembly import ApiOptions, build_dispatcher
 from k3py.apiserver.authn.request_header import describe_authentication
@@ -117,6 +118,7 @@ async def build_control_plane(
     """
     kinds, schemas = KindRegistry(ALL), load_schema()
     access = await asyncio.to_thread(load_access_settings, config.kube_apiserver_arg)
+    admission = await asyncio.to_thread(load_admission_settings, config.kube_apiserver_arg)
     keys, tls = identity.service_account_keys, identity.paths.server_tls
     client_ca, request_header_ca = tls / "client-ca.crt", tls / "request-header-ca.crt"
     metrics = Registry()
@@ -129,6 +131,7 @@ async def build_control_plane(
         metrics=metrics,
         options=ApiOptions(
             access=access,
+            admission=admission,
             advertise_address=config.advertise_address,
             secure_port=config.https_listen_port,
             service_cidrs=(config.service_cidr,),

@@ -36,19 +36,50 @@ class LevelVersion:
         return LEVELS.index(self.level)
 
 
-def read_policy(labels: Mapping[str, str] | None, mode: str) -> LevelVersion:
-    """Return the level of a mode ("enforce", "warn"); what cannot be read is restricted, so that a typing error opens nothing.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefaultLevels:
+    """Levels of namespaces that say nothing."""
 
-    Without a label of its own, `warn` follows `enforce`.
+    enforce: LevelVersion = LevelVersion()
+    audit: LevelVersion = LevelVersion()
+    warn: LevelVersion = LevelVersion()
+
+
+_DEFAULTS: Final = DefaultLevels()
+
+
+def read_policy(
+    labels: Mapping[str, str] | None, mode: str, defaults: DefaultLevels = _DEFAULTS
+) -> LevelVersion:
+    """Return the level of a mode ("enforce", "audit", "warn"); what cannot be read is restricted, so that a typing error opens nothing.
+
+    Without a label of its own, `warn` follows a stricter `enforce`.
     """
     found = labels or {}
+    own = _read_mode(found, mode, getattr(defaults, mode))
     if mode == "warn" and PREFIX + mode not in found:
-        mode = "enforce"
-    level = found.get(PREFIX + mode, "privileged")
+        enforced = _read_mode(found, "enforce", defaults.enforce)
+        return enforced if enforced.strictness > own.strictness else own
+    return own
+
+
+def _read_mode(labels: Mapping[str, str], mode: str, default: LevelVersion) -> LevelVersion:
+    level = labels.get(PREFIX + mode, default.level)
     if level not in LEVELS:
         level = "restricted"
-    match = _VERSION.match(found.get(f"{PREFIX}{mode}-version", ""))
-    return LevelVersion(level, int(match[1]) if match else LATEST)
+    text = labels.get(f"{PREFIX}{mode}-version")
+    if text is None:
+        return LevelVersion(level, default.minor)
+    minor = read_version(text)
+    return LevelVersion(level, LATEST if minor is None else minor)
+
+
+def read_version(text: str) -> int | None:
+    """Return the minor version of "v1.x", `LATEST` for "latest", None for anything else."""
+    if text == "latest":
+        return LATEST
+    match = _VERSION.match(text)
+    return int(match[1]) if match else None
 
 
 def validate_policy_labels(labels: Mapping[str, str] | None) -> list[FieldError]:
@@ -60,7 +91,7 @@ def validate_policy_labels(labels: Mapping[str, str] | None) -> list[FieldError]
             path = f"metadata.labels[{PREFIX}{mode}]"
             errors.append(invalid_value(path, level, f"must be one of {', '.join(LEVELS)}"))
         version = (labels or {}).get(f"{PREFIX}{mode}-version")
-        if version is not None and version != "latest" and not _VERSION.match(version):
+        if version is not None and read_version(version) is None:
             path = f"metadata.labels[{PREFIX}{mode}-version]"
             errors.append(invalid_value(path, version, 'must be "latest" or "v1.x"'))
     return errors

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Final
 
 from k3py.apiserver.admission.metrics import AdmissionMetrics
 from k3py.apiserver.admission.plugins.certificates import (
@@ -27,16 +28,25 @@ from k3py.apiserver.admission.plugins.storage_object_in_use_protection import St
 from k3py.apiserver.admission.plugins.taint_nodes_by_condition import TaintNodesByCondition
 from k3py.apiserver.admission.plugins.validating_policies import ValidatingPolicies
 from k3py.apiserver.admission.plugins.validating_webhooks import ValidatingWebhooks
+from k3py.apiserver.admission.settings import AdmissionSettings
 from k3py.util import clock
 from k3py.util.metrics import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from k3py.apiserver.admission.lookup import Lookup
     from k3py.apiserver.admission.policies.index import PolicyIndex
     from k3py.apiserver.admission.webhooks.webhooks import Webhooks
     from k3py.apiserver.interface import AdmissionPlugin, AdmissionRequest, Authorizer
+
+# Off by default: module and class.
+_OPTIONAL: Final = {
+    "AlwaysPullImages": ("always_pull_images", "AlwaysPullImages"),
+    "DenyServiceExternalIPs": ("deny_service_external_ips", "DenyServiceExternalIPs"),
+    "EventRateLimit": ("event_rate_limit", "EventRateLimit"),
+    "ExtendedResourceToleration": ("extended_resource_toleration", "ExtendedResourceToleration"),
+}
 
 
 class AdmissionChain:
@@ -84,32 +94,47 @@ def build_chain(
     authorizer: Authorizer,
     webhooks: Webhooks,
     policies: PolicyIndex,
+    settings: AdmissionSettings | None = None,
     metrics: AdmissionMetrics | None = None,
 ) -> AdmissionChain:
-    """Return the default chain; `authorizer` answers plugins that ask for more than the request's own permission."""
-    return AdmissionChain(
-        (
-            NamespaceLifecycle(lookup),
-            LimitRanger(lookup),
-            ServiceAccountAdmission(lookup),
-            NodeRestriction(lookup, authorizer),
-            TaintNodesByCondition(),
-            PodSecurity(lookup),
-            Priority(lookup),
-            DefaultTolerationSeconds(),
-            DefaultStorageClass(lookup),
-            StorageObjectInUseProtection(),
-            PersistentVolumeClaimResize(lookup),
-            RuntimeClassAdmission(lookup),
-            CertificateApproval(authorizer),
-            CertificateSigning(authorizer),
-            CertificateSubjectRestriction(),
-            DefaultIngressClass(lookup),
-            PodTopologyLabels(lookup),
-            MutatingWebhooks(webhooks.mutating, webhooks.dispatch, webhooks.schemas),
-            ValidatingPolicies(policies, webhooks.kinds, lookup, authorizer),
-            ValidatingWebhooks(webhooks.validating, webhooks.dispatch),
-            ResourceQuota(lookup),
-        ),
-        metrics,
+    """Return the chain of the plugins that run, in upstream's order, whatever the order in which they were chosen.
+
+    authorizer: answers plugins that ask for more than the request's own permission. settings: None = the default ones.
+    """
+    settings = settings or AdmissionSettings()
+    plugins: tuple[AdmissionPlugin, ...] = (
+        NamespaceLifecycle(lookup),
+        LimitRanger(lookup),
+        ServiceAccountAdmission(lookup),
+        NodeRestriction(lookup, authorizer),
+        TaintNodesByCondition(),
+        *_choose(settings, "AlwaysPullImages"),
+        PodSecurity(lookup, settings.pod_security),
+        Priority(lookup),
+        DefaultTolerationSeconds(),
+        *_choose(settings, "EventRateLimit", "ExtendedResourceToleration"),
+        DefaultStorageClass(lookup),
+        StorageObjectInUseProtection(),
+        PersistentVolumeClaimResize(lookup),
+        RuntimeClassAdmission(lookup),
+        CertificateApproval(authorizer),
+        CertificateSigning(authorizer),
+        CertificateSubjectRestriction(),
+        DefaultIngressClass(lookup),
+        *_choose(settings, "DenyServiceExternalIPs"),
+        PodTopologyLabels(lookup),
+        MutatingWebhooks(webhooks.mutating, webhooks.dispatch, webhooks.schemas),
+        ValidatingPolicies(policies, webhooks.kinds, lookup, authorizer),
+        ValidatingWebhooks(webhooks.validating, webhooks.dispatch),
+        ResourceQuota(lookup),
     )
+    return AdmissionChain([one for one in plugins if one.name in settings.plugins], metrics)
+
+
+def _choose(settings: AdmissionSettings, *names: str) -> Iterator[AdmissionPlugin]:
+    """Make those of the plugins that are off by default that were asked for; only they are imported."""
+    for name in names:
+        if name in settings.plugins:
+            module, maker = _OPTIONAL[name]
+            make = getattr(importlib.import_module(f"k3py.apiserver.admission.plugins.{module}"), maker)
+            yield make(settings.event_limits) if name == "EventRateLimit" else make()

@@ -21,7 +21,7 @@ def test_values_have_types_and_lists_grow():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (["max-requests-inflight=1"], "'max-requests-inflight': k3py has no such argument"),
+        (["feature-gates=A=true"], "'feature-gates': k3py has no such argument"),
         (["token-auth-file"], "must be name=value"),
         (["token-auth-file="], "must be a file"),
         (["anonymous-auth=yes"], "must be true or false"),

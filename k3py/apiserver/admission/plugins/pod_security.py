@@ -1,6 +1,6 @@
 """Pods keep to the security level that their namespace asks for.
 
-Source: k8s.io/pod-security-admission/admission v0.35 (defaults: privileged, latest; no exemptions).
+Source: k8s.io/pod-security-admission/admission v0.35.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from k3py.api.pod_security.labels import PREFIX, read_policy, validate_policy_la
 from k3py.api.resource import NAMESPACES, PODS
 from k3py.api.status import invalid
 from k3py.apiserver.admission.plugins.base import BasePlugin, refuse
+from k3py.apiserver.admission.settings import PodSecuritySettings
 
 if TYPE_CHECKING:
-    from k3py.api.pod_security.labels import LevelVersion
+    from k3py.api.pod_security.labels import DefaultLevels, LevelVersion
     from k3py.apiserver.admission.lookup import Lookup
     from k3py.apiserver.interface import AdmissionRequest
     from k3py.jsontypes import JsonObject
@@ -38,8 +39,9 @@ class PodSecurity(BasePlugin):
 
     name = "PodSecurity"
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, lookup: Lookup, settings: PodSecuritySettings | None = None) -> None:
         self._lookup = lookup
+        self._settings = settings or PodSecuritySettings()
 
     def handles(self, request: AdmissionRequest) -> bool:
         """See writes of namespaces, pods and what makes pods."""
@@ -53,19 +55,35 @@ class PodSecurity(BasePlugin):
     async def validate(self, request: AdmissionRequest) -> None:
         """Refuse pods with 403 and namespaces with 422; warn about templates."""
         key = (request.kind.group, request.kind.plural)
+        if (why := self._find_exemption(request, key)) is not None:
+            request.annotate(f"{PREFIX}exempt", why)
+            return
         if key == ("", "namespaces"):
             await self._judge_namespace(request)
             return
         namespace = await self._lookup.find(NAMESPACES, "", request.namespace)
         labels = ((namespace or {}).get("metadata") or {}).get("labels")
         if key == ("", "pods"):
-            _judge_pod(request, labels)
+            _judge_pod(request, labels, self._settings.defaults)
             return
-        template = request.obj or {}
-        for part in _TEMPLATES[key]:
-            template = template.get(part) or {}
-        _note(request, template, read_policy(labels, "audit"))
-        _warn(request, template, read_policy(labels, "warn"))
+        template = _template_of(request.obj, key)
+        _note(request, template, read_policy(labels, "audit", self._settings.defaults))
+        _warn(request, template, read_policy(labels, "warn", self._settings.defaults))
+
+    def _find_exemption(self, request: AdmissionRequest, key: tuple[str, str]) -> str | None:
+        """Return what exempts a request from all levels."""
+        settings = self._settings
+        if request.namespace in settings.namespaces and request.namespace:
+            return "namespace"
+        if key == ("", "namespaces"):
+            return None
+        if request.user.name in settings.usernames:
+            return "user"
+        if settings.runtime_classes:
+            pod = (request.obj or {}) if key == ("", "pods") else _template_of(request.obj, key)
+            if (pod.get("spec") or {}).get("runtimeClassName") in settings.runtime_classes:
+                return "runtimeClass"
+        return None
 
     async def _judge_namespace(self, request: AdmissionRequest) -> None:
         labels = _labels_of(request.obj)
@@ -77,7 +95,9 @@ class PodSecurity(BasePlugin):
             raise invalid("", "Namespace", request.name, errors)
         if request.old is None:
             return
-        new, old = read_policy(labels, "enforce"), read_policy(_labels_of(request.old), "enforce")
+        defaults = self._settings.defaults
+        new = read_policy(labels, "enforce", defaults)
+        old = read_policy(_labels_of(request.old), "enforce", defaults)
         is_stricter = new.strictness > old.strictness or new.minor != old.minor
         if new == old or new.level == "privileged" or not is_stricter:
             return
@@ -107,18 +127,25 @@ def _labels_of(obj: JsonObject | None) -> JsonObject:
     return ((obj or {}).get("metadata") or {}).get("labels") or {}
 
 
-def _judge_pod(request: AdmissionRequest, labels: JsonObject | None) -> None:
-    enforced = read_policy(labels, "enforce")
+def _template_of(obj: JsonObject | None, key: tuple[str, str]) -> JsonObject:
+    template = obj or {}
+    for part in _TEMPLATES[key]:
+        template = template.get(part) or {}
+    return template
+
+
+def _judge_pod(request: AdmissionRequest, labels: JsonObject | None, defaults: DefaultLevels) -> None:
+    enforced = read_policy(labels, "enforce", defaults)
     pod = request.obj or {}
     if request.operation == "UPDATE" and not _is_significant(pod, request.old or {}):
         return
     request.annotate(f"{PREFIX}enforce-policy", str(enforced))
-    _note(request, pod, read_policy(labels, "audit"))
+    _note(request, pod, read_policy(labels, "audit", defaults))
     found = evaluate(pod, enforced)
     if found:
         listed = ", ".join(str(one) for one in found)
         raise refuse(request, f'violates PodSecurity "{enforced}": {listed}')
-    _warn(request, pod, read_policy(labels, "warn"))
+    _warn(request, pod, read_policy(labels, "warn", defaults))
 
 
 def _note(request: AdmissionRequest, pod: JsonObject, policy: LevelVersion) -> None:

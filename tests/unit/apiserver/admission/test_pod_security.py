@@ -6,9 +6,11 @@ import pytest
 
 from k3py.api.kinds import ALL
 from k3py.api.object import deep_copy
+from k3py.api.pod_security.labels import DefaultLevels, LevelVersion
 from k3py.api.status import ApiError
 from k3py.api.user import User
 from k3py.apiserver.admission.plugins.pod_security import PodSecurity
+from k3py.apiserver.admission.settings import PodSecuritySettings
 from k3py.apiserver.interface import AdmissionRequest
 
 KINDS = {(kind.group, kind.plural): kind for kind in ALL}
@@ -119,3 +121,29 @@ async def test_audit_events_tell_the_level_and_what_violates_that_of_audit():
     what.annotations = {}
     await judge(Cluster(audit="baseline"), what)
     assert what.annotations == {PREFIX + "enforce-policy": "privileged:latest", PREFIX + "audit-violations": WARNING}
+
+
+LEVELS = DefaultLevels(enforce=LevelVersion("baseline"))
+
+
+async def test_namespaces_that_say_nothing_have_the_default_level():
+    plugin = PodSecurity(Cluster(), PodSecuritySettings(defaults=LEVELS))
+    with pytest.raises(ApiError, match='violates PodSecurity "baseline:latest"'):
+        await plugin.validate(request("pods", deep_copy(HOSTILE)))
+    open_plugin = PodSecurity(Cluster(enforce="privileged"), PodSecuritySettings(defaults=LEVELS))
+    await open_plugin.validate(request("pods", deep_copy(HOSTILE)))
+
+
+@pytest.mark.parametrize(
+    ("exemption", "why"),
+    [({"namespaces": {"a"}}, "namespace"), ({"usernames": {"alice"}}, "user"), ({"runtime_classes": {"vm"}}, "runtimeClass")],
+)
+async def test_who_is_exempt(exemption, why):
+    what = request("pods", deep_copy(HOSTILE))
+    what.obj["spec"]["runtimeClassName"] = "vm"
+    what.annotations = {}
+    await PodSecurity(Cluster(), PodSecuritySettings(defaults=LEVELS, **exemption)).validate(what)
+    assert what.annotations == {PREFIX + "exempt": why}
+    other = {key: {"other"} for key in exemption}
+    with pytest.raises(ApiError):
+        await PodSecurity(Cluster(), PodSecuritySettings(defaults=LEVELS, **other)).validate(what)
