@@ -273,10 +273,6 @@ def test_debug_of_a_node(pods):
     assert "k3py.yaml" in pods("logs", name).stdout
 
 
-def test_top_says_that_there_are_no_metrics(pods):
-    assert pods("top", "pods", check=False).stderr == "error: Metrics API not available\n"
-
-
 def test_a_pod_is_deleted_within_its_grace(pods):
     pods.make("p", ("c", "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.1; done"), terminationGracePeriodSeconds=20)
     process = pods.start("logs", "-f", "p")
