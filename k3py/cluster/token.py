@@ -17,6 +17,8 @@ from k3py.util.files import write_atomically
 if TYPE_CHECKING:
     from pathlib import Path
 
+_BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
+_SEVERAL: Final = 2
 _SECURE: Final = re.compile(r"K10(?P<hash>[0-9a-f]{64})?::(?P<credentials>.+)", re.DOTALL)
 
 
@@ -54,8 +56,21 @@ def parse_token(text: str) -> JoinToken:
 
 
 def hash_ca(pem: bytes) -> str:
-    """Return the hash of a CA file as tokens carry it (J-03, one certificate)."""
-    return hashlib.sha256(pem).hexdigest()
+    """Return the hash of a CA file as tokens carry it (J-03): of the file, or of the root that a chain of several certificates leads to.
+
+    "" for several certificates that are not one chain: whoever pinned the one must not come to trust the others.
+    """
+    if pem.count(_BEGIN) < _SEVERAL:
+        return hashlib.sha256(pem).hexdigest()
+    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - few have chains
+
+    from k3py.pki.chain import find_root  # noqa: PLC0415
+
+    try:
+        root = find_root(pem)
+    except ValueError:
+        return ""
+    return hashlib.sha256(root.public_bytes(Encoding.DER)).hexdigest() if root is not None else ""
 
 
 def ensure_server_token(server_dir: Path, ca_pem: bytes, given: str) -> str:

@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from k3py.pki.authority import KeyPair, find_leaf_fault, find_pair_fault, make_authority, make_key, sign_leaf
+from k3py.pki.chain import find_root
 from k3py.pki.errors import PkiError
 from k3py.pki.layout import AUTHORITIES
 from k3py.pki.service_account import make_service_account_key
@@ -85,6 +86,10 @@ def _load_pair(certificate: Path, key: Path) -> KeyPair:
     fault = find_pair_fault(pair)
     if fault:
         raise PkiError(f"{certificate}, {key}: {fault}: restore both, or remove both to start anew")
+    if find_root(pair.certificate) is None:
+        raise PkiError(
+            f"{certificate}: must hold one chain: the authority, then who signed it, up to the root"
+        )
     return pair
 
 
