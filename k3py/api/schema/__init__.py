@@ -6,6 +6,7 @@ decoders and defaulters compiled to closures then, so an idle server holds only 
 What a handler does with a request body: `decode` (types, unknown fields, canonical form), then `default`. The canonical form is
 what Go's structs serialise to, which clients see: fields in protobuf order, empty optional ones left out, zero structs shown as {}
 ("resources": {}), and **None** for absent mandatory lists, maps and times (`rules: null`): iterate `obj.get("rules") or ()`.
+Until `settle` an empty mandatory list stays [] (who wrote it owns the field), afterwards it is null, too.
 `default` fills what upstream's defaulting and conversion functions fill, for all kinds (but the annotation that counts a DaemonSet's
 templates); what strategies, admission and allocation fill (phase on create, qosClass, clusterIP, tolerations, …) is elsewhere.
 """

@@ -13,6 +13,7 @@ import binascii
 from typing import TYPE_CHECKING, Final
 
 from k3py.api import quantity, timestamps
+from k3py.api.schema.emptying import keeps_empty
 from k3py.errors import K3pyError
 
 if TYPE_CHECKING:
@@ -269,7 +270,7 @@ class Decoders:
         if one.card:
             make = self._list if one.card == "rep" else self._map
             decode = make(one.type, self._go_name(one.type))
-            drop_empty = not one.pointer and one.json not in _MEANT_EMPTY
+            drop_empty = not one.pointer and one.json not in _MEANT_EMPTY and not keeps_empty(one)
             return one.json, decode, _MISSING if one.omit_empty else _none, drop_empty
         decode = self.get(one.type)
         if one.pointer:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from k3py.api.schema.decoder import Decoders, TypeFault
 from k3py.api.schema.defaulting import Defaulters
+from k3py.api.schema.emptying import Emptiers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,7 @@ class Schemas:
         self.table = table
         self._decoders = Decoders(table)
         self._defaulters = Defaulters(table)
+        self._emptiers = Emptiers(table)
         self._merge_types: MergeTypes | None = None
 
     def find_type_name(self, api_version: str, kind: str) -> str | None:
@@ -71,6 +73,12 @@ class Schemas:
     def default(self, type_name: str, obj: JsonObject) -> None:
         """Fill the defaults of a decoded object in place; unknown types (custom resources) are left alone."""
         self._defaulters.get(type_name)(obj)
+
+    def settle(self, type_name: str, obj: JsonObject) -> None:
+        """Turn empty mandatory lists of a decoded object into null, in place, once it is known who owns them."""
+        empty = self._emptiers.find(type_name)
+        if empty is not None:
+            empty(obj)
 
     def find_field(self, type_name: str, name: str) -> Field | None:
         """Return a field by its JSON name, with merge key, list type and type of its entries."""

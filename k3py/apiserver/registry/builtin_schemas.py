@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from k3py.apiserver.registry.seams import ObjectSchemas
     from k3py.jsontypes import JsonObject
 
+_STORED_AS_JSON: Final = ("apiextensions.k8s.io", "apiregistration.k8s.io")
 _METADATA: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 
 
@@ -41,6 +42,11 @@ class BuiltinSchemas:
         elif kind.structure is not None:
             kind.structure.default(obj)
         kind.strategy.default(obj)
+
+    def settle(self, kind: Kind, obj: JsonObject) -> None:
+        """Turn empty lists into null where they are once they lay in the datastore; definitions lie there as JSON."""
+        if kind.schema and kind.group not in _STORED_AS_JSON:
+            self.schemas.settle(kind.schema, obj)
 
     def complete(self, kind: Kind, obj: JsonObject) -> None:
         """Put empty parts that are always shown back."""

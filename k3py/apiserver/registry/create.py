@@ -40,6 +40,7 @@ async def create(call: Call) -> ObjectResult:
         subresource="",
         now=call.now(),
     )
+    call.services.schemas.settle(call.kind, obj)
     await admit_new(call, obj, options)
     return await store_new(call, obj, options, status_code=201)
 

@@ -31,6 +31,9 @@ class ObjectSchemas(Protocol):
     def default(self, kind: Kind, obj: JsonObject) -> None:
         """Fill in defaults in place, those of the kind's strategy too."""
 
+    def settle(self, kind: Kind, obj: JsonObject) -> None:
+        """Turn empty lists, which decoding kept because who writes them owns the field, into null, in place."""
+
     def complete(self, kind: Kind, obj: JsonObject) -> None:
         """Put empty parts that are always shown ("status": {}) back into an object that a strategy took them out of."""
 

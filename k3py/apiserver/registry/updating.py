@@ -136,6 +136,7 @@ class Update:
                 now=context.now,
             )
         request = self._admission(new, old)
+        call.services.schemas.settle(call.kind, new)
         await call.services.admission.admit(request)
         if self._projection is not None and request.obj is not None:
             self._projection.absorb(new, request.obj)

@@ -46,6 +46,10 @@ class DaemonSetStrategy(WorkloadStrategy):
         "numberReady": 0,
     }
 
+    def default(self, obj: JsonObject) -> None:
+        """The annotation is there from the start, so who writes the object owns it."""
+        _set_template_generation(obj, _template_generation(obj))
+
     def prepare_create(self, obj: JsonObject, context: WriteContext) -> None:
         """The template has a generation of its own, kept in an annotation."""
         super().prepare_create(obj, context)

@@ -59,6 +59,7 @@ def test_any_document_decodes_stably_or_is_refused(kind):
         full = {**decoded, "kind": name, "apiVersion": api_version}
         tracked = update_managed_fields(None, full, manager="m", api_version=api_version, now="2026-01-01T00:00:00Z", schemas=SCHEMAS)
         assert {**tracked, "metadata": 0} == {**full, "metadata": 0}
+        SCHEMAS.settle(name_of(kind), full)  # protobuf knows no empty lists
         again = SCHEMAS.decode(name_of(kind), CODEC.decode_object(CODEC.encode_object(full)))[0]
         assert json.dumps(again, sort_keys=True) == json.dumps(SCHEMAS.decode(name_of(kind), full)[0], sort_keys=True)
 

@@ -6,7 +6,7 @@ import pytest
 
 from k3py.api.kind import WriteContext
 from k3py.api.kinds.batch.cron_job import CronJobStrategy
-from k3py.api.kinds.batch.job import JobStrategy
+from k3py.api.kinds.batch.job import KIND, JobStrategy
 from k3py.api.object import deep_copy
 from k3py.api.user import User
 from k3py.api.validation.job import count_indexes
@@ -36,8 +36,12 @@ def test_pods_are_found_by_the_uid_of_their_job():
     assert obj["spec"]["selector"] == {"matchLabels": {"batch.kubernetes.io/controller-uid": "u-1"}}
     labels = obj["spec"]["template"]["metadata"]["labels"]
     assert labels["job-name"] == labels["batch.kubernetes.io/job-name"] == "j"
-    assert obj["metadata"]["labels"] == labels
     assert STRATEGY.validate(obj) == []
+    # A Job without labels is stored with those of its pods.
+    assert "labels" not in obj["metadata"]
+    assert KIND.to_storage(obj)["metadata"]["labels"] == labels
+    obj["metadata"]["labels"] = {"own": "label"}
+    assert KIND.to_storage(obj)["metadata"]["labels"] == {"own": "label"}
 
 
 def test_a_selector_of_ones_own_must_be_asked_for():
