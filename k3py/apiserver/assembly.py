@@ -15,7 +15,8 @@ from k3py.apiserver.access_settings import AccessSettings
 from k3py.apiserver.admission.chain import build_chain
 from k3py.apiserver.admission.lookup import StorageLookup
 from k3py.apiserver.admission.metrics import AdmissionMetrics
-from k3py.apiserver.admission.policies.index import PolicyIndex
+from k3py.apiserver.admission.policies.index import POLICY_GROUP, PolicyIndex
+from k3py.apiserver.admission.policies.param_guard import BindingParamGuard, PolicyParamGuard
 from k3py.apiserver.admission.settings import AdmissionSettings
 from k3py.apiserver.admission.webhooks.webhooks import Webhooks
 from k3py.apiserver.aggregation.extensions import Extensions
@@ -70,7 +71,14 @@ if TYPE_CHECKING:
     from k3py.apiserver.aggregation.api_services import ApiServices
     from k3py.apiserver.follower import Key
     from k3py.apiserver.interface import Authenticator, Authorizer
-    from k3py.apiserver.registry.seams import Admission, Patches, TokenSigner, TokenVerifier, WriteHook
+    from k3py.apiserver.registry.seams import (
+        Admission,
+        Patches,
+        TokenSigner,
+        TokenVerifier,
+        WriteGuard,
+        WriteHook,
+    )
     from k3py.apiserver.registry.table import Handler
     from k3py.jsontypes import JsonObject
     from k3py.storage.interface import Storage
@@ -236,12 +244,14 @@ async def build_dispatcher(
         )
     )
     lookup, objects = StorageLookup(kinds, storage), BuiltinSchemas(schemas)
+    durations = AdmissionMetrics(metrics or Registry())
     webhooks = Webhooks(
         kinds=kinds,
         lookup=lookup,
         authorizer=authorizer,
         schemas=objects,
         open_session=lambda: _open_session(storage, kinds),
+        metrics=durations,
     )
     policies = PolicyIndex()
     component_statuses = ComponentStatuses()
@@ -250,16 +260,14 @@ async def build_dispatcher(
         storage=storage,
         authorizer=authorizer,
         admission=admission
-        or build_chain(
-            lookup, authorizer, webhooks, policies, options.admission, AdmissionMetrics(metrics or Registry())
-        ),
+        or build_chain(lookup, authorizer, webhooks, policies, options.admission, durations),
         schemas=objects,
         patches=patches or BuiltinPatches(schemas),
         subresources=_subresources(signer, options),
         virtual=_virtual(authorizer, rbac, tokens, accounts, options)
         | {("", "componentstatuses"): component_statuses.handle},
         hooks=await _open_hooks(kinds, storage, options),
-        guards={(RBAC_GROUP, plural): EscalationGuard(rbac, authorizer) for plural in _RBAC_PLURALS},
+        guards=_guards(kinds, rbac, authorizer, lookup),
         now=now,
     )
     flows = FlowControl(most_reading=options.most_reading, most_mutating=options.most_mutating)
@@ -297,6 +305,16 @@ async def build_dispatcher(
             dispatcher, kinds, address, extension_authentication=options.extension_authentication
         ),
     )
+
+
+def _guards(
+    kinds: KindRegistry, rbac: Policy, authorizer: Authorizer, lookup: StorageLookup
+) -> dict[tuple[str, str], WriteGuard]:
+    escalation = EscalationGuard(rbac, authorizer)
+    guards: dict[tuple[str, str], WriteGuard] = {(RBAC_GROUP, plural): escalation for plural in _RBAC_PLURALS}
+    guards[POLICY_GROUP, "validatingadmissionpolicies"] = PolicyParamGuard(kinds, authorizer)
+    guards[POLICY_GROUP, "validatingadmissionpolicybindings"] = BindingParamGuard(kinds, authorizer, lookup)
+    return guards
 
 
 def _open_session(storage: Storage, kinds: KindRegistry) -> aiohttp.ClientSession:

@@ -102,6 +102,7 @@ def build_chain(
     authorizer: answers plugins that ask for more than the request's own permission. settings: None = the default ones.
     """
     settings = settings or AdmissionSettings()
+    metrics = metrics or AdmissionMetrics(Registry())
     plugins: tuple[AdmissionPlugin, ...] = (
         NamespaceLifecycle(lookup),
         LimitRanger(lookup),
@@ -124,7 +125,7 @@ def build_chain(
         *_choose(settings, "DenyServiceExternalIPs"),
         PodTopologyLabels(lookup),
         MutatingWebhooks(webhooks.mutating, webhooks.dispatch, webhooks.schemas),
-        ValidatingPolicies(policies, webhooks.kinds, lookup, authorizer),
+        ValidatingPolicies(policies, webhooks.kinds, lookup, authorizer, metrics),
         ValidatingWebhooks(webhooks.validating, webhooks.dispatch),
         ResourceQuota(lookup),
     )

@@ -12,6 +12,7 @@ import orjson
 from k3py.api.status import ApiError
 from k3py.apiserver.admission.matching import is_exempt
 from k3py.apiserver.admission.plugins.base import BasePlugin, refuse
+from k3py.util import clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from k3py.api.kind import Kind
     from k3py.api.registry import KindRegistry
     from k3py.apiserver.admission.lookup import Lookup
+    from k3py.apiserver.admission.metrics import AdmissionMetrics
     from k3py.apiserver.admission.policies.evaluation import Violation
     from k3py.apiserver.admission.policies.index import Binding, Policy, PolicyIndex
     from k3py.apiserver.interface import AdmissionRequest, Authorizer
@@ -34,12 +36,18 @@ class ValidatingPolicies(BasePlugin):
     name = "ValidatingAdmissionPolicy"
 
     def __init__(
-        self, index: PolicyIndex, kinds: KindRegistry, lookup: Lookup, authorizer: Authorizer
+        self,
+        index: PolicyIndex,
+        kinds: KindRegistry,
+        lookup: Lookup,
+        authorizer: Authorizer,
+        metrics: AdmissionMetrics,
     ) -> None:
         self._index = index
         self._kinds = kinds
         self._lookup = lookup
         self._authorizer = authorizer
+        self._metrics = metrics
 
     def handles(self, request: AdmissionRequest) -> bool:
         """See everything, as long as a policy is in force, but what configures admission."""
@@ -75,7 +83,15 @@ class ValidatingPolicies(BasePlugin):
             criteria = binding.criteria
             if criteria is not None and await criteria.match(request, self._kinds, self._lookup) is None:
                 continue
-            for violation in await judgement.find_violations(binding):
+            began_s = clock.monotonic_s()
+            violations = await judgement.find_violations(binding)
+            if not violations:
+                self._metrics.observe_policy(policy.name, binding.name, "allow", began_s, failed=False)
+            for violation in violations:
+                for action in ("Deny",) if violation.is_forced else binding.actions:
+                    self._metrics.observe_policy(
+                        policy.name, binding.name, action.lower(), began_s, failed=violation.is_fault
+                    )
                 if violation.is_forced or "Deny" in binding.actions:
                     denied.append(_refusal(policy, binding, request, violation))
                 if "Warn" in binding.actions and not violation.is_forced:

@@ -18,11 +18,15 @@ _LONGEST_MESSAGE: Final = 5 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Something that a request does not keep to; `index` of the validation. is_forced: it refuses whatever the binding's actions are."""
+    """Something that a request does not keep to; `index` of the validation.
+
+    is_fault: nobody can say whether it does. is_forced: it refuses whatever the binding's actions are.
+    """
 
     message: str
     index: int = 0
     reason: str = "Invalid"
+    is_fault: bool = False
     is_forced: bool = False
 
 
@@ -39,7 +43,9 @@ def evaluate_policy(policy: Policy, values: dict[str, JsonValue], patience: int 
     programs = policy.programs
     matches = evaluate_conditions(programs.conditions, values, patience)
     if matches is not True:
-        return Outcome([Violation(matches)] if isinstance(matches, str) and policy.fails else [])
+        return Outcome(
+            [Violation(matches, is_fault=True)] if isinstance(matches, str) and policy.fails else []
+        )
     evaluation = Evaluation(values, programs.variables, patience=patience)
     outcome = Outcome()
     found = outcome.violations
@@ -49,13 +55,15 @@ def evaluate_policy(policy: Policy, values: dict[str, JsonValue], patience: int 
                 found.append(Violation(_say(evaluation, one), index, one.reason))
         except EvaluationFault as fault:
             if policy.fails:
-                found.append(Violation(f"expression '{one.text}' resulted in error: {fault}", index))
+                found.append(
+                    Violation(f"expression '{one.text}' resulted in error: {fault}", index, is_fault=True)
+                )
     for key, program in programs.annotations:
         try:
             value = evaluation.run(program)
         except EvaluationFault as fault:
             if policy.fails:
-                found.append(Violation(f"audit annotation {key}: {fault}", is_forced=True))
+                found.append(Violation(f"audit annotation {key}: {fault}", is_fault=True, is_forced=True))
         else:
             if isinstance(value, str) and value.strip():
                 outcome.annotations[key] = value.strip()

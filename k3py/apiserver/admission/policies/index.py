@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from k3py.apiserver.admission.matching import Criteria
     from k3py.jsontypes import JsonObject
 
-_GROUP: Final = "admissionregistration.k8s.io"
+POLICY_GROUP: Final = "admissionregistration.k8s.io"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +118,8 @@ class PolicyIndex:
     def handlers(self) -> dict[tuple[str, str], Callable[[tuple[str, str], JsonObject | None], None]]:
         """Return what follows policies and bindings, by (group, plural)."""
         return {
-            (_GROUP, "validatingadmissionpolicies"): self.handle_policy,
-            (_GROUP, "validatingadmissionpolicybindings"): self.handle_binding,
+            (POLICY_GROUP, "validatingadmissionpolicies"): self.handle_policy,
+            (POLICY_GROUP, "validatingadmissionpolicybindings"): self.handle_binding,
         }
 
     def handle_policy(self, key: tuple[str, str], obj: JsonObject | None) -> None:

@@ -48,12 +48,12 @@ class Judgement:
             params = await find_params(policy, binding, request, self._kinds, self._lookup)
         except ParamsFault as fault:
             text = f"failed to configure binding: {fault}"
-            return [Violation(text, is_forced=True)] if policy.fails else []
+            return [Violation(text, is_fault=True, is_forced=True)] if policy.fails else []
         try:
             programs = policy.programs
         except CompilationFault as fault:
             text = f"failed to configure policy: {fault}"
-            return [Violation(text, is_forced=True)] if policy.fails else []
+            return [Violation(text, is_fault=True, is_forced=True)] if policy.fails else []
         if self._values is None:
             self._values = await self._bind(needs_namespace=programs.uses("namespaceObject"))
         found: list[Violation] = []

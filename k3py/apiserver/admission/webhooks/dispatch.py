@@ -12,11 +12,13 @@ from k3py.apiserver.admission.matching import convert, is_exempt
 from k3py.apiserver.admission.plugins.base import refuse
 from k3py.apiserver.admission.review import describe
 from k3py.apiserver.admission.webhooks.client import CallFault
+from k3py.util import clock
 
 if TYPE_CHECKING:
     from k3py.api.kind import Kind
     from k3py.api.registry import KindRegistry
     from k3py.apiserver.admission.lookup import Lookup
+    from k3py.apiserver.admission.metrics import AdmissionMetrics
     from k3py.apiserver.admission.webhooks.client import WebhookClient
     from k3py.apiserver.admission.webhooks.index import Webhook
     from k3py.apiserver.interface import AdmissionRequest, Authorizer
@@ -29,12 +31,18 @@ class WebhookDispatch:
     """What both webhook plugins share."""
 
     def __init__(
-        self, client: WebhookClient, kinds: KindRegistry, lookup: Lookup, authorizer: Authorizer
+        self,
+        client: WebhookClient,
+        kinds: KindRegistry,
+        lookup: Lookup,
+        authorizer: Authorizer,
+        metrics: AdmissionMetrics,
     ) -> None:
         self._client = client
         self._kinds = kinds
         self._lookup = lookup
         self._authorizer = authorizer
+        self._metrics = metrics
 
     async def find_version(self, hook: Webhook, request: AdmissionRequest) -> Kind | None:
         """Return the version in which a webhook wants to see a request, None when it does not. Raises ApiError 403."""
@@ -75,6 +83,25 @@ class WebhookDispatch:
         Raises:
             ApiError: the webhook refuses, or it cannot be asked and must be.
         """
+        began_s, rejected = clock.monotonic_s(), True
+        try:
+            response = await self._ask(hook, request, kind, obj, may_patch=may_patch, place=place)
+            rejected = False
+        finally:
+            what = "admit" if may_patch else "validating"
+            self._metrics.observe_webhook(request, hook.name, what, began_s, rejected=rejected)
+        return response
+
+    async def _ask(
+        self,
+        hook: Webhook,
+        request: AdmissionRequest,
+        kind: Kind,
+        obj: JsonObject | None,
+        *,
+        may_patch: bool,
+        place: str,
+    ) -> JsonObject | None:
         if request.dry_run and hook.has_side_effects:
             raise bad_request(f"admission webhook {hook.name} does not support dry run")
         review = {

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from k3py.api.registry import KindRegistry
     from k3py.apiserver.admission.lookup import Lookup
+    from k3py.apiserver.admission.metrics import AdmissionMetrics
     from k3py.apiserver.interface import Authorizer
     from k3py.apiserver.registry.seams import ObjectSchemas
     from k3py.jsontypes import JsonObject
@@ -33,11 +34,12 @@ class Webhooks:
         authorizer: Authorizer,
         schemas: ObjectSchemas,
         open_session: Callable[[], aiohttp.ClientSession],
+        metrics: AdmissionMetrics,
     ) -> None:
         self.mutating = WebhookIndex()
         self.validating = WebhookIndex()
         self.client = WebhookClient(open_session)
-        self.dispatch = WebhookDispatch(self.client, kinds, lookup, authorizer)
+        self.dispatch = WebhookDispatch(self.client, kinds, lookup, authorizer, metrics)
         self.kinds = kinds
         self.schemas = schemas
 

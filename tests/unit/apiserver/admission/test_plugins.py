@@ -41,7 +41,9 @@ class Permissions:
 
 def no_webhooks(lookup):
     """Return webhooks of which none is configured."""
-    return Webhooks(kinds=KindRegistry(ALL), lookup=lookup, authorizer=Permissions(), schemas=None, open_session=None)
+    return Webhooks(
+        kinds=KindRegistry(ALL), lookup=lookup, authorizer=Permissions(), schemas=None, open_session=None, metrics=None
+    )
 
 
 def namespace(phase="Active", **metadata):

@@ -13,6 +13,7 @@ from k3py.api.schema import load_schema
 from k3py.api.status import ApiError
 from k3py.api.user import User
 from k3py.apiserver.admission.chain import AdmissionChain
+from k3py.apiserver.admission.metrics import AdmissionMetrics
 from k3py.apiserver.admission.plugins.mutating_webhooks import MutatingWebhooks
 from k3py.apiserver.admission.plugins.validating_webhooks import ValidatingWebhooks
 from k3py.apiserver.admission.webhooks.client import CallFault
@@ -20,6 +21,7 @@ from k3py.apiserver.admission.webhooks.dispatch import WebhookDispatch
 from k3py.apiserver.admission.webhooks.index import WebhookIndex
 from k3py.apiserver.interface import AdmissionRequest, Decision
 from k3py.apiserver.registry.builtin_schemas import BuiltinSchemas
+from k3py.util.metrics import Registry
 
 KINDS = KindRegistry(ALL)
 SCHEMAS = BuiltinSchemas(load_schema())
@@ -71,10 +73,10 @@ def request(operation="CREATE", *, plural="configmaps", group="", **fields):
     return AdmissionRequest(operation=operation, kind=KINDS.find(group, "v1", plural), **defaults | fields)
 
 
-async def run(one, answers=None, *, mutating=(), validating=()):
+async def run(one, answers=None, *, mutating=(), validating=(), metrics=None):
     """Send a request through webhooks (configuration name → its webhooks); return who was asked."""
     client = Client(answers or {})
-    dispatch = WebhookDispatch(client, KINDS, Lookup(), Permissions())
+    dispatch = WebhookDispatch(client, KINDS, Lookup(), Permissions(), AdmissionMetrics(metrics or Registry()))
     indexes = []
     for configurations in (mutating, validating):
         index = WebhookIndex()
@@ -219,3 +221,14 @@ async def test_audit_events_tell_who_was_asked_and_what_it_noted():
         "mutation.webhook.admission.k8s.io/round_0_index_0": '{"configuration":"c","webhook":"m","mutated":true}',
         "failed-open.validating.webhook.admission.k8s.io/round_0_index_0": "gone",
     }
+
+
+async def test_durations_are_counted_by_webhook():
+    metrics = Registry()
+    await refusal(request(), {"v": {"allowed": False}}, mutating={"c": [hook("m")]}, validating={"d": [hook("v")]}, metrics=metrics)
+    name = "apiserver_admission_webhook_admission_duration_seconds_count"
+    counts = [line for line in metrics.to_text().splitlines() if line.startswith(name)]
+    assert sorted(counts) == [
+        f'{name}{{name="m",operation="CREATE",rejected="false",type="admit"}} 1',
+        f'{name}{{name="v",operation="CREATE",rejected="true",type="validating"}} 1',
+    ]

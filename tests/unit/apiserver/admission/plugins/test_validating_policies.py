@@ -10,9 +10,11 @@ from k3py.api.kinds import ALL
 from k3py.api.registry import KindRegistry
 from k3py.api.status import ApiError
 from k3py.api.user import User
+from k3py.apiserver.admission.metrics import AdmissionMetrics
 from k3py.apiserver.admission.plugins.validating_policies import ValidatingPolicies
 from k3py.apiserver.admission.policies.index import PolicyIndex
 from k3py.apiserver.interface import AdmissionRequest, Decision
+from k3py.util.metrics import Registry
 
 KINDS = KindRegistry(ALL)
 RULE = {"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"]}
@@ -61,13 +63,14 @@ def request(operation="CREATE", plural="configmaps", **fields):
     return AdmissionRequest(operation=operation, kind=kind, **defaults | fields)
 
 
-def plugin(policies, bindings, objects=None, authorizer=None):
+def plugin(policies, bindings, objects=None, authorizer=None, metrics=None):
     index = PolicyIndex()
     for name, spec in bindings.items():
         index.handle_binding(("", name), {"spec": spec})
     for name, spec in policies.items():
         index.handle_policy(("", name), {"spec": spec})
-    return ValidatingPolicies(index, KINDS, Lookup(objects or {}), authorizer or Permissions())
+    durations = AdmissionMetrics(metrics or Registry())
+    return ValidatingPolicies(index, KINDS, Lookup(objects or {}), authorizer or Permissions(), durations)
 
 
 async def judge(spec, bound=None, *, one=None, objects=None, authorizer=None):
@@ -215,3 +218,21 @@ async def test_audit_events_tell_of_violations_and_of_what_the_policy_notes():
     assert json.loads(one.annotations["validation.policy.admission.k8s.io/validation_failure"]) == [
         {"message": "failed expression: false", "policy": "p", "binding": "b", "expressionIndex": 1, "validationActions": ["Audit"]}
     ]
+
+
+async def test_evaluations_are_counted_by_what_followed():
+    metrics = Registry()
+    bindings = {"a": binding("Warn", "Audit"), "b": binding(matchResources={"objectSelector": {"matchLabels": {"no": "one"}}})}
+    await plugin({"p": policy("false", "object.nothing == 1")}, bindings, metrics=metrics).validate(request())
+    await plugin({"p": policy("true")}, {"c": binding()}, metrics=(more := Registry())).validate(request())
+    name = "apiserver_validating_admission_policy_check_total"
+
+    def counts(registry):
+        return [line.removeprefix(name) for line in registry.to_text().splitlines() if line.startswith(f"{name}{{")]
+
+    assert sorted(counts(metrics)) == sorted(
+        f'{{enforcement_action="{action}",error_type="{error}",policy="p",policy_binding="a"}} 1'
+        for action in ("audit", "warn")
+        for error in ("no_error", "other_error")
+    )
+    assert counts(more) == ['{enforcement_action="allow",error_type="no_error",policy="p",policy_binding="c"} 1']
