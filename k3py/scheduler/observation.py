@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from k3py.api.resource import NODES, PODS
 from k3py.scheduler.interface import ClusterEvent
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from k3py.scheduler.cache import SchedulerCache
     from k3py.scheduler.interface import EventKind
     from k3py.scheduler.queue import SchedulingQueue
+
+
+_AT_ONCE: Final = 200  # objects taken before the loop turns
 
 
 class Observation:
@@ -38,13 +42,17 @@ class Observation:
         for name in EVENTFUL:
             informers.informer(WATCHED[name]).add_handler(partial(self._on_other, name))
 
-    def begin(self, cache: SchedulerCache, queue: SchedulingQueue) -> None:
+    async def begin(self, cache: SchedulerCache, queue: SchedulingQueue) -> None:
         """Fill a new cache and queue with what is known, and follow changes from now on."""
         self._cache, self._queue = cache, queue
-        for node in self._nodes.lister.list():
-            cache.put_node(node)
-        for pod in self._pods.lister.list():
-            self._on_pod(None, pod)
+        for informer, take in ((self._nodes, self._on_node), (self._pods, self._on_pod)):
+            for number, obj in enumerate(informer.lister.list()):
+                if number % _AT_ONCE == _AT_ONCE - 1:
+                    await asyncio.sleep(0)
+                # What changed while others had a turn is taken already: an older state must not come after it.
+                now = informer.lister.find(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+                if now is not None:
+                    take(None, now)
 
     def end(self) -> None:
         """Stop following."""

@@ -88,9 +88,9 @@ class Scheduler:
         for resource in (NODES, PODS, *WATCHED.values()):
             await self._informers.informer(resource).wait_synced()
         self._cache, self._queue = SchedulerCache(), self._new_queue()
-        self._observation.begin(self._cache, self._queue)
-        started()
         try:
+            await self._observation.begin(self._cache, self._queue)
+            started()
             async with TaskScope() as scope:
                 while True:
                     queued = await self._queue.pop()

@@ -5,7 +5,7 @@ Source: kubernetes/pkg/scheduler/framework/plugins/noderesources/balanced_alloca
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from k3py.scheduler.scoring import MAX_SCORE
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from k3py.scheduler.cache import SchedulerCache
     from k3py.scheduler.node_info import NodeInfo, PodInfo
+
+
+_DEFAULT: Final = ("cpu", "memory")
 
 
 class BalancedAllocation:
@@ -25,7 +28,7 @@ class BalancedAllocation:
 
     NAME = "NodeResourcesBalancedAllocation"
 
-    def __init__(self, resources: tuple[str, ...] = ("cpu", "memory")) -> None:
+    def __init__(self, resources: tuple[str, ...] = _DEFAULT) -> None:
         self._resources = resources
 
     def score(self, pod: PodInfo, cluster: SchedulerCache, nodes: Sequence[NodeInfo]) -> Sequence[int] | None:
@@ -33,6 +36,8 @@ class BalancedAllocation:
         asked = [(name, pod.requests.get(name, 0)) for name in self._resources]
         if not any(amount for _, amount in asked):
             return None
+        if self._resources == _DEFAULT:
+            return _score_default(asked[0][1], asked[1][1], nodes)
         scores = []
         for node in nodes:
             has, used = node.allocatable, node.requested
@@ -41,6 +46,22 @@ class BalancedAllocation:
             ]
             scores.append(int((1 - _spread(shares)) * MAX_SCORE))
         return scores
+
+
+def _score_default(cpu: int, memory: int, nodes: Sequence[NodeInfo]) -> list[int]:
+    """Do the same for two resources, kept short for its speed."""
+    scores = []
+    for node in nodes:
+        has, used = node.allocatable, node.requested
+        has_cpu, has_memory = has.get("cpu"), has.get("memory")
+        if not has_cpu or not has_memory:
+            scores.append(MAX_SCORE)
+            continue
+        cpu_share = (used.get("cpu", 0) + cpu) / has_cpu
+        memory_share = (used.get("memory", 0) + memory) / has_memory
+        spread = (cpu_share if cpu_share < 1 else 1.0) - (memory_share if memory_share < 1 else 1.0)
+        scores.append(int((1 - abs(spread) / 2) * MAX_SCORE))
+    return scores
 
 
 def _spread(shares: Sequence[float]) -> float:
