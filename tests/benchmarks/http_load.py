@@ -47,10 +47,10 @@ class Connection:
             self._url.hostname, self._url.port, ssl=self._tls, limit=1 << 22
         )
 
-    async def send(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+    async def send(self, method: str, path: str, body: bytes = b"", content_type: str = "application/json") -> tuple[int, bytes]:
         head = f"{method} {path} HTTP/1.1\r\nHost: {self._url.netloc}\r\n{self._headers}"
         if body:
-            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            head += f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
         self._writer.write(head.encode() + b"\r\n" + body)
         answer = await self._reader.readuntil(b"\r\n\r\n")
         status = int(answer[9:12])

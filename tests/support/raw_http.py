@@ -62,8 +62,9 @@ class RawClient:
         return self.send(head.encode("utf-8", "surrogateescape") + body, has_body=method != "HEAD")
 
     def send(self, data: bytes, *, has_body: bool = True) -> Answer:
-        """Send bytes and read one answer, which has no body when it is one to HEAD."""
-        for attempt in (1, 2):
+        """Send bytes, again when the server has closed the connection meanwhile, and read one answer, which has no body when it is one to HEAD."""
+        refused = 0
+        while refused < 2:
             fresh = self._socket is None
             try:
                 self._open().sendall(data)
@@ -73,9 +74,8 @@ class RawClient:
                 raise TimeoutError(f"no answer within {self._timeout_s} s to {data[:2000]!r}") from error
             except (ConnectionError, ssl.SSLError, EOFError):
                 self.close()
-                if fresh or attempt == 2:
-                    return Answer(0, {}, b"")
-        raise AssertionError("not reached")
+                refused += fresh
+        return Answer(0, {}, b"")
 
     def _open(self) -> ssl.SSLSocket:
         if self._socket is None:
