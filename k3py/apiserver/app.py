@@ -153,7 +153,7 @@ class ApiServer:
             failure = to_api_error(error, exchange)
             if self._audit is not None:
                 self._tell_failure(exchange, error, failure)
-            if exchange.streaming:
+            if exchange.streaming or exchange.begun:
                 raise ConnectionResetError("failed in the middle of an answer") from error
             response = answer_error(exchange, failure, self._negotiator)
         else:

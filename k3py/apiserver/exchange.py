@@ -34,6 +34,7 @@ class Exchange:
         audit_id: value of Audit-Id, sent back.
         warnings: texts for Warning headers.
         codec: reads and writes documents.
+        begun: part of an answer has gone out, so that an error can only end the connection.
         seat: its place among the requests that run; None = it needs none.
         streaming: the head of the answer has gone out, so that an error can only end the connection.
         trail: the request's audit events, None = it is not audited.
@@ -43,6 +44,7 @@ class Exchange:
         "_streaming",
         "accept",
         "audit_id",
+        "begun",
         "codec",
         "info",
         "multi_options",
@@ -64,6 +66,7 @@ class Exchange:
         self.user: User = ANONYMOUS
         self._streaming = False
         self.trail: Trail | None = None
+        self.begun = False
         self.seat: Seat | None = None
         self.warnings: list[str] = []
         self.accept: str = request.headers.get("Accept", "")

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 _ABSENT: Final = object()
 MAGIC: Final = b"k8s\x00"
+_ENVELOPE_TAIL: Final = b"\x1a\x00\x22\x00"  # contentEncoding and contentType, both empty
 MEDIA_TYPE: Final = "application/vnd.kubernetes.protobuf"
 
 
@@ -122,6 +123,37 @@ class MessageTable(Protocol):
         """Return a message; KeyError when unknown."""
 
 
+def _envelope_head(api_version: str, kind: str) -> bytearray:
+    meta = bytearray()
+    put_bytes(meta, 1, api_version.encode())
+    put_bytes(meta, 2, kind.encode())
+    out = bytearray(MAGIC)
+    put_bytes(out, 1, meta)
+    return out
+
+
+class ListEncoder:
+    """An enveloped list, item by item: all items first, then `frame_head` of their size, the items, and `tail`."""
+
+    def __init__(self, api_version: str, kind: str, head: bytes, put: Put) -> None:
+        self._api_version = api_version
+        self._kind = kind
+        self._head = head
+        self._put = put
+        self.tail = _ENVELOPE_TAIL
+
+    def put_item(self, out: bytearray, item: JsonObject) -> None:
+        """Append an item."""
+        self._put(out, item)
+
+    def frame_head(self, size: int) -> bytes:
+        """Return what stands before items of `size` bytes."""
+        out = _envelope_head(self._api_version, self._kind)
+        put_tag(out, 2, LENGTH)
+        put_varint(out, len(self._head) + size)
+        return bytes(out) + self._head
+
+
 class KubernetesProtobuf:
     """Encoder and decoder of enveloped objects."""
 
@@ -165,14 +197,9 @@ class KubernetesProtobuf:
             raise KeyError(f"{api_version} {kind}")
         raw = bytearray()
         self._putter(name)(raw, obj)
-        meta = bytearray()
-        put_bytes(meta, 1, api_version.encode())
-        put_bytes(meta, 2, kind.encode())
-        out = bytearray(MAGIC)
-        put_bytes(out, 1, meta)
+        out = _envelope_head(api_version, kind)
         put_bytes(out, 2, raw)
-        put_bytes(out, 3, b"")
-        put_bytes(out, 4, b"")
+        out += _ENVELOPE_TAIL
         return bytes(out)
 
     def encode_watch_event(self, kind: str, obj: JsonObject) -> bytes:
@@ -182,6 +209,21 @@ class KubernetesProtobuf:
             KeyError: the object's kind has no protobuf form.
         """
         return frame_watch_event(kind, self.encode_object(obj))
+
+    def open_list(self, document: JsonObject) -> ListEncoder:
+        """Return the encoder of a list whose items come one by one; `document` is the list without items.
+
+        Raises:
+            KeyError: the list has no protobuf form.
+        """
+        api_version, kind = document.get("apiVersion", ""), document.get("kind", "")
+        name = self.find_message(api_version, kind)
+        if name is None:
+            raise KeyError(f"{api_version} {kind}")
+        items = next(one for one in self._table.get(name).fields if one.json == "items")
+        head = bytearray()
+        self._putter(name)(head, document)
+        return ListEncoder(api_version, kind, bytes(head), self._message_putter(items.number, items.type))
 
     # --- reading
 

@@ -55,6 +55,13 @@ class Connection:
         answer = await self._reader.readuntil(b"\r\n\r\n")
         status = int(answer[9:12])
         lowered = answer.lower()
+        if b"transfer-encoding: chunked" in lowered:
+            parts = []
+            while size := int(await self._reader.readline(), 16):
+                parts.append(await self._reader.readexactly(size))
+                await self._reader.readexactly(2)
+            await self._reader.readexactly(2)
+            return status, b"".join(parts)
         at = lowered.find(b"content-length:")
         if at < 0:
             return status, b""

@@ -9,9 +9,10 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from k3py.apiserver.encoding.negotiation import JSON, PROTOBUF, Negotiated
+from k3py.util.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from k3py.api.status import ApiError
     from k3py.apiserver.encoding.negotiation import Negotiator
@@ -52,6 +53,33 @@ def answer_bytes(
         headers["Content-Encoding"] = "gzip"
         headers.add("Vary", "Accept-Encoding")
     return web.Response(body=body, status=status, headers=headers)
+
+
+async def answer_pieces(
+    exchange: Exchange, pieces: AsyncIterator[bytes], content_type: str
+) -> web.StreamResponse:
+    """Send an answer piece by piece, as fast as the client takes it."""
+    headers = make_headers(exchange, content_type)
+    packer = None
+    if _accepts_gzip(exchange):
+        headers["Content-Encoding"] = "gzip"
+        headers.add("Vary", "Accept-Encoding")
+        packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    response = web.StreamResponse(headers=headers)
+    response.enable_chunked_encoding()
+    turns = Turns()
+    async for piece in pieces:
+        if not response.prepared:  # what goes wrong before the first piece is still an error
+            exchange.begun = True
+            await response.prepare(exchange.request)
+        data = packer.compress(piece) if packer is not None else piece
+        if data:
+            await response.write(data)
+        await turns.take()
+    if packer is not None:
+        await response.write(packer.flush())
+    await response.write_eof()
+    return response
 
 
 def answer_text(exchange: Exchange, text: str, status: int = 200) -> web.Response:

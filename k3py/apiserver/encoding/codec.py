@@ -39,6 +39,21 @@ class ProtobufCodec(Protocol):
     def encode_watch_event(self, kind: str, obj: JsonObject) -> bytes:
         """Return a frame of a watch stream. Raises KeyError."""
 
+    def open_list(self, document: JsonObject) -> ListEncoder:
+        """Return the encoder of a list whose items come one by one; `document` has none. Raises KeyError."""
+
+
+class ListEncoder(Protocol):
+    """A list in protobuf, item by item."""
+
+    tail: bytes
+
+    def put_item(self, out: bytearray, item: JsonObject) -> None:
+        """Append an item."""
+
+    def frame_head(self, size: int) -> bytes:
+        """Return what stands before items of `size` bytes."""
+
 
 class Codec:
     """Reads request bodies and writes answers; `load_protobuf` makes the protobuf codec (its tables are big), None = none."""
@@ -93,6 +108,13 @@ class Codec:
         try:
             typed = document if "apiVersion" in document else {"apiVersion": "v1", **document}
             return self._protobuf_codec().encode_object(typed)
+        except KeyError as error:
+            raise _no_protobuf(document) from error
+
+    def open_list(self, document: JsonObject) -> ListEncoder:
+        """Return the protobuf encoder of a list. Raises ApiError 406."""
+        try:
+            return self._protobuf_codec().open_list(document)
         except KeyError as error:
             raise _no_protobuf(document) from error
 

@@ -13,29 +13,35 @@ from k3py.apiserver.encoding.negotiation import JSON, METADATA, METADATA_LIST, T
 from k3py.apiserver.encoding.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from k3py.api.kind import Kind
     from k3py.jsontypes import JsonObject
-    from k3py.storage.interface import ListPage
+    from k3py.storage.interface import ListPage, ObjectView
 
 _META_GROUP: Final = "meta.k8s.io/"
 
 
 def splice_list(kind: Kind, page: ListPage) -> bytes:
     """Return a list document without parsing one item."""
+    head, prefix, items = splice_parts(kind, page)
+    if prefix:
+        skip = len(prefix)
+        return b"".join((head, b"{", b",{".join([item.served[skip:] for item in items]), b"]}\n"))
+    return b"".join((head, b",".join([item.served for item in items]), b"]}\n"))
+
+
+def splice_parts(kind: Kind, page: ListPage) -> tuple[bytes, bytes, Sequence[ObjectView]]:
+    """Return what a list document is made of: its head, what each item begins with that a list leaves out, and the items."""
     head = b'{"kind":%b,"apiVersion":%b,"metadata":%b,"items":[' % (
         orjson.dumps(list_kind_of(kind)),
         orjson.dumps(kind.api_version),
         orjson.dumps(list_metadata(kind, page)),
     )
-    if not page.items:
-        return head + b"]}\n"
     prefix = type_prefix(kind)
-    if prefix and page.items[0].served.startswith(prefix):
-        skip = len(prefix)
-        return b"".join((head, b"{", b",{".join([item.served[skip:] for item in page.items]), b"]}\n"))
-    return b"".join((head, b",".join([item.served for item in page.items]), b"]}\n"))
+    if not (prefix and page.items and page.items[0].served.startswith(prefix)):
+        prefix = b""
+    return head, prefix, page.items
 
 
 def type_prefix(kind: Kind) -> bytes:

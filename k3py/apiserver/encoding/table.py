@@ -121,10 +121,12 @@ class Table:
             ]
             if with_columns
             else None,
-            "rows": [self._row(one, now) for one in objects],
+            "rows": [self.row(one, now) for one in objects],
         }
 
-    def _row(self, obj: JsonObject, now: datetime) -> JsonObject:
+    def row(self, obj: JsonObject, now: datetime | None = None) -> JsonObject:
+        """Return the row of one object."""
+        now = now or clock.now()
         shown: JsonValue = None
         if self._include == "Object":
             shown = obj

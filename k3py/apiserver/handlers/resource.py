@@ -9,17 +9,25 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import orjson
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from k3py.api.status import ApiError, bad_request, not_found
 from k3py.apiserver.encoding import object_view
-from k3py.apiserver.encoding.answer import answer_bytes, answer_document, answer_not_found, make_headers
+from k3py.apiserver.encoding.answer import (
+    answer_bytes,
+    answer_document,
+    answer_not_found,
+    answer_pieces,
+    make_headers,
+)
 from k3py.apiserver.encoding.codec import raw_json_of
+from k3py.apiserver.encoding.list_pieces import is_long, pieces_of
 from k3py.apiserver.encoding.negotiation import JSON
 from k3py.apiserver.encoding.request_body import read_body
 from k3py.apiserver.filters.authz import authorize_resource
 from k3py.apiserver.handlers.websocket import is_websocket
 from k3py.apiserver.interface import ApiRequest, ListResult, ObjectResult, StreamResult
+from k3py.util.offload import offload
 
 if TYPE_CHECKING:
     from k3py.api.kind import Kind
@@ -150,13 +158,25 @@ class ResourceHandler:
         if isinstance(result, ObjectResult):
             return _answer_object(exchange, result, form)
         if isinstance(result, ListResult):
-            if object_view.is_spliced(form, pretty=exchange.is_pretty):
-                return answer_bytes(exchange, object_view.splice_list(result.kind, result.page))
-            document = object_view.list_document(result.kind, result.page, form, exchange.options)
-            return answer_document(exchange, document, form)
+            return await _answer_list(exchange, result, form)
         if isinstance(result, StreamResult):
             return await self._kubelets.answer(exchange, result)
         return await self._watches.answer(exchange, result, form)
+
+
+async def _answer_list(exchange: Exchange, result: ListResult, form: Negotiated) -> web.StreamResponse:
+    kind, page, pretty, options = result.kind, result.page, exchange.is_pretty, exchange.options
+    if is_long(page) and exchange.request.version >= HttpVersion11:
+        pieces = pieces_of(kind, page, form, options, exchange.codec, pretty=pretty)
+        if pieces is not None:
+            return await answer_pieces(exchange, pieces, form.media_type)
+        # Indented or YAML, for a human: rare, and of no use at this size; a thread keeps it out of others' way.
+        document = await offload(object_view.list_document, kind, page, form, options)
+        body = await offload(exchange.codec.encode, document, form, pretty=pretty)
+        return answer_bytes(exchange, body, form.media_type)
+    if object_view.is_spliced(form, pretty=pretty):
+        return answer_bytes(exchange, object_view.splice_list(kind, page))
+    return answer_document(exchange, object_view.list_document(kind, page, form, options), form)
 
 
 def _take_answer(trail: Trail, result: Result) -> None:

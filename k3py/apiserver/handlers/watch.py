@@ -18,6 +18,7 @@ from k3py.apiserver.encoding.negotiation import JSON, PROTOBUF, TABLE
 from k3py.apiserver.encoding.table import Table
 from k3py.apiserver.handlers.websocket import MessageStream, is_websocket
 from k3py.storage.errors import RevisionExpired, StoreDropped, TooManyWatchers
+from k3py.util.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -87,16 +88,21 @@ async def _stream(
             await response.prepare(exchange.request)
             exchange.streaming = True
             exchange.leave_seat()
+            turns = Turns()
             if encode is None:
                 async for batch in events:
-                    await response.write(
-                        batch[0].json_line
-                        if len(batch) == 1
-                        else b"".join([item.json_line for item in batch])
-                    )
+                    if len(batch) == 1:
+                        await response.write(batch[0].json_line)
+                    else:
+                        await response.write(b"".join([item.json_line for item in batch]))
+                        await turns.take()
             else:
                 async for batch in events:
-                    await response.write(b"".join([encode(item) for item in batch]))
+                    lines = []
+                    for item in batch:
+                        lines.append(encode(item))
+                        await turns.take()
+                    await response.write(b"".join(lines))
     except RevisionExpired as error:
         await _write_error(exchange, response, expired(str(error)), form)
     except ApiError as error:

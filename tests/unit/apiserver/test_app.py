@@ -457,3 +457,19 @@ async def test_metrics_say_what_is_running(face):
         'apiserver_longrunning_requests{component="apiserver",group="",resource="configmaps",scope="namespace",'
         'subresource="",verb="WATCH",version="v1"} 1' in text
     )
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+async def test_a_long_list_comes_in_pieces(face, encoding):
+    for n in range(3):
+        await create(face, f"big{n}", k=f"{n}" * 300_000)
+    async with face.session.get(MAPS, headers={"Accept-Encoding": encoding}) as answer:
+        assert answer.headers["Transfer-Encoding"] == "chunked"
+        assert (answer.headers.get("Content-Encoding") == "gzip") is (encoding == "gzip")
+        items = (await answer.json())["items"]
+    assert [one["data"]["k"][:2] for one in items] == ["00", "11", "22"]
+    async with face.session.get(MAPS, headers={"Accept": "application/yaml"}) as answer:
+        assert "kind: ConfigMapList" in await answer.text()
+    async with aiohttp.ClientSession(face.url, version=aiohttp.HttpVersion10, headers={"Authorization": "Bearer good"}) as old:
+        async with old.get(MAPS) as answer:
+            assert len((await answer.json())["items"]) == 3
