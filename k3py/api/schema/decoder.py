@@ -13,7 +13,7 @@ import binascii
 from typing import TYPE_CHECKING, Final
 
 from k3py.api import quantity, timestamps
-from k3py.api.schema.emptying import keeps_empty
+from k3py.api.schema.emptying import MEANT_EMPTY, keeps_empty
 from k3py.errors import K3pyError
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 _MISSING: Final = object()
 _BASE64: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/\r\n")
-# Lists that mean something when they are empty: forget who manages what; no policies by which to scale, which is an error.
-_MEANT_EMPTY: Final = frozenset(("managedFields", "policies"))
 _INT_RANGE: Final = {"int32": 1 << 31, "int64": 1 << 63}
 
 
@@ -270,7 +268,7 @@ class Decoders:
         if one.card:
             make = self._list if one.card == "rep" else self._map
             decode = make(one.type, self._go_name(one.type))
-            drop_empty = not one.pointer and one.json not in _MEANT_EMPTY and not keeps_empty(one)
+            drop_empty = not one.pointer and one.json not in MEANT_EMPTY and not keeps_empty(one)
             return one.json, decode, _MISSING if one.omit_empty else _none, drop_empty
         decode = self.get(one.type)
         if one.pointer:

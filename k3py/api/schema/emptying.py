@@ -1,12 +1,12 @@
 """Empty lists that clients wrote become null, as they are once they lay in the datastore; compiled from the type table to closures.
 
 A decoded object keeps an empty list in a mandatory field until it is known who owns which field, since an empty list is owned and null
-is not. Source: k8s.io/apimachinery protobuf serializer v0.35, which knows no empty lists.
+is not; and an empty overhead until admission has seen that somebody wrote one. Source: k8s.io/apimachinery protobuf serializer v0.35, which knows no empty lists.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject, JsonValue
 
     Empty = Callable[[JsonObject], None]
+
+# Optional fields in which something empty means something: forget who manages what; no policies by which to scale, which is an error;
+# an overhead, which only runtime classes may give.
+MEANT_EMPTY: Final = frozenset(("managedFields", "policies", "overhead"))
 
 
 class Emptiers:
@@ -39,13 +43,17 @@ class Emptiers:
         children = [
             (one.json, one.card, found) for one in fields if (found := self.find(one.type)) is not None
         ]
-        if not lists and not children:
+        maps = [one.json for one in fields if one.card == "map" and one.json in MEANT_EMPTY]
+        if not lists and not maps and not children:
             return None
 
         def empty(obj: JsonObject) -> None:
             for field in lists:
                 if obj.get(field) == []:
                     obj[field] = None
+            for field in maps:
+                if obj.get(field) == {}:
+                    del obj[field]
             for field, card, child in children:
                 if entry := obj.get(field):
                     _each(entry, card, child)

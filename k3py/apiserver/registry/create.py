@@ -40,7 +40,6 @@ async def create(call: Call) -> ObjectResult:
         subresource="",
         now=call.now(),
     )
-    call.services.schemas.settle(call.kind, obj)
     await admit_new(call, obj, options)
     return await store_new(call, obj, options, status_code=201)
 
@@ -52,6 +51,7 @@ async def admit_new(call: Call, obj: JsonObject, options: WriteOptions) -> None:
     await call.services.admission.admit(
         call.admission_request("CREATE", name=name, obj=obj, old=None, dry_run=options.dry_run)
     )
+    call.services.schemas.settle(call.kind, obj)
     drop_duplicate_owners(obj, call.request.warnings)
     await call.guard(obj, None)
 

@@ -150,7 +150,6 @@ async def _apply_new(call: Call, options: WriteOptions) -> ObjectResult:
         obj["metadata"]["name"] = request.name
     check_name(obj, request.name)
     obj["metadata"].pop("resourceVersion", None)
-    call.services.schemas.settle(call.kind, obj)
     await admit_new(call, obj, options)
     return await store_new(call, obj, options, status_code=201)
 

@@ -67,6 +67,5 @@ async def create_by_update(call: Call, obj: JsonObject, options: WriteOptions) -
     call.services.patches.track(
         call.kind, None, obj, manager=options.field_manager, subresource="", now=call.now()
     )
-    call.services.schemas.settle(call.kind, obj)
     await admit_new(call, obj, options)
     return await store_new(call, obj, options, status_code=201)

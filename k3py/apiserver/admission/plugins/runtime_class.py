@@ -35,6 +35,8 @@ class RuntimeClassAdmission(BasePlugin):
         """Take overhead, node selector and tolerations over from the class."""
         spec = (request.obj or {}).get("spec") or {}
         found = await self._find(request, spec)
+        if spec.get("overhead") == {}:  # it is dropped before validation, which says the same
+            _check_overhead(request, spec["overhead"], found)
         if found is None:
             return
         fixed = (found.get("overhead") or {}).get("podFixed")
@@ -64,11 +66,7 @@ class RuntimeClassAdmission(BasePlugin):
         spec = (request.obj or {}).get("spec") or {}
         if spec.get("overhead") is None:
             return
-        found = await self._find(request, spec)
-        if found is None or (found.get("overhead") or {}).get("podFixed") != spec["overhead"]:
-            raise refuse(
-                request, "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"
-            )
+        _check_overhead(request, spec["overhead"], await self._find(request, spec))
 
     async def _find(self, request: AdmissionRequest, spec: JsonObject) -> JsonObject | None:
         name = spec.get("runtimeClassName")
@@ -78,3 +76,10 @@ class RuntimeClassAdmission(BasePlugin):
         if found is None:
             raise refuse(request, f'pod rejected: RuntimeClass "{name}" not found')
         return found
+
+
+def _check_overhead(request: AdmissionRequest, overhead: JsonObject, found: JsonObject | None) -> None:
+    if found is None or (found.get("overhead") or {}).get("podFixed") != overhead:
+        raise refuse(
+            request, "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"
+        )

@@ -40,3 +40,11 @@ def test_lists_within_lists_and_objects_are_settled_and_full_ones_left_alone(sch
     template = decode(schemas, CLAIM, spec={"spec": {"devices": {"requests": []}}})
     schemas.settle(CLAIM, template)
     assert template["spec"]["spec"]["devices"]["requests"] is None
+
+
+def test_an_empty_overhead_is_seen_until_it_is_settled(schemas):
+    pod = "io.k8s.api.core.v1.Pod"
+    found = decode(schemas, pod, spec={"containers": [{"name": "c"}], "overhead": {}})
+    assert found["spec"]["overhead"] == {}
+    schemas.settle(pod, found)
+    assert "overhead" not in found["spec"]
