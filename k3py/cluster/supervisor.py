@@ -22,6 +22,7 @@ from k3py.api.user import MASTERS, User
 from k3py.cluster.token import parse_token
 from k3py.pki.authority import LeafRequest, names_of, sign_request
 from k3py.pki.errors import PkiError
+from k3py.util.guess_limit import GuessLimit, TooManyGuesses
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -69,6 +70,7 @@ class Supervisor:
         self._passwords = passwords
         self._settings = orjson.dumps(settings)
         self._server_paths = server_paths or {}
+        self._guesses = GuessLimit()
         self.ready = False
 
     @staticmethod
@@ -117,7 +119,19 @@ class Supervisor:
         return await handler(request, user)
 
     async def _find_user(self, request: web.BaseRequest) -> User:
-        """Raises ApiError 401."""
+        """Raises ApiError 401, 429."""
+        try:
+            async with self._guesses.attempt(request.remote or "") as attempt:
+                try:
+                    return await self._check_credentials(request)
+                except ApiError as error:
+                    if error.code == 401 and "Authorization" in request.headers:
+                        attempt.failed()
+                    raise
+        except TooManyGuesses as error:
+            raise ApiError(429, "TooManyRequests", str(error), retry_after_s=5) from error
+
+    async def _check_credentials(self, request: web.BaseRequest) -> User:
         scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "basic":
             return self._check_basic(rest)

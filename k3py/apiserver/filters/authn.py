@@ -9,10 +9,11 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.status import unauthorized
+from k3py.api.status import ApiError, unauthorized
 from k3py.api.user import ANONYMOUS
 from k3py.apiserver.connection import Connection
 from k3py.apiserver.interface import Credentials
+from k3py.util.guess_limit import GuessLimit, TooManyGuesses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from k3py.apiserver.interface import Authenticator
 
 WEBSOCKET_TOKEN: Final = "base64url.bearer.authorization.k8s.io."
+_JWT_DOTS: Final = 2
 _NO_HEADERS: Final[Mapping[str, Sequence[str]]] = {}
 
 
@@ -45,6 +47,7 @@ class Authentication:
         self._authenticator = authenticator
         self._anonymous = anonymous
         self._anonymous_paths = anonymous_paths
+        self._guesses = GuessLimit()
 
     async def authenticate(self, request: web.BaseRequest) -> User:
         """Return the user of `request`. Raises ApiError 401."""
@@ -56,20 +59,33 @@ class Authentication:
         certificate = _peer_certificate(request)
         if not bearer and not certificate:
             return self._be_anonymous(request)
-        user = await self._authenticator.authenticate(
-            Credentials(
-                bearer=bearer,
-                peer_certificate=certificate or None,
-                peer_authorities=_peer_authorities(request) if certificate else (),
-                headers=_lower(headers) if "X-Remote-User" in headers else _NO_HEADERS,
-                remote_address=request.remote or "",
-            )
+        credentials = Credentials(
+            bearer=bearer,
+            peer_certificate=certificate or None,
+            peer_authorities=_peer_authorities(request) if certificate else (),
+            headers=_lower(headers) if "X-Remote-User" in headers else _NO_HEADERS,
+            remote_address=request.remote or "",
         )
+        if bearer and bearer.count(".") != _JWT_DOTS:
+            user = await self._authenticate_password(credentials)
+        else:
+            user = await self._authenticator.authenticate(credentials)
         if user is not None:
             return user
         if bearer:
             raise unauthorized()
         return self._be_anonymous(request)
+
+    async def _authenticate_password(self, credentials: Credentials) -> User | None:
+        """Check a token that is a password (static, of bootstrap) rather than a signed text: guessing it has to be slow."""
+        try:
+            async with self._guesses.attempt(credentials.remote_address) as attempt:
+                user = await self._authenticator.authenticate(credentials)
+                if user is None:
+                    attempt.failed()
+                return user
+        except TooManyGuesses as error:
+            raise ApiError(429, "TooManyRequests", str(error), retry_after_s=5) from error
 
     def _be_anonymous(self, request: web.BaseRequest) -> User:
         """Raises ApiError 401."""
