@@ -107,6 +107,27 @@ def _seconds(text: str) -> float:
 
 
 async def _serve(flags: argparse.Namespace) -> int:
+    """Serve until a signal; one that comes while a database is waited for ends that."""
+    stop, ready = asyncio.Event(), asyncio.Event()
+    serving = asyncio.current_task()
+
+    def end() -> None:
+        stop.set()
+        if serving is not None and not ready.is_set():
+            serving.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    try:
+        await _serve_until(flags, stop, ready)
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+    log.info("stopped")
+    return 0
+
+
+async def _serve_until(flags: argparse.Namespace, stop: asyncio.Event, ready: asyncio.Event) -> None:
     from k3py.datastore.etcdapi.server import open_etcd_server  # noqa: PLC0415 - as above
 
     address = parse_listen_address(flags.listen_address)
@@ -117,9 +138,6 @@ async def _serve(flags: argparse.Namespace) -> int:
         tls = server_context(flags.server_cert_file, flags.server_key_file, flags.server_ca_file)
     elif flags.server_ca_file:
         raise ConfigError("server-ca-file needs server-cert-file and server-key-file")
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         backend = await stack.enter_async_context(
             open_backend(
@@ -144,9 +162,8 @@ async def _serve(flags: argparse.Namespace) -> int:
                 )
             )
         log.info("listening", extra={"url": url, "driver": (await backend.status()).driver})
+        ready.set()
         await stop.wait()
-    log.info("stopped")
-    return 0
 
 
 async def _open_metrics(text: str, backend: Backend, stack: AsyncExitStack) -> FaceMetrics | None:

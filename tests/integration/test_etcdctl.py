@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import subprocess
 import sys
 
 import pytest
 
 from k3py.pki.authority import LeafRequest
+from tests.support.etcd import free_port
 from tests.support.kine_process import PROJECT, Etcdctl, etcdctl_programs, kine
 from tests.support.throwaway_pki import make_pki
 
@@ -232,3 +234,16 @@ def test_a_unix_socket_is_private_and_goes_away(tmp_path):
         assert Etcdctl(etcdctl_programs()[0], running.url)("put", "/a", "1") == "OK\n"
         assert running.stop() == 0
     assert not socket.exists()
+
+
+def test_kine_can_be_stopped_while_it_waits_for_its_database(tmp_path):
+    command = [sys.executable, "-m", "k3py", "kine", "--listen-address", "127.0.0.1:0"]
+    environment = {**os.environ, "K3PY_DATASTORE_ENDPOINT": f"postgres://a:secret@127.0.0.1:{free_port()}/none"}
+    with subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            assert "secret" not in line
+            if "waiting for the datastore" in line:
+                process.terminate()
+            if "stopped" in line:
+                break
+        assert process.wait(30) == 0
