@@ -85,6 +85,10 @@ class Fields:
         except ValueError as error:
             raise self.fault(name, "must be a duration such as 30s or 5m") from error
 
+    def raw(self, name: str) -> JsonValue:
+        """Return whatever is there, unchecked."""
+        return self._left.pop(name, None)
+
     def object(self, name: str, *, required: bool = False) -> Fields | None:
         """Return an object, None when it is not there."""
         value = self._left.pop(name, None)

@@ -272,6 +272,12 @@ OPTIONS: Final[tuple[Option, ...]] = (
         value_type="arguments",
         help="a flag of kube-apiserver, name=value (repeatable): authentication, authorization, audit log, own encryption keys",
     ),
+    Option(
+        name="kube-scheduler-arg",
+        theme="components",
+        value_type="arguments",
+        help="a flag of kube-scheduler, name=value: config=FILE, a KubeSchedulerConfiguration",
+    ),
     # C-36
     Option(
         name="disable",

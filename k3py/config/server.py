@@ -12,6 +12,7 @@ from k3py.config.api_server_arguments import ApiServerArguments, parse_api_serve
 from k3py.config.loader import load_values
 from k3py.config.node import OverlayKind, read_node_fields
 from k3py.config.reading import find_own_address, get_list, get_path, get_text, load_token
+from k3py.config.scheduler_arguments import SchedulerArguments, parse_scheduler_arguments
 from k3py.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class ServerConfig:
     datastore_keyfile: Path | None
     datastore_durability: Durability
     kube_apiserver_arg: ApiServerArguments
+    kube_scheduler_arg: SchedulerArguments
     secrets_encryption: bool
     secrets_encryption_provider: str
     disable: tuple[str, ...]
@@ -119,6 +121,7 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
         datastore_keyfile=_optional_path(values, "datastore_keyfile"),
         datastore_durability=_durability(values),
         kube_apiserver_arg=parse_api_server_arguments(get_list(values, "kube_apiserver_arg")),
+        kube_scheduler_arg=parse_scheduler_arguments(get_list(values, "kube_scheduler_arg")),
         secrets_encryption=bool(values["secrets_encryption"]),
         secrets_encryption_provider=_encryption_provider(values),
         disable=_disabled(values),

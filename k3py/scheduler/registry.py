@@ -1,4 +1,4 @@
-"""The table of plugins and their weights in the default profile, in upstream's order (data: scheduler.tsv)."""
+"""Makes the plugins of a profile; which there are, and their weights, says `k3py.scheduler.configuration`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from k3py.scheduler.plugins.volume_restrictions import VolumeRestrictions
 from k3py.scheduler.plugins.volume_zone import VolumeZone
 
 if TYPE_CHECKING:
+    from k3py.scheduler.configuration import ProfileSettings
     from k3py.scheduler.interface import (
         BindPlugin,
         FilterPlugin,
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
         ReservePlugin,
         ScorePlugin,
     )
-
-DEFAULT_SCHEDULER = "default-scheduler"
+    from k3py.scheduler.preemption.candidates import PreemptionArguments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Profile:
     Attributes:
         name: spec.schedulerName of its pods.
         percentage: percentageOfNodesToScore, 0 = adaptive.
-        preempts: less important pods make room.
+        preemption: how less important pods make room; None: they never do.
     """
 
     name: str
@@ -52,43 +52,58 @@ class Profile:
     reserve: tuple[ReservePlugin, ...] = ()
     bind: BindPlugin
     percentage: int = 0
-    preempts: bool = True
+    preemption: PreemptionArguments | None = None
 
 
-def default_profile(context: PluginContext) -> Profile:
-    """Return the profile of `default-scheduler`."""
-    taints, affinity, fit = TaintToleration(), NodeAffinity(), NodeResourcesFit()
-    spread, neighbours, volumes = (
-        PodTopologySpread(context),
-        InterPodAffinity(context),
-        VolumeBinding(context),
+def build_profile(context: PluginContext, settings: ProfileSettings) -> Profile:
+    """Make the plugins of a profile."""
+    arguments = settings.arguments
+    constraints = arguments.spread_constraints
+    taints, affinity = TaintToleration(), NodeAffinity(arguments.added_affinity)
+    fit, volumes = NodeResourcesFit(arguments.fit), VolumeBinding(context, arguments.bind_timeout_s)
+    neighbours = InterPodAffinity(
+        context, arguments.hard_affinity_weight, ignore_others=arguments.ignore_preferred_of_others
     )
+    spread = (
+        PodTopologySpread(context)
+        if constraints is None
+        else PodTopologySpread(context, constraints, system_defaults=False)
+    )
+    filters: tuple[FilterPlugin, ...] = (
+        NodeUnschedulable(),
+        NodeName(),
+        taints,
+        affinity,
+        NodePorts(),
+        fit,
+        VolumeRestrictions(context),
+        NodeVolumeLimits(context),
+        volumes,
+        VolumeZone(context),
+        spread,
+        neighbours,
+    )
+    scores: tuple[ScorePlugin, ...] = (
+        taints,
+        affinity,
+        fit,
+        spread,
+        neighbours,
+        BalancedAllocation(arguments.balanced),
+        ImageLocality(),
+    )
+    order = {name: index for index, name in enumerate(settings.plugins)}
     return Profile(
-        name=DEFAULT_SCHEDULER,
-        pre_enqueue=(SchedulingGates(),),
-        filter=(
-            NodeUnschedulable(),
-            NodeName(),
-            taints,
-            affinity,
-            NodePorts(),
-            fit,
-            VolumeRestrictions(context),
-            NodeVolumeLimits(context),
-            volumes,
-            VolumeZone(context),
-            spread,
-            neighbours,
+        name=settings.name,
+        pre_enqueue=(SchedulingGates(),) if settings.runs("preEnqueue", SchedulingGates.NAME) else (),
+        filter=tuple(
+            sorted(
+                (one for one in filters if settings.runs("filter", one.NAME)), key=lambda one: order[one.NAME]
+            )
         ),
-        score=(
-            (taints, 3),
-            (affinity, 2),
-            (fit, 1),
-            (spread, 2),
-            (neighbours, 2),
-            (BalancedAllocation(), 1),
-            (ImageLocality(), 1),
-        ),
-        reserve=(volumes,),
+        score=tuple((one, settings.plugins[one.NAME]) for one in scores if settings.runs("score", one.NAME)),
+        reserve=(volumes,) if settings.runs("reserve", volumes.NAME) else (),
         bind=DefaultBinder(),
+        percentage=settings.percentage,
+        preemption=arguments.preemption if settings.runs("postFilter", "DefaultPreemption") else None,
     )

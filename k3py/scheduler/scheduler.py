@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from k3py.api.resource import NODES, PODS
 from k3py.api.status import ApiError
 from k3py.scheduler.cache import SchedulerCache
+from k3py.scheduler.configuration import SchedulerSettings
 from k3py.scheduler.framework import Framework, Outcome
 from k3py.scheduler.interface import BindingRefusedError, PluginContext, Refusal
 from k3py.scheduler.observation import Observation
 from k3py.scheduler.preemption.preemptor import Preemptor
 from k3py.scheduler.queue import QueuedPod, SchedulingQueue
-from k3py.scheduler.registry import default_profile
+from k3py.scheduler.registry import build_profile
 from k3py.scheduler.telling import SCHEDULER_ERROR, tell_failure
 from k3py.scheduler.watched import WATCHED
 from k3py.util.supervise import Policy, TaskScope
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from k3py.scheduler.interface import ClusterEvent, Reservation
     from k3py.scheduler.node_info import PodInfo
     from k3py.scheduler.preemption.candidates import Candidate
-    from k3py.scheduler.registry import Profile
     from k3py.scheduler.telling import Recorder
 
 
@@ -50,10 +50,11 @@ class Scheduler:
         informers: InformerFactory,
         recorder: Recorder,
         *,
-        make_profiles: Callable[[PluginContext], Sequence[Profile]] | None = None,
+        settings: SchedulerSettings | None = None,
     ) -> None:
         context = PluginContext(client, informers)
-        profiles = [default_profile(context)] if make_profiles is None else make_profiles(context)
+        self._settings = settings or SchedulerSettings()
+        profiles = [build_profile(context, one) for one in self._settings.profiles]
         choose = random.Random()  # noqa: S311 - ties are broken, nothing is hidden
         self._client = client
         self._informers = informers
@@ -75,7 +76,13 @@ class Scheduler:
             plugin = filters.get(plugin_name)
             return plugin is None or plugin.may_help(info.pod, event)
 
-        return SchedulingQueue(held_back, may_help, {name: one.INTERESTS for name, one in filters.items()})
+        return SchedulingQueue(
+            held_back,
+            may_help,
+            {name: one.INTERESTS for name, one in filters.items()},
+            initial_backoff_s=self._settings.initial_backoff_s,
+            max_backoff_s=self._settings.max_backoff_s,
+        )
 
     def _framework_of(self, info: PodInfo) -> Framework:
         return self._frameworks[info.pod["spec"].get("schedulerName") or next(iter(self._frameworks))]
@@ -135,8 +142,9 @@ class Scheduler:
         info = queued.info
         refused_by = frozenset(diagnosis.refused_by)
         addition, nominated = "", None
-        if framework.profile.preempts and diagnosis.total:
-            candidates, addition, keeps = self._preemptor.find(info, self._cache, diagnosis)
+        preemption = framework.profile.preemption
+        if preemption is not None and diagnosis.total:
+            candidates, addition, keeps = self._preemptor.find(info, self._cache, diagnosis, preemption)
             if candidates:
                 candidate = self._preemptor.pick(candidates)
                 nominated = candidate.node_name

@@ -25,6 +25,7 @@ from k3py.cluster.machine import ensure_password
 from k3py.cluster.node_password import NodePasswords
 from k3py.controllers.base import ControllerLoop
 from k3py.controllers.manager import build_controllers
+from k3py.scheduler.configuration import load_scheduler_settings
 from k3py.scheduler.scheduler import Scheduler
 from k3py.server.cluster_dns import ensure_dns_service
 from k3py.server.listener import Listener, ServingCertificate
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from k3py.apiserver.interface import Dispatcher
     from k3py.cluster.supervisor import Supervisor
     from k3py.config.server import ServerConfig
+    from k3py.scheduler.configuration import SchedulerSettings
     from k3py.server.identity import ServerIdentity
     from k3py.server.secrets_encryption.start import StartedEncryption
     from k3py.storage.factory import CachedStorage
@@ -189,7 +191,8 @@ async def build_control_plane(
             user_agent="metrics-server",
         )
         plane.components.append(serve_metrics(assembly.dispatcher, dialer, collector, masters))
-    plane.components += _build_loops(config, identity, plane)
+    scheduling = await asyncio.to_thread(load_scheduler_settings, config.kube_scheduler_arg.config)
+    plane.components += _build_loops(config, identity, plane, scheduling)
 
     async def renewed() -> None:
         for hook in plane.renewal_hooks:
@@ -265,7 +268,9 @@ def _build_listener(
     )
 
 
-def _build_loops(config: ServerConfig, identity: ServerIdentity, plane: ControlPlane) -> list[Component]:
+def _build_loops(
+    config: ServerConfig, identity: ServerIdentity, plane: ControlPlane, scheduling: SchedulerSettings
+) -> list[Component]:
     manager = plane.client("system:kube-controller-manager", user_agent="kube-controller-manager")
     informers = LocalInformerFactory(manager)
     recorder = EventRecorder(manager, component="kube-controller-manager")
@@ -290,5 +295,5 @@ def _build_loops(config: ServerConfig, identity: ServerIdentity, plane: ControlP
     if not config.disable_scheduler:
         client = plane.client("system:kube-scheduler", user_agent="kube-scheduler")
         scheduler_recorder = EventRecorder(client, component="default-scheduler")
-        loops += [scheduler_recorder, Scheduler(client, informers, scheduler_recorder)]
+        loops += [scheduler_recorder, Scheduler(client, informers, scheduler_recorder, settings=scheduling)]
     return [*loops, *controllers]

@@ -6,10 +6,11 @@ import random
 from typing import TYPE_CHECKING
 
 from k3py.scheduler.cache import SchedulerCache
+from k3py.scheduler.configuration import ProfileSettings
 from k3py.scheduler.framework import Framework
 from k3py.scheduler.interface import PluginContext
 from k3py.scheduler.node_info import PodInfo
-from k3py.scheduler.registry import default_profile
+from k3py.scheduler.registry import build_profile
 from tests.support.fake_client import FakeClient, FakeInformerFactory
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Cluster:
             self.cache.put_node(node)
         for pod in pods:
             self.place(pod)
-        self.framework = Framework(default_profile(self.context), random.Random(1))
+        self.framework = Framework(build_profile(self.context, ProfileSettings()), random.Random(1))
 
     def place(self, pod: JsonObject) -> None:
         """Count a pod on the node that it names."""

@@ -40,26 +40,22 @@ class Preemptor:
     Args:
         context: clients and budgets.
         choose: where the search for nodes starts.
-        arguments: how many nodes are tried.
     """
 
-    def __init__(
-        self, context: PluginContext, choose: random.Random, arguments: PreemptionArguments | None = None
-    ) -> None:
+    def __init__(self, context: PluginContext, choose: random.Random) -> None:
         self._client = context.client
         self._budgets: Lister = context.lister("poddisruptionbudgets")
         self._choose = choose
-        self._arguments = arguments or PreemptionArguments()
 
     def find(
-        self, pod: PodInfo, cluster: SchedulerCache, diagnosis: Diagnosis
+        self, pod: PodInfo, cluster: SchedulerCache, diagnosis: Diagnosis, arguments: PreemptionArguments
     ) -> tuple[list[Candidate], str, bool]:
         """Return (candidates, why there are none, whether the pod keeps its nominated node all the same)."""
         ineligibility = find_ineligibility(pod, cluster, diagnosis)
         if ineligibility:
             return [], _PREFIX + ineligibility, True
         candidates, reason = find_candidates(
-            pod, cluster, diagnosis, self._budgets.list(), self._choose, self._arguments
+            pod, cluster, diagnosis, self._budgets.list(), self._choose, arguments
         )
         return candidates, _PREFIX + reason if reason else "", False
 

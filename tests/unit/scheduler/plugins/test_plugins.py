@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from k3py.api.node_affinity import selects
 from k3py.api.taints import tolerates
 from k3py.scheduler.cache import SchedulerCache
+from k3py.scheduler.configuration import ProfileSettings
 from k3py.scheduler.framework import Framework, nodes_to_find
 from k3py.scheduler.interface import ClusterEvent, PluginContext
 from k3py.scheduler.node_info import NodeInfo, PodInfo
 from k3py.scheduler.plugins.node_ports import NodePorts
 from k3py.scheduler.plugins.node_resources_fit import NodeResourcesFit
-from k3py.scheduler.registry import default_profile
+from k3py.scheduler.registry import build_profile
 from tests.support.fake_client import FakeClient, FakeInformerFactory
 from tests.support.objects import node, pod
 
@@ -105,7 +106,7 @@ def test_a_node_is_found_exactly_when_one_fits(free, asked):
     cluster = SchedulerCache()
     for index, cpu in enumerate(free):
         cluster.put_node(node(f"n{index}", cpu=str(cpu)))
-    outcome = Framework(default_profile(context()), random.Random(1)).schedule(
+    outcome = Framework(build_profile(context(), ProfileSettings()), random.Random(1)).schedule(
         PodInfo(pod("p", cpu=str(asked))), cluster
     )
     fitting = {f"n{index}" for index, cpu in enumerate(free) if cpu >= asked}

@@ -1,0 +1,201 @@
+"""KubeSchedulerConfiguration: profiles with their plugins, weights and arguments, backoff, extenders.
+
+Source: kubernetes/pkg/scheduler/apis/config/{v1,validation} v1.35; k8s.io/kube-scheduler/config/v1 v0.35.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from k3py.config.fields import load_document
+from k3py.errors import ConfigError
+from k3py.scheduler.plugin_arguments import PluginArguments, read_plugin_arguments
+from k3py.scheduler.queue import INITIAL_BACKOFF_S, MAX_BACKOFF_S
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from k3py.config.fields import Fields
+
+_FLAG: Final = "--kube-scheduler-arg=config"
+_VERSIONS: Final = ("kubescheduler.config.k8s.io/v1",)
+DEFAULT_SCHEDULER: Final = "default-scheduler"
+
+# In upstream's order; the number is the weight of those that score.
+DEFAULT_PLUGINS: Final[Mapping[str, int]] = {
+    "SchedulingGates": 0,
+    "PrioritySort": 0,
+    "NodeUnschedulable": 0,
+    "NodeName": 0,
+    "TaintToleration": 3,
+    "NodeAffinity": 2,
+    "NodePorts": 0,
+    "NodeResourcesFit": 1,
+    "VolumeRestrictions": 0,
+    "NodeVolumeLimits": 0,
+    "VolumeBinding": 0,
+    "VolumeZone": 0,
+    "PodTopologySpread": 2,
+    "InterPodAffinity": 2,
+    "DynamicResources": 0,
+    "DefaultPreemption": 0,
+    "NodeResourcesBalancedAllocation": 1,
+    "ImageLocality": 1,
+    "DefaultBinder": 0,
+}
+# What k3py does at each point of upstream's; PreFilter and Filter are one, so are PreScore and Score.
+POINTS: Final[Mapping[str, str]] = {
+    "preEnqueue": "preEnqueue",
+    "queueSort": "queueSort",
+    "preFilter": "filter",
+    "filter": "filter",
+    "postFilter": "postFilter",
+    "preScore": "score",
+    "score": "score",
+    "reserve": "reserve",
+    "permit": "permit",
+    "preBind": "reserve",
+    "bind": "bind",
+    "postBind": "postBind",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileSettings:
+    """One profile.
+
+    Attributes:
+        plugins: names → weight, in order; of the whole profile.
+        disabled: (point, name) that does not run there though the plugin is on.
+        percentage: percentageOfNodesToScore, 0 = adaptive.
+    """
+
+    name: str = DEFAULT_SCHEDULER
+    plugins: Mapping[str, int] = field(default_factory=lambda: dict(DEFAULT_PLUGINS))
+    disabled: frozenset[tuple[str, str]] = frozenset()
+    percentage: int = 0
+    arguments: PluginArguments = field(default_factory=PluginArguments)
+
+    def runs(self, point: str, plugin: str) -> bool:
+        """Say whether a plugin runs at a point."""
+        return plugin in self.plugins and (point, plugin) not in self.disabled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerSettings:
+    """The whole configuration."""
+
+    profiles: tuple[ProfileSettings, ...] = (ProfileSettings(),)
+    initial_backoff_s: float = INITIAL_BACKOFF_S
+    max_backoff_s: float = MAX_BACKOFF_S
+
+
+def load_scheduler_settings(file: Path | None) -> SchedulerSettings:
+    """Read a file; without one, return the defaults. Blocking.
+
+    Raises:
+        ConfigError: it cannot be read or used; names the field.
+    """
+    if file is None:
+        return SchedulerSettings()
+    document = load_document(file, _FLAG, "KubeSchedulerConfiguration", _VERSIONS)
+    # One process has no other to elect, no client to limit and no threads to share: said for kube-scheduler, without effect here.
+    for name in ("leaderElection", "clientConnection"):
+        _ = document.raw(name)
+    _ = document.number("parallelism", default=16, least=1)
+    for name in ("enableProfiling", "enableContentionProfiling", "delayCacheUntilActive"):
+        _ = document.flag(name)
+    percentage = _read_percentage(document)
+    initial_s = document.number("podInitialBackoffSeconds", default=int(INITIAL_BACKOFF_S), least=1)
+    max_s = document.number("podMaxBackoffSeconds", default=int(MAX_BACKOFF_S), least=1)
+    if max_s < initial_s:
+        raise document.fault(
+            "podMaxBackoffSeconds", "must be as great as podInitialBackoffSeconds, or greater"
+        )
+    profiles = tuple(_read_profile(one, percentage) for one in document.objects("profiles")) or (
+        ProfileSettings(percentage=percentage),
+    )
+    names = [one.name for one in profiles]
+    if len(set(names)) != len(names):
+        raise document.fault("profiles", "must have different schedulerNames")
+    document.finish()
+    return SchedulerSettings(
+        profiles=profiles, initial_backoff_s=float(initial_s), max_backoff_s=float(max_s)
+    )
+
+
+def _read_percentage(fields: Fields, default: int = 0) -> int:
+    value = fields.number("percentageOfNodesToScore", default=default)
+    if value > 100:
+        raise fields.fault("percentageOfNodesToScore", "must be 100 or less")
+    return value
+
+
+def _read_profile(fields: Fields, percentage: int) -> ProfileSettings:
+    name = fields.text("schedulerName", default=DEFAULT_SCHEDULER)
+    percentage = _read_percentage(fields, percentage)
+    plugins, disabled = dict(DEFAULT_PLUGINS), frozenset[tuple[str, str]]()
+    sets = fields.object("plugins")
+    if sets is not None:
+        plugins, disabled = _read_plugins(sets)
+    arguments = PluginArguments()
+    for entry in fields.objects("pluginConfig"):
+        arguments = read_plugin_arguments(entry, arguments)
+    fields.finish()
+    return ProfileSettings(
+        name=name, plugins=plugins, disabled=disabled, percentage=percentage, arguments=arguments
+    )
+
+
+def _read_plugins(sets: Fields) -> tuple[dict[str, int], frozenset[tuple[str, str]]]:
+    """Apply `multiPoint` to the defaults, then what single points say."""
+    plugins = dict(DEFAULT_PLUGINS)
+    off, on = _read_set(sets, "multiPoint")
+    for one in (*plugins,) if "*" in off else off:
+        plugins.pop(one, None)
+    for one, weight in on.items():
+        plugins.pop(one, None)
+        plugins[one] = weight or DEFAULT_PLUGINS[one]
+    disabled: set[tuple[str, str]] = set()
+    only: dict[str, set[str]] = {}  # plugins that are on at single points alone
+    for name, point in POINTS.items():
+        off, on = _read_set(sets, name)
+        disabled |= {(point, one) for one in ((*plugins,) if "*" in off else off)}
+        for one, weight in on.items():
+            disabled.discard((point, one))
+            if one not in plugins or one in only:
+                only.setdefault(one, set()).add(point)
+                plugins.setdefault(one, DEFAULT_PLUGINS[one])
+            if weight and point == "score":
+                plugins[one] = weight
+    for one, points in only.items():
+        disabled |= {(point, one) for point in POINTS.values() if point not in points}
+    sets.finish()
+    for needed in ("PrioritySort", "DefaultBinder"):
+        point = "queueSort" if needed == "PrioritySort" else "bind"
+        if needed not in plugins or (point, needed) in disabled:
+            raise ConfigError(
+                f"{sets.path(point)}: {needed}: is the only one there is and cannot be disabled"
+            )
+    return plugins, frozenset(disabled)
+
+
+def _read_set(sets: Fields, point: str) -> tuple[frozenset[str], dict[str, int]]:
+    fields = sets.object(point)
+    if fields is None:
+        return frozenset(), {}
+    known = (*DEFAULT_PLUGINS,)
+    off = set()
+    for entry in fields.objects("disabled"):
+        off.add(entry.text("name", default=None, allowed=(*known, "*")))
+        _ = entry.number("weight", default=0)
+        entry.finish()
+    on = {}
+    for entry in fields.objects("enabled"):
+        name = entry.text("name", default=None, allowed=known)
+        on[name] = entry.number("weight", default=0)
+        entry.finish()
+    fields.finish()
+    return frozenset(off), on
