@@ -17,6 +17,7 @@ import aiohttp
 import orjson
 
 from k3py.agent.errors import JoinRefused, ServerUnreachable, WrongAuthority
+from k3py.client.kubeconfig import Kubeconfig, write_kubeconfig
 from k3py.cluster.token import hash_ca, parse_token
 from k3py.pki.authority import make_key, make_signing_request
 from k3py.pki.tls import ignore_dates
@@ -144,6 +145,16 @@ class Joiner:
         write_atomically(self._folder / "client-ca.crt", client_ca, mode=0o644)
         for name, certificate in signed.items():
             write_atomically(self._folder / f"{name}.crt", certificate, mode=0o644)
+        # For people and scripts on the machine; the node's own client does not read it.
+        identity = Kubeconfig(
+            server=self._server,
+            ca=ca,
+            certificate_file=self._folder / "client-kubelet.crt",
+            key_file=self._folder / "client-kubelet.key",
+        )
+        write_kubeconfig(
+            self._folder / "kubelet.kubeconfig", identity, name=f"system:node:{self._node_name}"
+        )
         write_atomically(self._folder / SETTINGS_FILE, settings, mode=0o600)  # last: all else is there
 
 

@@ -3,16 +3,22 @@
 set -u
 [ "$(id -u)" -eq 0 ] || exec sudo "$0" "$@"
 data_dir=${K3PY_DATA_DIR:-@DATA_DIR@}
+# Where k3py is the single file, nft and ip may be nowhere else.
+for folder in "$data_dir"/data/*/bin; do
+    [ ! -d "$folder" ] || PATH=$PATH:$folder
+done
 
 # The service first, so that nothing is started again.
 if [ -d /run/systemd/system ]; then
     for unit in @SYSTEMD_DIR@/k3py*.service; do
         [ ! -e "$unit" ] || systemctl stop "$(basename "$unit")"
     done
-elif [ -x /sbin/rc-service ] && [ -e /etc/init.d/k3py ]; then
-    rc-service k3py stop
-elif [ -x /usr/local/lib/k3py/k3py-supervise.sh ]; then
-    /usr/local/lib/k3py/k3py-supervise.sh stop
+elif [ -x /sbin/rc-service ] && ls /etc/init.d/k3py* >/dev/null 2>&1; then
+    for script in /etc/init.d/k3py*; do
+        rc-service "$(basename "$script")" stop
+    done
+elif [ -x @LIB_DIR@/k3py-supervise.sh ]; then
+    @LIB_DIR@/k3py-supervise.sh stop
 fi
 
 command_line() { { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null; }
@@ -29,7 +35,7 @@ ours() {
 
 family() { # PID: it, its children, theirs
     echo "$1"
-    for child in $(ps -o pid= --ppid "$1" 2>/dev/null); do
+    for child in $(cat "/proc/$1/task/"*/children 2>/dev/null || ps -o pid= --ppid "$1" 2>/dev/null); do
         family "$child"
     done
 }
@@ -51,12 +57,11 @@ if [ -n "$doomed" ]; then
     wait_gone $doomed
 fi
 
-# Shims' sockets lie outside of our folder; who owned them says where.
-for file in /run/k3py/containerd/io.containerd.runtime.v2.task/*/*/address; do
-    if [ -e "$file" ]; then
-        socket=$(cat "$file")
+# Shims' sockets lie outside of our folder; who owned them says where (containerd 1 in "address", 2 in "bootstrap.json").
+for task in /run/k3py/containerd/io.containerd.runtime.v2.task/*/*; do
+    for socket in $(cat "$task/address" 2>/dev/null) $(sed -n 's/.*"address":"\([^"]*\)".*/\1/p' "$task/bootstrap.json" 2>/dev/null); do
         rm -f "${socket#unix://}"
-    fi
+    done
 done
 rmdir /run/containerd/s /run/containerd 2>/dev/null
 
@@ -80,10 +85,9 @@ done
 ip link delete cni0 2>/dev/null
 ip link delete k3py.1 2>/dev/null
 
+# cni_hostport is portmap's, where it has no iptables.
 nft list tables 2>/dev/null | while read -r _ family table; do
-    case "$table" in k3py | k3py-*) nft delete table ip k3py-masquerade 2>/dev/null
-nft delete table ip6 k3py-masquerade 2>/dev/null
-nft delete table "$family" "$table" ;; esac
+    case "$table" in k3py | k3py-* | cni_hostport) nft delete table "$family" "$table" ;; esac
 done
 # Rules of the CNI plugins (masquerade, portmap), in either flavour of iptables; everything else stays.
 for save in iptables-save ip6tables-save iptables-legacy-save ip6tables-legacy-save; do

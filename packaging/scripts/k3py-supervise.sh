@@ -28,7 +28,8 @@ stop() {
     while kill -0 "$pid" 2>/dev/null; do
         if [ "$(date +%s)" -ge "$limit" ]; then
             echo "k3py does not stop, killing it" >&2
-            pkill -KILL -P "$pid"
+            # shellcheck disable=SC2046 # a list of numbers
+            kill -KILL $(cat "/proc/$pid/task/"*/children 2>/dev/null) 2>/dev/null
             kill -KILL "$pid"
             rm -f "$pidfile"
             return 0

@@ -66,7 +66,7 @@ unpack() {
     new=$data/.new-$$
     trap 'rm -rf "$new"' EXIT
     trap 'exit 1' HUP INT TERM
-    mkdir -p "$data" && mkdir "$new" || fail "cannot write below $data (--data-dir)"
+    { mkdir -p "$data" && mkdir "$new"; } || fail "cannot write below $data (--data-dir)"
     for old in "$data"/.new-*; do
         [ -d "/proc/${old##*-}" ] || rm -rf "$old"
     done

@@ -145,7 +145,7 @@ def test_wrong_inputs_are_told_before_anything_is_touched(node):
     for arguments, env, code, message in (
         (["--no-such-flag"], {}, 2, "unrecognized arguments: --no-such-flag"),
         (["--node-ip=x"], {}, 2, "--node-ip: 'x': must be an IP address"),
-        (["frobnicate"], {}, 2, "command 'frobnicate': must be server"),
+        (["frobnicate"], {}, 2, "command 'frobnicate': must be server or agent"),
         ([], {"K3PY_DATA_DIR": "/a b"}, 1, "--data-dir and --write-kubeconfig: must be paths without spaces"),
         ([], {"INSTALL_K3PY_EXEC": "server --https-listen-port=0"}, 2, "--https-listen-port: '0': must be a port"),
     ):

@@ -35,9 +35,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def _find_kubectl() -> str | None:
     """Return a kubectl on the PATH that is not a link to k3py itself."""
-    ours = shutil.which("k3py")
+    ours = {Path(one).resolve() for one in (shutil.which("k3py"), os.environ.get("K3PY_FILE")) if one}
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         candidate = shutil.which("kubectl", path=folder)
-        if candidate is not None and (ours is None or Path(candidate).resolve() != Path(ours).resolve()):
+        if candidate is not None and Path(candidate).resolve() not in ours:
             return candidate
     return None
