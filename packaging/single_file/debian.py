@@ -26,19 +26,32 @@ def unpack_packages(names: tuple[str, ...], *, cache: Path, into: Path) -> tuple
     """
     folder = cache / "debian-packages"
     folder.mkdir(parents=True, exist_ok=True)
-    found = []
-    for name in names:
-        shown = subprocess.run(
-            ["apt-cache", "policy", name], check=True, capture_output=True, text=True
-        ).stdout
-        version = next((line.split()[1] for line in shown.splitlines() if "Candidate:" in line), "(none)")
-        if version == "(none)":
-            raise SystemExit(f"apt knows no package {name!r}: run apt-get update, on Debian 12")
-        found.append(Package(name, version))
-    for package in found:
-        archive = _fetch(package, folder)
+    try:
+        found = [Package(name, _candidate(name)) for name in names]
+        archives = [_fetch(package, folder) for package in found]
+    except _Unknown:
+        # Lists of packages that are old name versions that are gone.
+        subprocess.run(["apt-get", "update", "-q"], check=True, stdout=subprocess.DEVNULL)
+        try:
+            found = [Package(name, _candidate(name)) for name in names]
+            archives = [_fetch(package, folder) for package in found]
+        except _Unknown as error:
+            raise SystemExit(str(error)) from error
+    for archive in archives:
         subprocess.run(["dpkg-deb", "--extract", str(archive), str(into)], check=True)
     return tuple(found)
+
+
+class _Unknown(Exception):
+    """apt has no such package."""
+
+
+def _candidate(name: str) -> str:
+    shown = subprocess.run(["apt-cache", "policy", name], check=True, capture_output=True, text=True).stdout
+    version = next((line.split()[1] for line in shown.splitlines() if "Candidate:" in line), "(none)")
+    if version == "(none)":
+        raise _Unknown(f"apt knows no package {name!r}; this needs Debian 12")
+    return version
 
 
 def _fetch(package: Package, folder: Path) -> Path:
@@ -49,6 +62,6 @@ def _fetch(package: Package, folder: Path) -> Path:
         command = ["apt-get", "download", "-q", f"{package.name}={package.version}"]
         done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
         if done.returncode:
-            raise SystemExit(f"cannot fetch {package.name} {package.version}: {done.stderr[-1000:]}")
+            raise _Unknown(f"cannot fetch {package.name} {package.version}: {done.stderr[-1000:]}")
         present = list(folder.glob(f"{package.name}_{version}_*.deb"))
     return present[0]
