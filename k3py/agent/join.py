@@ -152,9 +152,7 @@ class Joiner:
             certificate_file=self._folder / "client-kubelet.crt",
             key_file=self._folder / "client-kubelet.key",
         )
-        write_kubeconfig(
-            self._folder / "kubelet.kubeconfig", identity, name=f"system:node:{self._node_name}"
-        )
+        write_kubeconfig(self._folder / "kubelet.kubeconfig", identity, name=f"system:node:{self._node_name}")
         write_atomically(self._folder / SETTINGS_FILE, settings, mode=0o600)  # last: all else is there
 
 
