@@ -44,6 +44,7 @@ role=$1
 arguments="$*"
 
 check_settings() {
+    [ "$(id -u)" -eq 0 ] || fail "must run as root: sudo $0 $arguments"
     name=${INSTALL_K3PY_NAME:-}
     case $name in
     "") if [ "$role" = agent ]; then service=k3py-agent; else service=k3py; fi ;;
@@ -71,7 +72,6 @@ check_settings() {
 }
 
 check_machine() {
-    [ "$(id -u)" -eq 0 ] || fail "must run as root: sudo $0 $arguments"
     case "$(uname -s)/$(uname -m)" in
     Linux/x86_64 | Linux/amd64 | Linux/aarch64 | Linux/arm64) ;;
     *) fail "$(uname -s) on $(uname -m): must be Linux on x86_64 or arm64" ;;
