@@ -17,6 +17,8 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from aiohttp import StreamReader
+
 LONGEST_HEADER_BYTES: Final = 64 * 1024
 MOST_HEAD_BYTES: Final = 1024 * 1024
 KEEPALIVE_S: Final = 180.0
@@ -27,10 +29,11 @@ _LOG: Final = logging.getLogger(__name__)
 class Connection(web.RequestHandler):
     """One client connection."""
 
-    __slots__ = ("_head_bytes", "_head_deadline", "_peer_authorities", "_peer_certificate")
+    __slots__ = ("_body", "_head_bytes", "_head_deadline", "_peer_authorities", "_peer_certificate")
 
     _peer_authorities: tuple[bytes, ...] | None
     _peer_certificate: bytes | None
+    _body: StreamReader | None
     _head_bytes: int
     _head_deadline: asyncio.TimerHandle | None
 
@@ -62,6 +65,7 @@ class Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Give the client its time for the first request's head."""
         super().connection_made(transport)
+        self._body = None
         self._head_bytes = 0
         self._head_deadline = None
         self._expect_head()
@@ -74,7 +78,11 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Take in bytes; what is no whole head yet is limited in time and size."""
         super().data_received(data)
-        if self._current_request is not None or self._messages or self._upgraded:
+        if self._messages:
+            self._body = self._messages[-1][1]
+        # A body may still come in when its request has been answered, unread: it is no head.
+        is_body = self._body is not None and not self._body.is_eof()
+        if is_body or self._current_request is not None or self._messages or self._upgraded:
             if self._head_deadline is not None:
                 self._forget_head()
             return

@@ -16,8 +16,8 @@ async def hello(request):
 
 
 @contextlib.asynccontextmanager
-async def served():
-    connections = ConnectionServer(hello)
+async def served(handler=hello):
+    connections = ConnectionServer(handler)
     server = await asyncio.get_running_loop().create_server(connections, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     try:
@@ -59,6 +59,23 @@ async def test_a_slow_body_is_not_a_slow_head(monkeypatch):
         await asyncio.sleep(0.05)
         writer.write(b"cd")
         assert (await reader.readuntil(b"abcd")).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_body_that_nobody_reads_is_no_head(monkeypatch):
+    monkeypatch.setattr(connection, "MOST_HEAD_BYTES", 10_000)
+
+    async def refuse(_request):
+        return web.Response(status=413)
+
+    async with served(refuse) as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 413")
+        await reader.readuntil(b"\r\n\r\n")
+        for _ in range(10):
+            writer.write(b"x" * 10_000)
+            await writer.drain()
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 413")
 
 
 async def test_heads_of_many_lines_end_at_a_mebibyte(monkeypatch):
