@@ -27,6 +27,7 @@ from k3py.apiserver.authn.service_account import ServiceAccountAuthenticator
 from k3py.apiserver.authn.static_token import StaticTokenAuthenticator
 from k3py.apiserver.authn.union import UnionAuthenticator
 from k3py.apiserver.authn.x509 import X509Authenticator
+from k3py.apiserver.authz.device_admin import DeviceAdminGuard
 from k3py.apiserver.authz.escalation import EscalationGuard
 from k3py.apiserver.authz.masters import MastersAuthorizer
 from k3py.apiserver.authz.node import NodeAuthorizer
@@ -314,7 +315,8 @@ def _guards(
     guards: dict[tuple[str, str], WriteGuard] = {(RBAC_GROUP, plural): escalation for plural in _RBAC_PLURALS}
     guards[POLICY_GROUP, "validatingadmissionpolicies"] = PolicyParamGuard(kinds, authorizer)
     guards[POLICY_GROUP, "validatingadmissionpolicybindings"] = BindingParamGuard(kinds, authorizer, lookup)
-    return guards
+    devices = DeviceAdminGuard(lookup)
+    return guards | {("resource.k8s.io", f"resourceclaim{suffix}"): devices for suffix in ("s", "templates")}
 
 
 def _open_session(storage: Storage, kinds: KindRegistry) -> aiohttp.ClientSession:

@@ -9,6 +9,7 @@ import ipaddress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from k3py.api.conditions import find_status
 from k3py.api.resource import IP_ADDRESSES, SERVICE_CIDRS
 from k3py.api.timestamps import format_time, parse_time
 from k3py.client.interface import PatchType
@@ -41,10 +42,9 @@ def is_needed(name: str, ranges: Iterable[JsonObject], addresses: Iterable[str])
     return False
 
 
-def has_condition(obj: JsonObject, status: str) -> bool:
-    """Say whether the condition Ready has a status."""
-    conditions = (obj.get("status") or {}).get("conditions") or ()
-    return any(one["type"] == "Ready" and one["status"] == status for one in conditions)
+def readiness_of(obj: JsonObject) -> str:
+    """Return the status of the condition Ready, "" when there is none."""
+    return find_status((obj.get("status") or {}).get("conditions"), "Ready")
 
 
 class ServiceCidrController:
@@ -82,14 +82,14 @@ class ServiceCidrController:
         if "deletionTimestamp" not in obj["metadata"]:
             if FINALIZER not in finalizers:
                 await self._write_finalizers(obj, [*finalizers, FINALIZER])
-            if not has_condition(obj, "True"):
+            if readiness_of(obj) != "True":
                 await self._write_condition(key, "True", "", "Kubernetes Service CIDR is ready")
             return None
         if FINALIZER not in finalizers:
             return None
         names = [one["metadata"]["name"] for one in self._addresses.list()]
         if is_needed(key, self._ranges.list(), names):
-            if not has_condition(obj, "False"):
+            if readiness_of(obj) != "False":
                 text = (
                     "There are still IPAddresses referencing the ServiceCIDR, please remove them or create a new "
                     "ServiceCIDR"

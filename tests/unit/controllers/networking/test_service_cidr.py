@@ -4,7 +4,7 @@ import pytest
 
 from k3py.api.resource import IP_ADDRESSES, SERVICE_CIDRS
 from k3py.controllers.networking import service_cidr
-from k3py.controllers.networking.service_cidr import FINALIZER, is_needed
+from k3py.controllers.networking.service_cidr import FINALIZER, is_needed, readiness_of
 from tests.support.controllers import World
 
 
@@ -30,14 +30,14 @@ async def test_a_new_one_gets_its_finalizer_and_becomes_ready(world):
     world.client.seed(SERVICE_CIDRS, cidr())
     async with world.running(service_cidr.build):
         await world.until(lambda: find(world)["metadata"].get("finalizers") == [FINALIZER])
-        await world.until(lambda: service_cidr.has_condition(find(world), "True"))
+        await world.until(lambda: readiness_of(find(world)) == "True")
 
 
 async def test_one_that_lends_addresses_stays_until_they_are_back(world):
     world.client.seed(IP_ADDRESSES, {"kind": "IPAddress", "metadata": {"name": "10.200.0.9"}, "spec": {}})
     world.client.seed(SERVICE_CIDRS, going())
     async with world.running(service_cidr.build):
-        await world.until(lambda: service_cidr.has_condition(find(world), "False"))
+        await world.until(lambda: readiness_of(find(world)) == "False")
         assert find(world)["metadata"]["finalizers"] == [FINALIZER]
         await world.client.delete(IP_ADDRESSES, "10.200.0.9")
         await world.until(lambda: find(world) is None or not find(world)["metadata"].get("finalizers"))
