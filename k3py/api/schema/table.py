@@ -86,8 +86,7 @@ class BlockFile:
         self._data = data
         self._start = 4 + size
         self.index: JsonObject = orjson.loads(zlib.decompress(data[4 : self._start]))
-        self._package = ""
-        self._block = b""
+        self._last = ("", b"")  # one value, because threads read types, too
 
     def names(self) -> Iterator[str]:
         """Yield the names of all types."""
@@ -100,15 +99,16 @@ class BlockFile:
         package, _, short = name.rpartition(".")
         if package not in self.index["packages"]:
             return None
-        if package != self._package:
+        last, block = self._last
+        if package != last:
             at, size, _ = self.index["packages"][package]
-            self._block = zlib.decompress(self._data[self._start + at : self._start + at + size])
-            self._package = package
-        start = self._block.find(b'\n["' + short.encode() + b'",')
+            block = zlib.decompress(self._data[self._start + at : self._start + at + size])
+            self._last = (package, block)
+        start = block.find(b'\n["' + short.encode() + b'",')
         if start < 0:
             return None
-        end = self._block.find(b"\n", start + 1)
-        line = self._block[start + 1 : end if end > 0 else len(self._block)]
+        end = block.find(b"\n", start + 1)
+        line = block[start + 1 : end if end > 0 else len(block)]
         record: list[JsonValue] = orjson.loads(line)
         return record[1:]
 

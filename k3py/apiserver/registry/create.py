@@ -12,6 +12,7 @@ from k3py.api.status import ApiError, already_exists, invalid
 from k3py.apiserver.interface import ObjectResult
 from k3py.apiserver.registry.conversion import serve_view, to_stored
 from k3py.apiserver.registry.decoding import decode_object, settle_namespace
+from k3py.apiserver.registry.large import run_sized
 from k3py.apiserver.registry.metadata import drop_duplicate_owners, fill_new_metadata, validate_metadata
 from k3py.apiserver.registry.options import write_options
 from k3py.storage.errors import ObjectExists, ObjectNotFound
@@ -32,7 +33,9 @@ async def create(call: Call) -> ObjectResult:
     settle_namespace(call.kind, obj, call.namespace)
     warnings = call.request.warnings
     drop_duplicate_owners(obj, warnings)
-    call.services.patches.track(
+    await run_sized(
+        len(call.request.raw_body),
+        call.services.patches.track,
         call.kind,
         None,
         obj,

@@ -16,6 +16,7 @@ from k3py.apiserver.registry.decoding import (
     decode_patched,
     settle_namespace,
 )
+from k3py.apiserver.registry.large import run_sized
 from k3py.apiserver.registry.options import APPLY, write_options
 from k3py.apiserver.registry.updating import Part, Update, main_part
 from k3py.storage.errors import ObjectExists, ObjectNotFound
@@ -49,7 +50,8 @@ async def patch_part(call: Call, part: Part) -> ObjectResult:
         _check_applied(call)
 
     async def change(old: JsonObject) -> JsonObject:
-        return _patched(call, old, options)
+        patched = await run_sized(len(request.raw_body), apply_patch, call, old, options)
+        return _settle(call, patched, options)
 
     try:
         return await Update(call, part, options, change, tracked=request.patch_type != APPLY).run(
@@ -61,11 +63,9 @@ async def patch_part(call: Call, part: Part) -> ObjectResult:
     return await _apply_new(call, options)
 
 
-def _patched(call: Call, old: JsonObject, options: WriteOptions) -> JsonObject:
+def _settle(call: Call, patched: JsonObject, options: WriteOptions) -> JsonObject:
     kind, request = call.kind, call.request
-    new = decode_patched(
-        call, kind, apply_patch(call, old, options), field_validation=options.field_validation
-    )
+    new = decode_patched(call, kind, patched, field_validation=options.field_validation)
     if not new["metadata"].get("namespace"):
         settle_namespace(kind, new, call.namespace)
     _check_patched_namespace(call, new)
@@ -135,7 +135,9 @@ async def _apply_new(call: Call, options: WriteOptions) -> ObjectResult:
     """Create what an apply did not find."""
     request = call.request
     check_request_depth(call)
-    obj = call.services.patches.apply_configuration(
+    obj = await run_sized(
+        len(request.raw_body),
+        call.services.patches.apply_configuration,
         call.kind,
         None,
         request.body,

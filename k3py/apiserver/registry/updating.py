@@ -14,6 +14,7 @@ from k3py.api.status import conflict, invalid
 from k3py.apiserver.interface import ObjectResult
 from k3py.apiserver.registry.conversion import serve_view, to_served, to_stored
 from k3py.apiserver.registry.errors import CHANGED, bad_resource_version
+from k3py.apiserver.registry.large import run_sized
 from k3py.apiserver.registry.metadata import (
     carry_over_metadata,
     drop_duplicate_owners,
@@ -127,7 +128,9 @@ class Update:
         drop_duplicate_owners(new, warnings)
         context = call.context(dry_run=self._options.dry_run, field_manager=self._options.field_manager)
         if self._tracked:
-            call.services.patches.track(
+            await run_sized(
+                len(view.served) + len(call.request.raw_body),
+                call.services.patches.track,
                 call.kind,
                 old,
                 new,
