@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from k3py.datastore.errors import Unavailable
+from k3py.datastore.interface import Revision
 
 if TYPE_CHECKING:
     import random
@@ -131,14 +132,15 @@ async def _perform(backend: Backend, key: bytes, one: Operation) -> tuple[Any, i
     if one.kind == "create":
         created = await backend.create(key, b"")
         return created or 0, created or one.expected
+    expected = Revision(one.expected)
     if one.kind == "update":
-        revision, now = await backend.update(key, b"", expected=one.expected)
+        done, now = await backend.update(key, b"", expected=expected)
     else:
-        revision, now = await backend.delete(key, expected=one.expected)
-    if revision is None:
+        done, now = await backend.delete(key, expected=expected)
+    if done is None:
         found = 0 if now is None else now.mod_revision
         return (found,), found
-    return revision, 0 if one.kind == "delete" else revision
+    return done, 0 if one.kind == "delete" else done
 
 
 async def record(backends: Sequence[Backend], chance: random.Random, *, clients: int, count: int) -> Recorder:

@@ -16,11 +16,12 @@ from k3py.datastore.errors import (
     NoSpace,
     Unavailable,
 )
-from k3py.datastore.mvcc.backend import MvccBackend, _Write
+from k3py.datastore.mvcc.backend import MvccBackend
 from k3py.datastore.mvcc.compactor import SLICE_S
 from k3py.datastore.mvcc.leases import remaining_s
 from k3py.datastore.mvcc.log import Lease
 from k3py.datastore.mvcc.shared_log import OutcomeUnknown, Overtaken
+from k3py.datastore.mvcc.writer import Write
 from k3py.util import clock
 from k3py.util.supervise import TaskScope
 
@@ -201,7 +202,7 @@ class SharedMvccBackend(MvccBackend):
 
     # Writing
 
-    def _enqueue(self, write: _Write) -> _Write:
+    def _enqueue(self, write: Write) -> Write:
         # What the database cannot take must not fail the group that it would be in.
         if any(len(key) > MAX_KEY_BYTES for key in write.keys):
             raise ValueError(f"a key is longer than {MAX_KEY_BYTES} bytes")
@@ -209,7 +210,7 @@ class SharedMvccBackend(MvccBackend):
             raise ValueError(f"values are larger than {MAX_WRITE_BYTES} bytes")
         return super()._enqueue(write)
 
-    async def _commit(self, group: list[_Write]) -> None:
+    async def _commit(self, group: list[Write]) -> None:
         try:
             if self._doubtful:
                 await self._settle()
@@ -227,7 +228,7 @@ class SharedMvccBackend(MvccBackend):
         except DatastoreError as error:
             self._fail(group, error)
 
-    async def _attempt_locked(self, group: list[_Write]) -> None:
+    async def _attempt_locked(self, group: list[Write]) -> None:
         """Commit a group while nobody else can; the lock is not held while much is learned."""
         for _ in range(LOCK_ATTEMPTS):
             async with self._shared.locked() as state:
@@ -238,7 +239,7 @@ class SharedMvccBackend(MvccBackend):
             await self._catch_up()
         raise Unavailable("other servers write faster than this one can follow")
 
-    async def _attempt(self, group: list[_Write]) -> None:
+    async def _attempt(self, group: list[Write]) -> None:
         evaluated = self._evaluate(group, await self._read(group))
         try:
             await self._log.append(evaluated.commit)
@@ -302,7 +303,7 @@ class SharedMvccBackend(MvccBackend):
 
         kept = Lease(lease, ttl_s, clock.wall_s())
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._enqueue(_Write(future, evaluate, grant=kept))
+        self._enqueue(Write(future, evaluate, grant=kept))
         await future
         self.reaper.add(lease, ttl_s=ttl_s, remaining_s=ttl_s)
         return ttl_s
