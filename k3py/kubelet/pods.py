@@ -18,6 +18,7 @@ from k3py.kubelet.pod import is_deleted, is_finished
 from k3py.kubelet.pod_worker import PodWorker
 from k3py.kubelet.volumes.manager import remove_pod_dir
 from k3py.runtime.errors import RuntimeFailure
+from k3py.util.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _EVENTS_RETRY_S: Final = 1.0
+_LONGEST_RETRY_S: Final = 10.0
 _WORKER_RETRY_S: Final = 10.0
 
 
@@ -192,13 +194,14 @@ class PodManager:
 
     async def _list_runtime(self) -> list[JsonObject]:
         """Return what the runtime has as Pod documents that are good enough to take them down."""
+        backoff = Backoff(first_s=_EVENTS_RETRY_S, cap_s=_LONGEST_RETRY_S, jitter=0.0)
         while True:
             try:
                 sandboxes = await self._node.runtime.list_pod_sandboxes()
                 containers = await self._node.runtime.list_containers()
             except RuntimeFailure as error:
                 log.warning("runtime cannot be read", extra={"error": str(error)})
-                await asyncio.sleep(_EVENTS_RETRY_S)
+                await asyncio.sleep(backoff.next_s())
             else:
                 return _runtime_pods((*sandboxes, *containers))
 

@@ -81,6 +81,7 @@ class _Follower:
 
     async def run(self) -> None:
         attempt = 0
+        told = ""
         while True:
             began_s = monotonic_s()
             try:
@@ -96,9 +97,12 @@ class _Follower:
                 self._has_cri_events = False
                 continue
             except RuntimeFailure as error:
-                _log.warning("the runtime's events are lost, following them again: %s", error)
+                if str(error) != told:  # a runtime that stays away is told of once
+                    _log.warning("the runtime's events are lost, following them again: %s", error)
+                told = str(error)
             if monotonic_s() - began_s > _STABLE_S:
                 attempt = 0
+                told = ""
             await asyncio.sleep(_RECONNECT_S[min(attempt, len(_RECONNECT_S) - 1)])
             attempt += 1
 
