@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.api.object import deep_copy
 from k3py.api.resource import NAMESPACES
-from k3py.api.selectors import EVERYTHING, LabelSelector, selector_from_object
+from k3py.api.selectors import EVERYTHING, NOTHING, LabelSelector, SelectorError, selector_from_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -131,7 +131,12 @@ def parse_criteria(match: JsonObject, *, rules: str, none_is_all: bool = False) 
 
 
 def _selector(selector: JsonObject | None) -> LabelSelector:
-    return EVERYTHING if selector is None else selector_from_object(selector)
+    if selector is None:
+        return EVERYTHING
+    try:
+        return selector_from_object(selector)
+    except SelectorError:  # validation lets none in, but the datastore may be older than it
+        return NOTHING
 
 
 def is_namespace(kind: Kind) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from k3py.errors import K3pyError
+from k3py.util.offload import offload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +65,8 @@ class WebhookClient:
         import aiohttp  # noqa: PLC0415 - for its errors; the session is made by then
 
         if hook.tls is None:
-            hook.tls = _make_context(hook.bundle)
+            # without a bundle the system's whole trust is read
+            hook.tls = _make_context(hook.bundle) if hook.bundle else await offload(_make_context, "")
         if self._session is None:
             self._session = self._open()
         what = f'failed to call webhook: Post "{hook.url}"'
@@ -84,7 +86,7 @@ class WebhookClient:
         except TimeoutError as error:
             raise CallFault(f"{what}: context deadline exceeded") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise CallFault(f"{what}: {error}") from error
+            raise CallFault(f"{what}: {_describe(error)}") from error
         if not 200 <= status < 300:
             raise CallFault(f"failed to call webhook: the server responded with status {status}")
         try:
@@ -94,6 +96,17 @@ class WebhookClient:
         if not isinstance(answer, dict):
             raise CallFault("failed to call webhook: the answer is not an AdmissionReview")
         return answer
+
+
+def _describe(error: Exception) -> str:
+    """Return what went wrong without aiohttp's own objects, as upstream says it where it has words for it."""
+    import aiohttp  # noqa: PLC0415 - see _post
+
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"tls: failed to verify certificate: {error.certificate_error}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"dial tcp {error.host}:{error.port}: {error.os_error}"
+    return str(error) or type(error).__name__
 
 
 def _check_v1(answer: JsonObject, response: JsonObject, uid: str, *, may_patch: bool) -> None:
