@@ -79,11 +79,37 @@ class Bootstrap:
         async with TaskScope() as scope:
             for (api_version, kind), ones in by_kind.items():
                 _ = scope.spawn(self._ensure_all(api_version, kind, ones), name=f"bootstrap-{kind}")
+            _ = scope.spawn(self._ensure_tracking(), name="bootstrap-tracking")
             made = (*self._service_objects(), *self._authentication_objects(), self._range_object())
             for one in made:
                 _ = scope.spawn(
                     self._ensure_all(one["apiVersion"], one["kind"], [one]), name=f"bootstrap-{one['kind']}"
                 )
+
+    async def _ensure_tracking(self) -> None:
+        """Write down since when the use of legacy tokens is noted; the first day counts."""
+        kind = self._kinds.find("", "v1", "configmaps")
+        if kind is None:
+            return
+        name = "kube-apiserver-legacy-service-account-token-tracking"
+        found = ApiRequest(
+            verb="get",
+            resource=kind.resource,
+            user=_USER,
+            namespace="kube-system",
+            name=name,
+            user_agent="kube-apiserver",
+        )
+        try:
+            await self._dispatcher.dispatch(found)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            metadata = {"name": name, "namespace": "kube-system"}
+            data = {"since": clock.now().strftime("%Y-%m-%d")}
+            await self._send(
+                "create", kind, {"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata, "data": data}
+            )
 
     async def _ensure_all(self, api_version: str, kind_name: str, wanted: list[JsonObject]) -> None:
         kind = self._kinds.find_by_kind(api_version, kind_name)

@@ -41,6 +41,7 @@ CONTROLLERS: Final[tuple[Entry, ...]] = (
     Entry("certificate-controller", "k3py.controllers.identity.certificates.signing"),
     Entry("certificate-controller", "k3py.controllers.identity.certificates.cleaning"),
     Entry("", "k3py.controllers.identity.account_tokens"),
+    Entry("legacy-service-account-token-cleaner", "k3py.controllers.identity.legacy_token_cleaner"),
     Entry("bootstrap-signer", "k3py.controllers.identity.bootstrap_signer"),
     Entry("token-cleaner", "k3py.controllers.identity.bootstrap_token_cleaner"),
     Entry("namespace-controller", "k3py.controllers.lifecycle.namespace"),

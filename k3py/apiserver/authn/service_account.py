@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import base64
 import hmac
+import logging
 from typing import TYPE_CHECKING, Final
 
+from k3py.api.object import deep_copy
 from k3py.api.status import unauthorized
 from k3py.api.user import User
 from k3py.apiserver.authn.x509 import CREDENTIAL_ID
 from k3py.errors import K3pyError
-from k3py.storage.errors import ObjectNotFound
+from k3py.storage.errors import ObjectNotFound, StorageError
+from k3py.util import clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,11 +27,14 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
     from k3py.storage.interface import ObjectView, Storage
 
+log = logging.getLogger(__name__)
+
 USER_PREFIX: Final = "system:serviceaccount:"
 ALL_ACCOUNTS: Final = "system:serviceaccounts"
 _EXTRA: Final = "authentication.kubernetes.io/"
 _LEGACY: Final = "kubernetes.io/serviceaccount/"
 _TOKEN_TYPE: Final = "kubernetes.io/service-account-token"
+_LAST_USED: Final = "kubernetes.io/legacy-token-last-used"
 _INVALID_SINCE: Final = "kubernetes.io/legacy-token-invalid-since"
 
 
@@ -126,7 +132,25 @@ class ServiceAccountAuthenticator:
         ):
             raise unauthorized()
         await self._require("serviceaccounts", namespace, name, uid)
+        await self._note_use(namespace, secret, found)
         return service_account_user(namespace, name, uid)
+
+    async def _note_use(self, namespace: str, name: str, secret: JsonObject) -> None:
+        """Write down, once a day, that a token is in use, so that it is not taken for a forgotten one."""
+        today = clock.now().strftime("%Y-%m-%d")
+        kind = self._kinds.find("", "v1", "secrets")
+        if kind is None or (secret["metadata"].get("labels") or {}).get(_LAST_USED) == today:
+            return
+
+        async def note(view: ObjectView) -> JsonObject:
+            changed: JsonObject = deep_copy(view.parsed)
+            changed["metadata"].setdefault("labels", {})[_LAST_USED] = today
+            return changed
+
+        try:
+            await (await self._storage.store_for(kind)).update(namespace, name, note)
+        except StorageError as error:  # a full disk must not lock anybody out
+            log.warning("the use of a token cannot be noted", extra={"secret": name, "why": str(error)})
 
     async def _require(self, plural: str, namespace: str, name: str, uid: str) -> None:
         if (await self._find(plural, namespace, name)).uid != uid:

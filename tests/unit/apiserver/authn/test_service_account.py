@@ -4,6 +4,7 @@ from k3py.api.status import ApiError
 from k3py.apiserver.interface import Credentials
 from k3py.controllers.identity.account_tokens import TYPE, legacy_claims
 from k3py.pki.service_account import ServiceAccountKeys, make_service_account_key
+from k3py.util import clock
 from tests.support.api import run_api
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
@@ -104,6 +105,8 @@ async def make_legacy_token(api, **changes):
 async def test_a_token_in_a_secret_is_the_accounts_identity(api):
     user = await authenticate(api, await make_legacy_token(api))
     assert user.name == "system:serviceaccount:default:a"
+    noted = await api.send("get", "secrets", "t")
+    assert noted["metadata"]["labels"]["kubernetes.io/legacy-token-last-used"] == clock.now().strftime("%Y-%m-%d")
 
 
 @pytest.mark.parametrize(
