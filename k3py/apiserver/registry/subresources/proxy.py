@@ -6,8 +6,10 @@ service/storage/storage.go ResourceLocation,node/strategy.go ResourceLocation} v
 
 from __future__ import annotations
 
+import ipaddress
 import random
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from k3py.api.fielderror import FieldError
 from k3py.api.selectors import FieldSelector, LabelSelector, Requirement
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from k3py.apiserver.registry.call import Call
     from k3py.jsontypes import JsonObject
 
+_BROADCAST = "255.255.255.255"
 SERVICE_LABEL = "kubernetes.io/service-name"
 
 
@@ -29,9 +32,8 @@ async def handle_pod_proxy(call: Call) -> StreamResult:
     await admit_connect(call)
     scheme, name, port = split_name(call.request.name)
     pod = (await call.store.get(call.namespace, name)).parsed
-    address = (pod.get("status") or {}).get("podIP")
-    if not address:
-        raise bad_request("address not allowed")
+    address = (pod.get("status") or {}).get("podIP") or ""
+    _check_address(address)
     if not port:
         containers = pod["spec"].get("containers") or ()
         port = next(
@@ -65,6 +67,7 @@ async def handle_node_proxy(call: Call) -> StreamResult:
     await admit_connect(call)
     scheme, name, port = split_name(call.request.name)
     node = (await call.store.get("", name)).parsed
+    _check_address(urlsplit(url_of_node(node)).hostname or "", is_name_allowed=True)
     url = url_of_node(node, int(port) if port.isdigit() else 0)
     if port and scheme != "https":
         url = url.replace("https:", "http:", 1)
@@ -82,6 +85,21 @@ def split_name(text: str) -> tuple[str, str, str]:
         case [("http" | "https" | "") as scheme, name, port]:
             return scheme, name, port
     raise bad_request(f'invalid proxy request "{text}"')
+
+
+def _check_address(address: str, *, is_name_allowed: bool = False) -> None:
+    """Refuse what leads to this machine itself or its neighbours' own services, whoever wrote it into a status.
+
+    Source: k8s.io/apimachinery/pkg/util/proxy IsProxyableIP v0.35.
+    """
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        if is_name_allowed and address:
+            return
+        raise bad_request("address not allowed") from None
+    if ip.is_unspecified or ip.is_loopback or ip.is_multicast or ip.is_link_local or address == _BROADCAST:
+        raise bad_request("address not allowed")
 
 
 def _service_port(service: JsonObject, port: str) -> str:
