@@ -121,7 +121,9 @@ class Observation:
         if nominated != ("" if old is None else _nominated(old)) or (old is None and nominated):
             cache.nominate(PodInfo(new), nominated)
         # Our own status patch must not wake the pod again.
-        if not cache.is_placed(uid) and (old is None or _pod_matters(old, new)):
+        if not cache.is_placed(uid) and (
+            old is None or _pod_matters(old, new) or _claims_of(old) != _claims_of(new)
+        ):
             queue.add(PodInfo(new))
 
     def _on_node(self, old: JsonObject | None, new: JsonObject | None) -> None:
@@ -147,6 +149,10 @@ class Observation:
 
 def _nominated(pod: JsonObject) -> str:
     return str((pod.get("status") or {}).get("nominatedNodeName") or "")
+
+
+def _claims_of(pod: JsonObject) -> object:
+    return (pod.get("status") or {}).get("resourceClaimStatuses")
 
 
 def _pod_matters(old: JsonObject, new: JsonObject) -> bool:

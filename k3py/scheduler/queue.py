@@ -20,6 +20,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from k3py.scheduler.watched import GATING
 from k3py.util import clock
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class SchedulingQueue:
         self._is_active: set[str] = set()
         self._waiting: dict[str, dict[str, None]] = {}  # plugin → uids of unschedulable pods that it refused
         self._backing_off: dict[str, float] = {}  # uid → when it may be tried, of those without an error
+        self._gated: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._in_flight: dict[str, list[ClusterEvent]] = {}
         self._order = itertools.count()
@@ -97,13 +99,16 @@ class SchedulingQueue:
             return
         if self._held_back(info):
             self._stop_waiting(uid)
+            self._gated.add(uid)
             return
+        self._gated.discard(uid)
         self._activate_after_backoff(uid, known)
 
     def remove(self, uid: str) -> None:
         """Forget a pod: it is bound, finished or deleted."""
         self._stop_waiting(uid)
         self._pods.pop(uid, None)
+        self._gated.discard(uid)
         self._is_active.discard(uid)
 
     async def pop(self) -> QueuedPod:
@@ -142,6 +147,7 @@ class SchedulingQueue:
         known.tried_s = clock.monotonic_s()
         known.refused_by = refused_by
         if known.changed and self._held_back(known.info):
+            self._gated.add(uid)
             return
         if not refused_by or known.changed or any(self._helps(known, event) for event in events):
             self._activate_after_backoff(uid, known)
@@ -154,6 +160,9 @@ class SchedulingQueue:
         """Move the pods that `event` may help on."""
         for events in self._in_flight.values():
             events.append(event)
+        if self._gated and event.resource in GATING:
+            for uid in tuple(self._gated):
+                self.add(self._pods[uid].info)
         for plugin, uids in tuple(self._waiting.items()):
             if not self._is_interested(plugin, event):
                 continue

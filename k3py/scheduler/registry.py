@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from k3py.scheduler.plugins.balanced_allocation import BalancedAllocation
 from k3py.scheduler.plugins.default_binder import DefaultBinder
+from k3py.scheduler.plugins.dynamic_resources import DynamicResources
 from k3py.scheduler.plugins.image_locality import ImageLocality
 from k3py.scheduler.plugins.inter_pod_affinity import InterPodAffinity
 from k3py.scheduler.plugins.node_affinity import NodeAffinity
@@ -69,6 +70,9 @@ def build_profile(context: PluginContext, settings: ProfileSettings) -> Profile:
         if constraints is None
         else PodTopologySpread(context, constraints, system_defaults=False)
     )
+    devices = DynamicResources(context)
+    holders: tuple[PreEnqueuePlugin, ...] = (SchedulingGates(), devices)
+    reservers: tuple[ReservePlugin, ...] = (volumes, devices)
     filters: tuple[FilterPlugin, ...] = (
         NodeUnschedulable(),
         NodeName(),
@@ -82,6 +86,7 @@ def build_profile(context: PluginContext, settings: ProfileSettings) -> Profile:
         VolumeZone(context),
         spread,
         neighbours,
+        devices,
     )
     scores: tuple[ScorePlugin, ...] = (
         taints,
@@ -95,14 +100,14 @@ def build_profile(context: PluginContext, settings: ProfileSettings) -> Profile:
     order = {name: index for index, name in enumerate(settings.plugins)}
     return Profile(
         name=settings.name,
-        pre_enqueue=(SchedulingGates(),) if settings.runs("preEnqueue", SchedulingGates.NAME) else (),
+        pre_enqueue=tuple(one for one in holders if settings.runs("preEnqueue", one.NAME)),
         filter=tuple(
             sorted(
                 (one for one in filters if settings.runs("filter", one.NAME)), key=lambda one: order[one.NAME]
             )
         ),
         score=tuple((one, settings.plugins[one.NAME]) for one in scores if settings.runs("score", one.NAME)),
-        reserve=(volumes,) if settings.runs("reserve", volumes.NAME) else (),
+        reserve=tuple(one for one in reservers if settings.runs("reserve", one.NAME)),
         bind=DefaultBinder(),
         percentage=settings.percentage,
         preemption=arguments.preemption if settings.runs("postFilter", "DefaultPreemption") else None,

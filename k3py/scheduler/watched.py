@@ -12,6 +12,7 @@ from k3py.api.resource import (
     POD_DISRUPTION_BUDGETS,
     REPLICA_SETS,
     REPLICATION_CONTROLLERS,
+    RESOURCE_CLAIMS,
     SERVICES,
     STATEFUL_SETS,
     STORAGE_CLASSES,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _STORAGE: Final = "storage.k8s.io"
+_RESOURCE: Final = "resource.k8s.io"
 
 WATCHED: Final[Mapping[str, Resource]] = {
     one.plural: one
@@ -36,6 +38,9 @@ WATCHED: Final[Mapping[str, Resource]] = {
         PERSISTENT_VOLUMES,
         STORAGE_CLASSES,
         CSI_DRIVERS,
+        RESOURCE_CLAIMS,
+        Resource(_RESOURCE, "v1", "deviceclasses", "DeviceClass", namespaced=False),
+        Resource(_RESOURCE, "v1", "resourceslices", "ResourceSlice", namespaced=False),
         Resource(_STORAGE, "v1", "csinodes", "CSINode", namespaced=False),
         Resource(_STORAGE, "v1", "csistoragecapacities", "CSIStorageCapacity"),
     )
@@ -49,4 +54,9 @@ EVENTFUL: Final = (
     "csinodes",
     "csidrivers",
     "csistoragecapacities",
+    "resourceclaims",
+    "deviceclasses",
+    "resourceslices",
 )
+# Changes of these may let in pods that are held back from the queue.
+GATING: Final = ("resourceclaims",)

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 from k3py.api.object import deep_copy
-from k3py.api.resource import NODES, PODS
+from k3py.api.resource import NODES, PODS, RESOURCE_CLAIMS
 from k3py.api.status import ApiError
 from k3py.scheduler.scheduler import Scheduler
 from k3py.util.supervise import TaskScope
@@ -142,3 +142,23 @@ async def test_an_important_pod_takes_the_room_of_a_lesser_one():
     assert placed(world)["boss"] == "a"
     assert "lesser" not in placed(world)
     assert world.recorder.reasons() == ["FailedScheduling", "Preempted", "Scheduled"]
+
+
+async def test_a_pod_whose_claim_comes_later_is_let_in_then():
+    world = World()
+    world.client.seed(NODES, node("a"))
+    async with scheduling(world):
+        claims = [{"name": "d", "resourceClaimName": "c"}]
+        world.client.seed(PODS, waiting("p", spec={"resourceClaims": claims}))
+        world.client.seed(PODS, waiting("q"))
+        await world.until(lambda: placed(world)["q"])
+        assert placed(world)["p"] == ""
+        claim = {
+            "kind": "ResourceClaim",
+            "apiVersion": "resource.k8s.io/v1",
+            "metadata": {"name": "c", "namespace": "default", "uid": "u"},
+            "spec": {"devices": {"requests": []}},
+        }
+        world.client.seed(RESOURCE_CLAIMS, claim)
+        await world.until(lambda: placed(world)["p"])
+    assert world.recorder.reasons() == ["Scheduled", "Scheduled"]

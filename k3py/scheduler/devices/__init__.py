@@ -1,0 +1,1 @@
+"""Devices for claims of pods (dynamic resource allocation)."""
