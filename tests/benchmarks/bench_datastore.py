@@ -1,7 +1,8 @@
-"""Figures of the datastore, in process: `python -m tests.benchmarks.bench_datastore [--driver NAME]… [--quick] [--json FILE]`.
+"""Figures of the datastore: `python -m tests.benchmarks.bench_datastore [--driver NAME]… [--show] [--quick] [--json FILE]`.
 
 Each line: what, figure with unit, n. Values are 1,000 bytes. All but memory are durable at every acknowledgement (one fsync a group).
-postgres and mysql are real servers on loopback, with two k3py servers where it says so.
+postgres and mysql are real servers on loopback, with two k3py servers where it says so. These are in process; kine-sqlite and so on are `k3py kine`
+over such a store, and etcd is Debian's, both through the same gRPC client. `--show`: the figures of the goals alone (spec/datastore.md 293 to 298).
 """
 
 from __future__ import annotations
@@ -15,10 +16,16 @@ import resource
 import statistics
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from k3py.datastore.factory import open_backend
+from tests.benchmarks import process_figures
 from tests.support.databases import running
+from tests.support.etcd import real_etcd, wait_until_healthy
+from tests.support.kine_process import kine
+
+STORES = ("memory", "sqlite", "postgres", "mysql")
 
 VALUE = os.urandom(1_000)
 RESULTS = {}
@@ -280,23 +287,101 @@ async def run(driver, endpoint, folder, quick):
         await quiet_lag(endpoint, driver, 2.0, 5)
 
 
+async def show(driver, backend, idle_s):
+    """The figures that the goals name, on a store that holds 10,000 objects of 2 kB and is watched 200 times."""
+    watchers = []
+
+    async def follow(prefix):
+        async with backend.watch(prefix, prefix[:-1] + b"0", after=backend.current_revision) as watch:
+            async for _ in watch:
+                pass
+
+    big = os.urandom(2_000)
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(200):
+            watchers.append(tasks.create_task(follow(b"/idle/%d/" % number)))
+
+        async def fill(name):
+            for number in range(10_000 // 50):
+                await backend.create(b"/f/%02d/%04d" % (name, number), big)
+
+        async with asyncio.TaskGroup() as filling:
+            for name in range(50):
+                filling.create_task(fill(name))
+        mine, *others = process_figures.family()
+        pids = others if "etcd" in driver or "kine" in driver else [mine]
+        report(f"{driver}: memory, 10,000 x 2 kB, 200 watches", process_figures.memory_mb(pids), "MB", 1)
+        samples = []
+        for _ in range(30):
+            begin = time.perf_counter()
+            assert len((await backend.range(b"/f/", b"/f0", limit=500)).kvs) == 500
+            samples.append(time.perf_counter() - begin)
+        report(
+            f"{driver}: list 500 of 10,000",
+            statistics.median(samples) * 1e3,
+            "ms",
+            30,
+            best_ms=min(samples) * 1e3,
+        )
+        for writers, total in ((1, 500), (16, 4_000), (64, 12_800)):
+            before = process_figures.written_bytes()
+            await creates(backend, driver, writers, total)
+            written = (process_figures.written_bytes() - before) / total
+            report(f"{driver}: bytes to disk per create, {writers} writers", written, "bytes", total)
+        await fan_out(backend, driver, 10, 500, 200)
+        await asyncio.sleep(2)
+        before, woken = process_figures.written_bytes(), process_figures.wake_ups()
+        await asyncio.sleep(idle_s)
+        report(f"{driver}: wake-ups idle", process_figures.wake_ups() - woken, f"in {idle_s:.0f} s", 1)
+        report(
+            f"{driver}: bytes to disk idle", process_figures.written_bytes() - before, f"in {idle_s:.0f} s", 1
+        )
+        for watcher in watchers:
+            watcher.cancel()
+
+
+async def show_all(driver, endpoint, idle_s):
+    print(f"{driver}: load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
+    async with open_backend(endpoint) as backend:
+        await show(driver, backend, idle_s)
+    if driver in ("postgres", "mysql"):
+        await two_servers(endpoint, driver, 1, 400)
+        await two_servers(endpoint, driver, 16, 8_000)
+        await quiet_lag(endpoint, driver, 0.05, 100)
+        await quiet_lag(endpoint, driver, 2.0, 10)
+
+
 @contextmanager
 def started(driver):
     """Yield (endpoint, folder) of a fresh store."""
     with tempfile.TemporaryDirectory(dir=os.environ.get("K3PY_BENCH_DIR")) as folder:
-        if driver in ("postgres", "mysql"):
-            with running(driver) as server:
-                yield server.endpoint("kubernetes"), folder
-        else:
-            yield "memory://" if driver == "memory" else f"sqlite://{folder}/state.db", folder
+        below = driver.removeprefix("kine-")
+        with ExitStack() as stack:
+            if below == "etcd":
+                endpoint = stack.enter_context(
+                    real_etcd(Path(folder), "--heartbeat-interval", "100", "--election-timeout", "1000")
+                )
+                wait_until_healthy(endpoint)
+            elif below in ("postgres", "mysql"):
+                endpoint = stack.enter_context(running(below)).endpoint("kubernetes")
+            else:
+                endpoint = "memory://" if below == "memory" else f"sqlite://{folder}/state.db"
+            if below != driver:
+                endpoint = stack.enter_context(kine(endpoint=endpoint)).url
+            yield endpoint, folder
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("drivers", nargs="*")
     parser.add_argument(
-        "--driver", action="append", default=[], choices=("memory", "sqlite", "postgres", "mysql")
+        "--driver",
+        action="append",
+        default=[],
+        choices=(*STORES, *(f"kine-{name}" for name in STORES), "etcd"),
     )
+    parser.add_argument("--show", action="store_true", help="the figures of the goals")
+    parser.add_argument("--idle-s", type=float, default=60.0)
     parser.add_argument("--quick", action="store_true", help="writes only")
     parser.add_argument("--json")
     parser.add_argument("--uvloop", action="store_true")
@@ -308,7 +393,10 @@ def main():
         factory = uvloop.new_event_loop
     for driver in options.drivers + options.driver or ("memory", "sqlite"):
         with started(driver) as (endpoint, folder), asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(run(driver, endpoint, folder, options.quick))
+            if options.show:
+                runner.run(show_all(driver, endpoint, options.idle_s))
+            else:
+                runner.run(run(driver, endpoint, folder, options.quick))
     if options.json:
         with open(options.json, "w") as file:
             json.dump({"machine": platform.node(), "results": RESULTS}, file, indent=1)

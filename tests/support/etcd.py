@@ -89,8 +89,8 @@ async def open_real_etcd(folder: Path) -> AsyncIterator[Backend]:
 
 
 @contextmanager
-def real_etcd(folder: Path | None = None) -> Iterator[str]:
-    """Run a real etcd in `folder` (a new one if None) until the block is left; give its URL."""
+def real_etcd(folder: Path | None = None, *flags: str) -> Iterator[str]:
+    """Run a real etcd in `folder` (a new one if None) until the block is left; give its URL. `flags` win over the tests' own."""
     program = etcd_program()
     if program is None:
         raise FileNotFoundError("etcd is not installed (Debian: etcd-server)")
@@ -106,6 +106,7 @@ def real_etcd(folder: Path | None = None) -> Iterator[str]:
                 *("--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url),
                 *("--initial-cluster", f"test={peer_url}", "--heartbeat-interval", "10"),
                 *("--election-timeout", "100", "--logger", "zap", "--log-outputs", "stderr"),
+                *flags,
             ],
             stdout=log,
             stderr=log,
