@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.scheduler.watched import GATING
 from k3py.util import clock
+from k3py.util.metrics import Counter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,6 +60,7 @@ class SchedulingQueue:
         may_help: (pod, plugin name, event): whether the event may help a pod that the plugin refused.
         interests: by plugin name; a plugin that is missing is asked about everything.
         initial_backoff_s, max_backoff_s: podInitialBackoffSeconds, podMaxBackoffSeconds.
+        incoming: counts pods that enter a queue, by event and queue.
     """
 
     def __init__(
@@ -69,8 +71,10 @@ class SchedulingQueue:
         *,
         initial_backoff_s: float = INITIAL_BACKOFF_S,
         max_backoff_s: float = MAX_BACKOFF_S,
+        incoming: Counter | None = None,
     ) -> None:
         self._held_back = held_back
+        self._incoming = incoming or Counter("", "", ("event", "queue"))
         self._may_help = may_help
         self._interests = interests
         self._backoff_s = (initial_backoff_s, max_backoff_s)
@@ -98,11 +102,22 @@ class SchedulingQueue:
         if uid in self._is_active:
             return
         if self._held_back(info):
+            self._incoming.add("PodAdd", "gated")
             self._stop_waiting(uid)
             self._gated.add(uid)
             return
         self._gated.discard(uid)
-        self._activate_after_backoff(uid, known)
+        self._activate_after_backoff(uid, known, event="PodAdd")
+
+    def sizes(self) -> dict[str, int]:
+        """Return the number of waiting pods by queue, with upstream's names."""
+        unschedulable = {uid for uids in self._waiting.values() for uid in uids}
+        return {
+            "active": len(self._is_active),
+            "backoff": len(self._timers.keys() - unschedulable),
+            "unschedulable": len(unschedulable),
+            "gated": len(self._gated),
+        }
 
     def remove(self, uid: str) -> None:
         """Forget a pod: it is bound, finished or deleted."""
@@ -150,8 +165,9 @@ class SchedulingQueue:
             self._gated.add(uid)
             return
         if not refused_by or known.changed or any(self._helps(known, event) for event in events):
-            self._activate_after_backoff(uid, known)
+            self._activate_after_backoff(uid, known, event="ScheduleAttemptFailure")
             return
+        self._incoming.add("ScheduleAttemptFailure", "unschedulable")
         for plugin in refused_by:
             self._waiting.setdefault(plugin, {})[uid] = None
         self._start_timer(uid, MAX_UNSCHEDULABLE_S)
@@ -169,7 +185,7 @@ class SchedulingQueue:
             for uid in tuple(uids):
                 queued = self._pods[uid]
                 if self._may_help(queued.info, plugin, event):
-                    self._activate_after_backoff(uid, queued)
+                    self._activate_after_backoff(uid, queued, event=f"{event.resource}{event.kind}")
 
     def _is_interested(self, plugin: str, event: ClusterEvent) -> bool:
         interests = self._interests.get(plugin)
@@ -181,17 +197,20 @@ class SchedulingQueue:
             for plugin in queued.refused_by
         )
 
-    def _activate_after_backoff(self, uid: str, queued: QueuedPod) -> None:
+    def _activate_after_backoff(self, uid: str, queued: QueuedPod, *, event: str) -> None:
         self._stop_waiting(uid)
         if not queued.attempts:
+            self._incoming.add(event, "active")
             self._activate(uid)
             return
         first_s, most_s = self._backoff_s
         until_s = queued.tried_s + min(first_s * 2.0 ** min(queued.attempts - 1, 30), most_s)
         left_s = until_s - clock.monotonic_s()
         if left_s <= 0:
+            self._incoming.add(event, "active")
             self._activate(uid)
             return
+        self._incoming.add(event, "backoff")
         self._start_timer(uid, left_s)
         if queued.refused_by:
             self._backing_off[uid] = until_s

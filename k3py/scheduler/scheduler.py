@@ -16,12 +16,14 @@ from k3py.scheduler.cache import SchedulerCache
 from k3py.scheduler.configuration import SchedulerSettings
 from k3py.scheduler.framework import Framework, Outcome
 from k3py.scheduler.interface import BindingRefusedError, PluginContext, Refusal
+from k3py.scheduler.metrics import ERROR, SCHEDULED, UNSCHEDULABLE, SchedulerMetrics
 from k3py.scheduler.observation import Observation
 from k3py.scheduler.preemption.preemptor import Preemptor
 from k3py.scheduler.queue import QueuedPod, SchedulingQueue
 from k3py.scheduler.registry import build_profile
 from k3py.scheduler.telling import SCHEDULER_ERROR, tell_failure
 from k3py.scheduler.watched import WATCHED
+from k3py.util import clock
 from k3py.util.supervise import Policy, TaskScope
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from k3py.scheduler.node_info import PodInfo
     from k3py.scheduler.preemption.candidates import Candidate
     from k3py.scheduler.telling import Recorder
+    from k3py.util.metrics import Registry
 
 
 log = logging.getLogger(__name__)
@@ -51,6 +54,7 @@ class Scheduler:
         recorder: Recorder,
         *,
         settings: SchedulerSettings | None = None,
+        metrics: Registry | None = None,
     ) -> None:
         context = PluginContext(client, informers)
         self._settings = settings or SchedulerSettings()
@@ -62,8 +66,14 @@ class Scheduler:
         self._recorders = {one.name: recorder.named(one.name) for one in profiles}
         self._preemptor = Preemptor(context, choose)
         self._cache = SchedulerCache()
+        self._metrics = SchedulerMetrics()
         self._queue = self._new_queue()
+        if metrics is not None:
+            self._metrics.publish(metrics, self._sizes)
         self._observation = Observation(informers, frozenset(self._frameworks))
+
+    def _sizes(self) -> dict[str, int]:
+        return self._queue.sizes()
 
     def _new_queue(self) -> SchedulingQueue:
         filters = {plugin.NAME: plugin for one in self._frameworks.values() for plugin in one.profile.filter}
@@ -82,6 +92,7 @@ class Scheduler:
             {name: one.INTERESTS for name, one in filters.items()},
             initial_backoff_s=self._settings.initial_backoff_s,
             max_backoff_s=self._settings.max_backoff_s,
+            incoming=self._metrics.incoming,
         )
 
     def _framework_of(self, info: PodInfo) -> Framework:
@@ -109,17 +120,21 @@ class Scheduler:
     def _schedule_one(self, queued: QueuedPod, scope: TaskScope) -> None:
         info = queued.info
         framework = self._framework_of(info)
+        began_s, profile = clock.monotonic_s(), framework.profile.name
         outcome = framework.schedule(info, self._cache)
         if outcome.diagnosis is not None:
+            self._metrics.observe_attempt(profile, UNSCHEDULABLE, began_s)
             self._fail(queued, outcome.diagnosis, framework, scope)
             return
         reservations = self._reserve(info, outcome, framework)
         if isinstance(reservations, Refusal):
+            self._metrics.observe_attempt(profile, ERROR, began_s)
             self._put_back_after_error(queued, reservations.reason, scope)
             return
         self._cache.put_pod(info, outcome.node_name)
         self._cache.nominate(info, "")
-        _ = scope.spawn(self._bind(queued, outcome.node_name, reservations, framework, scope), name="bind")
+        binding = self._bind(queued, outcome.node_name, reservations, framework, began_s, scope)
+        _ = scope.spawn(binding, name="bind")
 
     def _reserve(self, info: PodInfo, outcome: Outcome, framework: Framework) -> list[Reservation] | Refusal:
         reservations: list[Reservation] = []
@@ -148,6 +163,7 @@ class Scheduler:
             if candidates:
                 candidate = self._preemptor.pick(candidates)
                 nominated = candidate.node_name
+                self._metrics.observe_preemption(len(candidate.victims))
                 _ = scope.spawn(
                     self._make_room(queued, candidate, diagnosis.message(), refused_by), name="preempt"
                 )
@@ -184,6 +200,7 @@ class Scheduler:
         node_name: str,
         reservations: Sequence[Reservation],
         framework: Framework,
+        began_s: float,
         scope: TaskScope,
     ) -> None:
         info = queued.info
@@ -203,10 +220,13 @@ class Scheduler:
             text = error.message if isinstance(error, ApiError) else str(error)
             where = f"{metadata['namespace']}/{metadata['name']}"
             log.warning("binding failed, will try again", extra={"pod": where, "error": text})
+            self._metrics.observe_attempt(framework.profile.name, ERROR, began_s)
             self._put_back_after_error(queued, text, scope)
             return
         self._queue.finish(info.uid)
         self._queue.remove(info.uid)
+        self._metrics.observe_attempt(framework.profile.name, SCHEDULED, began_s)
+        self._metrics.observe_scheduled(queued.attempts + 1)
         self._recorder_of(info).event(
             info.pod,
             "Normal",

@@ -295,5 +295,8 @@ def _build_loops(
     if not config.disable_scheduler:
         client = plane.client("system:kube-scheduler", user_agent="kube-scheduler")
         scheduler_recorder = EventRecorder(client, component="default-scheduler")
-        loops += [scheduler_recorder, Scheduler(client, informers, scheduler_recorder, settings=scheduling)]
+        scheduler = Scheduler(
+            client, informers, scheduler_recorder, settings=scheduling, metrics=plane.metrics
+        )
+        loops += [scheduler_recorder, scheduler]
     return [*loops, *controllers]
