@@ -16,7 +16,7 @@ from k3py.api.validation.admission_rules import (
     validate_match_conditions,
     validate_match_resources,
 )
-from k3py.api.validation.scalar import check_choice, check_text, too_many
+from k3py.api.validation.scalar import check_choice, check_text
 
 if TYPE_CHECKING:
     from k3py.api.fielderror import FieldError
@@ -57,7 +57,8 @@ def validate_policy(obj: JsonObject, old: JsonObject | None) -> list[FieldError]
     for index, one in enumerate(validations):
         errors += _validate_validation(one, f"spec.validations[{index}]", environment)
     if len(annotations) > _MOST_ANNOTATIONS:
-        errors.append(too_many("spec.auditAnnotations", _MOST_ANNOTATIONS, len(annotations)))
+        text = f"must not have more than {_MOST_ANNOTATIONS} auditAnnotations"
+        errors.append(invalid_value("spec.auditAnnotations", list(annotations), text))
     name = obj["metadata"].get("name") or ""
     keys: set[str] = set()
     for index, one in enumerate(annotations):

@@ -56,6 +56,7 @@ async def admit_new(call: Call, obj: JsonObject, options: WriteOptions) -> None:
     )
     call.services.schemas.settle(call.kind, obj)
     drop_duplicate_owners(obj, call.request.warnings)
+    settle_namespace(call.kind, obj, call.namespace)  # a webhook may have moved it
     await call.guard(obj, None)
 
 

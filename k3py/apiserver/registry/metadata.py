@@ -184,7 +184,7 @@ def _validate_shared(metadata: JsonObject) -> list[FieldError]:
         *_validate_annotations(metadata.get("annotations")),
         *_validate_owners(metadata.get("ownerReferences")),
         *_validate_finalizers(metadata.get("finalizers")),
-        *_validate_managed_fields(metadata.get("managedFields")),
+        *validate_managed_fields(metadata.get("managedFields")),
     ]
 
 
@@ -275,7 +275,8 @@ def _validate_finalizers(finalizers: list[str] | None) -> list[FieldError]:
     return errors
 
 
-def _validate_managed_fields(entries: JsonValue) -> list[FieldError]:
+def validate_managed_fields(entries: JsonValue) -> list[FieldError]:
+    """Check what metadata.managedFields says that it is."""
     errors: list[FieldError] = []
     for index, entry in enumerate(entries or ()):
         path = f"metadata.managedFields[{index}]"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.columns import AGE, NAME, UNSET, column, value_at
+from k3py.api.fielderror import required
 from k3py.api.kind import Kind, StoragePolicy, Subresource
 from k3py.api.strategy import StatusStrategy
 
@@ -29,6 +30,16 @@ class ValidatingAdmissionPolicyStrategy(StatusStrategy):
     def validate_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
         """Check a changed spec."""
         return _validate(new, old)
+
+    def validate_status_update(self, new: JsonObject, old: JsonObject) -> list[FieldError]:
+        """Check what is warned of."""
+        warnings = value_at(new, "status.typeChecking.expressionWarnings", ())
+        return [
+            required(f"status.typeChecking.expressionWarnings[{index}].{key}")
+            for index, one in enumerate(warnings)
+            for key in ("warning", "fieldRef")
+            if not one.get(key)
+        ]
 
 
 def _validate(obj: JsonObject, old: JsonObject | None) -> list[FieldError]:

@@ -17,6 +17,7 @@ from k3py.api.status import ApiError, internal_error
 from k3py.apiserver.admission.matching import convert, convert_object
 from k3py.apiserver.admission.plugins.base import BasePlugin
 from k3py.apiserver.interface import Reinvocation
+from k3py.apiserver.registry.metadata import validate_managed_fields
 from k3py.errors import K3pyError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class MutatingWebhooks(BasePlugin):
     async def admit(self, request: AdmissionRequest) -> None:
         """Ask all webhooks; the second time those that want to see what has changed after them. Raises ApiError."""
         again = request.reinvocation or Reinvocation()
+        owners = ((request.obj or {}).get("metadata") or {}).get("managedFields")
         if again.running and again.last != request.obj:
             _require_all(again)  # plugins changed the object in the meantime
         for index, hook in enumerate(self._index.hooks):
@@ -62,6 +64,7 @@ class MutatingWebhooks(BasePlugin):
             if hook.is_reinvoked:
                 again.invoked.add(hook.uid)
         if again.wanted:
+            _check_owners(request, owners)
             again.last = deep_copy(request.obj)
             request.reinvocation = again
 
@@ -92,6 +95,11 @@ class MutatingWebhooks(BasePlugin):
 
     async def _complete(self, request: AdmissionRequest, kind: Kind, patched: JsonObject) -> JsonObject:
         """Return a patched object with what is unknown dropped and defaults filled in, in the request's version."""
+        before = request.obj or {}
+        if kind is request.kind and any(
+            patched.get(key) != before.get(key) for key in ("kind", "apiVersion")
+        ):
+            raise internal_error(f"a webhook made {patched.get('kind')} of {before.get('kind')}")
         if request.operation == "CONNECT" or patched.get("kind") != kind.kind:
             return patched
         try:
@@ -107,6 +115,27 @@ class MutatingWebhooks(BasePlugin):
         served = await convert_object(kind, request.kind, obj)
         self._schemas.default(request.kind, served)
         return served
+
+
+def _check_owners(request: AdmissionRequest, before: JsonValue) -> None:
+    """Put back who owns which fields if webhooks have left something else in its place.
+
+    Source: k8s.io/apimachinery/pkg/util/managedfields, pkg/endpoints/handlers/fieldmanager/admission.go v0.35.
+    """
+    metadata = (request.obj or {}).get("metadata")
+    if not metadata or metadata.get("managedFields") == before:
+        return
+    if not metadata.get("managedFields"):
+        metadata.pop("managedFields", None)
+    elif faults := validate_managed_fields(metadata["managedFields"]):
+        if before is None:
+            del metadata["managedFields"]
+        else:
+            metadata["managedFields"] = before
+        request.warnings.append(
+            ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated "
+            f"mutating admission controller; please fix your requests: {faults[0]}"
+        )
 
 
 def _note(request: AdmissionRequest, hook: Webhook, place: str, *, changed: bool) -> None:

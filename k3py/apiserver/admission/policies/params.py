@@ -35,7 +35,7 @@ async def find_params(
         raise ParamsFault(f"failed to find resource referenced by paramKind: '{named}'")
     namespace = ref.get("namespace") or ""
     if kind.namespaced:
-        namespace = namespace or (request.namespace if request.kind.namespaced else "")
+        namespace = namespace or request.namespace
         if not namespace:
             raise ParamsFault(
                 "cannot use namespaced paramRef in policy binding that matches cluster-scoped resources"

@@ -232,3 +232,21 @@ async def test_durations_are_counted_by_webhook():
         f'{name}{{name="m",operation="CREATE",rejected="false",type="admit"}} 1',
         f'{name}{{name="v",operation="CREATE",rejected="true",type="validating"}} 1',
     ]
+
+
+async def test_broken_owners_of_fields_are_put_back_with_a_warning():
+    owners = [{"manager": "m", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": {}}]
+    one = request()
+    one.obj["metadata"]["managedFields"] = owners
+    await run(one, {"m": patch({"op": "replace", "path": "/metadata/managedFields/0/operation", "value": "Odd"})}, mutating={"c": [hook("m")]})
+    assert one.obj["metadata"]["managedFields"][0]["operation"] == "Update"
+    assert one.warnings[0].startswith(".metadata.managedFields was in an invalid state after admission;")
+    one = request()
+    one.obj["metadata"]["managedFields"] = owners
+    await run(one, {"m": patch({"op": "replace", "path": "/metadata/managedFields", "value": []})}, mutating={"c": [hook("m")]})
+    assert "managedFields" not in one.obj["metadata"]
+
+
+async def test_a_patch_does_not_make_another_kind():
+    error = await refusal(request(), {"m": patch({"op": "replace", "path": "/kind", "value": "Secret"})}, mutating={"c": [hook("m")]})
+    assert error.code == 500

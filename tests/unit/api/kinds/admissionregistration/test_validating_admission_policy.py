@@ -119,3 +119,14 @@ def test_columns():
     assert [one.value(policy, None) for one in POLICY.columns[1:3]] == [1, "v1/ConfigMap"]
     binding = {"spec": {"policyName": "p", "paramRef": {"name": "x", "namespace": "n"}}}
     assert [one.value(binding, None) for one in BINDING.columns[1:3]] == ["p", "n/x"]
+
+
+def test_a_warning_of_the_status_names_its_field():
+    status = {"typeChecking": {"expressionWarnings": [{"fieldRef": "f", "warning": "w"}, {"warning": "w"}]}}
+    (found,) = POLICY.strategy.validate_status_update({"status": status}, {})
+    assert (found.reason, found.path) == ("FieldValueRequired", "status.typeChecking.expressionWarnings[1].fieldRef")
+
+
+def test_there_are_at_most_twenty_audit_annotations():
+    annotations = [{"key": f"k{number}", "valueExpression": "'x'"} for number in range(21)]
+    assert faults(auditAnnotations=annotations) == [("Invalid", "auditAnnotations")]
