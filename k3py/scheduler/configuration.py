@@ -5,11 +5,13 @@ Source: kubernetes/pkg/scheduler/apis/config/{v1,validation} v1.35; k8s.io/kube-
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from k3py.config.fields import load_document
+from k3py.config.fields import Fields, load_document
 from k3py.errors import ConfigError
+from k3py.scheduler.extender import ExtenderSettings
 from k3py.scheduler.plugin_arguments import PluginArguments, read_plugin_arguments
 from k3py.scheduler.queue import INITIAL_BACKOFF_S, MAX_BACKOFF_S
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from k3py.config.fields import Fields
 
 _FLAG: Final = "--kube-scheduler-arg=config"
 _VERSIONS: Final = ("kubescheduler.config.k8s.io/v1",)
@@ -88,6 +89,7 @@ class SchedulerSettings:
     """The whole configuration."""
 
     profiles: tuple[ProfileSettings, ...] = (ProfileSettings(),)
+    extenders: tuple[ExtenderSettings, ...] = ()
     initial_backoff_s: float = INITIAL_BACKOFF_S
     max_backoff_s: float = MAX_BACKOFF_S
 
@@ -120,10 +122,70 @@ def load_scheduler_settings(file: Path | None) -> SchedulerSettings:
     names = [one.name for one in profiles]
     if len(set(names)) != len(names):
         raise document.fault("profiles", "must have different schedulerNames")
+    extenders = tuple(_read_extender(one, file.parent) for one in document.objects("extenders"))
+    if sum(1 for one in extenders if one.bind_verb) > 1:
+        raise document.fault("extenders", "only one can have a bindVerb")
     document.finish()
+    unseen = frozenset[str]().union(*(one.unseen for one in extenders))
     return SchedulerSettings(
-        profiles=profiles, initial_backoff_s=float(initial_s), max_backoff_s=float(max_s)
+        profiles=tuple(_without(one, unseen) for one in profiles),
+        extenders=extenders,
+        initial_backoff_s=float(initial_s),
+        max_backoff_s=float(max_s),
     )
+
+
+def _without(profile: ProfileSettings, resources: frozenset[str]) -> ProfileSettings:
+    """Let NodeResourcesFit not count resources that an extender counts."""
+    fit = profile.arguments.fit
+    fit = dataclasses.replace(fit, ignored=fit.ignored | resources)
+    return dataclasses.replace(profile, arguments=dataclasses.replace(profile.arguments, fit=fit))
+
+
+def _read_extender(fields: Fields, folder: Path) -> ExtenderSettings:
+    prefix = fields.text("urlPrefix", default=None)
+    https = fields.flag("enableHTTPS")
+    if not prefix.startswith(("http://", "https://")):
+        raise fields.fault("urlPrefix", f"{prefix!r}: must be http://… or https://…")
+    if https:
+        prefix = "https://" + prefix.partition("://")[2]
+    managed, unseen = set(), set()
+    for one in fields.objects("managedResources"):
+        name = one.text("name", default=None)
+        managed.add(name)
+        if one.flag("ignoredByScheduler"):
+            unseen.add(name)
+        one.finish()
+    tls = fields.object("tlsConfig") or Fields({}, fields.path("tlsConfig"))
+    files = {name: tls.text(name) for name in ("caFile", "certFile", "keyFile")}
+    paths = {name: folder / text if text else None for name, text in files.items()}
+    if (paths["certFile"] is None) != (paths["keyFile"] is None):
+        raise tls.fault("certFile and keyFile", "must be given together")
+    insecure = tls.flag("insecure")
+    tls.finish()
+    weight = fields.number("weight", default=1)
+    prioritize = fields.text("prioritizeVerb")
+    if prioritize and not weight:
+        raise fields.fault("weight", "must be greater than 0 where there is a prioritizeVerb")
+    settings = ExtenderSettings(
+        url_prefix=prefix,
+        filter_verb=fields.text("filterVerb"),
+        prioritize_verb=prioritize,
+        preempt_verb=fields.text("preemptVerb"),
+        bind_verb=fields.text("bindVerb"),
+        weight=weight,
+        timeout_s=fields.seconds("httpTimeout", default=5.0) or 5.0,
+        knows_nodes=fields.flag("nodeCacheCapable"),
+        managed=frozenset(managed),
+        unseen=frozenset(unseen),
+        ignorable=fields.flag("ignorable"),
+        ca_file=paths["caFile"],
+        certificate=paths["certFile"],
+        key=paths["keyFile"],
+        insecure=insecure,
+    )
+    fields.finish()
+    return settings
 
 
 def _read_percentage(fields: Fields, default: int = 0) -> int:

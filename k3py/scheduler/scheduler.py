@@ -14,7 +14,9 @@ from k3py.api.resource import NODES, PODS
 from k3py.api.status import ApiError
 from k3py.scheduler.cache import SchedulerCache
 from k3py.scheduler.configuration import SchedulerSettings
-from k3py.scheduler.framework import Framework, Outcome
+from k3py.scheduler.extender import ExtenderError
+from k3py.scheduler.extenders import Extenders
+from k3py.scheduler.framework import Framework
 from k3py.scheduler.interface import BindingRefusedError, PluginContext, Refusal
 from k3py.scheduler.metrics import ERROR, SCHEDULED, UNSCHEDULABLE, SchedulerMetrics
 from k3py.scheduler.observation import Observation
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from k3py.client.interface import Client, InformerFactory
-    from k3py.scheduler.framework import Diagnosis
+    from k3py.scheduler.framework import Diagnosis, Outcome
     from k3py.scheduler.interface import ClusterEvent, Reservation
     from k3py.scheduler.node_info import PodInfo
     from k3py.scheduler.preemption.candidates import Candidate
@@ -65,6 +67,7 @@ class Scheduler:
         self._frameworks = {one.name: Framework(one, choose) for one in profiles}
         self._recorders = {one.name: recorder.named(one.name) for one in profiles}
         self._preemptor = Preemptor(context, choose)
+        self._extenders = Extenders(self._settings.extenders)
         self._cache = SchedulerCache()
         self._metrics = SchedulerMetrics()
         self._queue = self._new_queue()
@@ -112,19 +115,30 @@ class Scheduler:
             async with TaskScope() as scope:
                 while True:
                     queued = await self._queue.pop()
-                    self._schedule_one(queued, scope)
+                    await self._try_one(queued, scope)
                     await asyncio.sleep(0)  # everybody else has a turn between two pods
         finally:
             self._observation.end()
 
-    def _schedule_one(self, queued: QueuedPod, scope: TaskScope) -> None:
+    async def _try_one(self, queued: QueuedPod, scope: TaskScope) -> None:
+        """Keep one pod that cannot be worked on from stopping all others."""
+        try:
+            await self._schedule_one(queued, scope)
+        except ExtenderError as error:
+            self._put_back_after_error(queued, str(error), scope)
+        except Exception as error:
+            metadata = queued.info.pod["metadata"]
+            log.exception("scheduling failed", extra={"pod": f"{metadata['namespace']}/{metadata['name']}"})
+            self._put_back_after_error(queued, f"internal error: {type(error).__name__}", scope)
+
+    async def _schedule_one(self, queued: QueuedPod, scope: TaskScope) -> None:
         info = queued.info
         framework = self._framework_of(info)
         began_s, profile = clock.monotonic_s(), framework.profile.name
-        outcome = framework.schedule(info, self._cache)
+        outcome = await self._extenders.find_node(info, framework, self._cache)
         if outcome.diagnosis is not None:
             self._metrics.observe_attempt(profile, UNSCHEDULABLE, began_s)
-            self._fail(queued, outcome.diagnosis, framework, scope)
+            await self._fail(queued, outcome.diagnosis, framework, scope)
             return
         reservations = self._reserve(info, outcome, framework)
         if isinstance(reservations, Refusal):
@@ -152,7 +166,9 @@ class Scheduler:
                 reservations.append(reserved)
         return reservations
 
-    def _fail(self, queued: QueuedPod, diagnosis: Diagnosis, framework: Framework, scope: TaskScope) -> None:
+    async def _fail(
+        self, queued: QueuedPod, diagnosis: Diagnosis, framework: Framework, scope: TaskScope
+    ) -> None:
         """Make room if the pod is important enough; else it waits for something to change."""
         info = queued.info
         refused_by = frozenset(diagnosis.refused_by)
@@ -160,6 +176,8 @@ class Scheduler:
         preemption = framework.profile.preemption
         if preemption is not None and diagnosis.total:
             candidates, addition, keeps = self._preemptor.find(info, self._cache, diagnosis, preemption)
+            if candidates:
+                candidates = await self._extenders.review_victims(info, candidates, self._cache)
             if candidates:
                 candidate = self._preemptor.pick(candidates)
                 nominated = candidate.node_name
@@ -208,8 +226,12 @@ class Scheduler:
         try:
             for one in reservations:
                 await one.commit()
-            await framework.profile.bind.bind(self._client, info.pod, node_name)
-        except (ApiError, BindingRefusedError) as error:
+            binder = self._extenders.find_binder(info)
+            if binder is not None:
+                await binder.bind(info, node_name)
+            else:
+                await framework.profile.bind.bind(self._client, info.pod, node_name)
+        except (ApiError, BindingRefusedError, ExtenderError) as error:
             for one in reversed(reservations):
                 one.undo()
             self._observation.forget_assumed(info)

@@ -130,6 +130,22 @@ def test_ignored_resources_and_added_affinity(load):
     assert cluster.fitting(asking) == {"pooled"}
 
 
+def test_extenders(load):
+    entry = {
+        "urlPrefix": "http://127.0.0.1:8080/scheduler",
+        "enableHTTPS": True,
+        "filterVerb": "filter",
+        "httpTimeout": "2s",
+        "managedResources": [{"name": "example.com/gpu", "ignoredByScheduler": True}],
+        "tlsConfig": {"caFile": "ca.crt"},
+    }
+    settings = load(extenders=[entry])
+    (one,) = settings.extenders
+    assert (one.url_prefix, one.timeout_s) == ("https://127.0.0.1:8080/scheduler", 2.0)
+    assert one.ca_file.name == "ca.crt"
+    assert settings.profiles[0].arguments.fit.ignored == {"example.com/gpu"}
+
+
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
@@ -144,6 +160,9 @@ def test_ignored_resources_and_added_affinity(load):
             "hardPodAffinity",
         ),
         ({"profiles": [{}, {}]}, "schedulerNames"),
+        ({"extenders": [{"urlPrefix": "ftp://x"}]}, "urlPrefix"),
+        ({"extenders": [{"urlPrefix": "http://x", "weight": 0, "prioritizeVerb": "p"}]}, "weight"),
+        ({"extenders": [{"urlPrefix": "http://x", "bindVerb": "b"}] * 2}, "bindVerb"),
     ],
 )
 def test_faults_name_the_field(load, fields, named):

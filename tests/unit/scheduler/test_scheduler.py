@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from k3py.api.object import deep_copy
 from k3py.api.resource import NODES, PODS, RESOURCE_CLAIMS
 from k3py.api.status import ApiError
+from k3py.scheduler.framework import Framework
 from k3py.scheduler.scheduler import Scheduler
 from k3py.util.supervise import TaskScope
 from tests.support.controllers import World
@@ -162,3 +163,21 @@ async def test_a_pod_whose_claim_comes_later_is_let_in_then():
         world.client.seed(RESOURCE_CLAIMS, claim)
         await world.until(lambda: placed(world)["p"])
     assert world.recorder.reasons() == ["Scheduled", "Scheduled"]
+
+
+async def test_a_pod_that_cannot_be_worked_on_does_not_stop_others(monkeypatch):
+    world = World()
+    world.client.seed(NODES, node("a"))
+    sound = Framework.schedule
+
+    def schedule(self, info, cluster):
+        if info.pod["metadata"]["name"] == "odd":
+            raise KeyError("spec")
+        return sound(self, info, cluster)
+
+    monkeypatch.setattr(Framework, "schedule", schedule)
+    async with scheduling(world):
+        world.client.seed(PODS, waiting("odd"))
+        world.client.seed(PODS, waiting("p"))
+        await world.until(lambda: placed(world)["p"] and condition(world, "odd"))
+    assert condition(world, "odd")["reason"] == "SchedulerError"
