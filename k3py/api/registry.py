@@ -5,12 +5,31 @@ One owner (the server) holds an instance; there is no global. Built-in kinds com
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from k3py.api.kind import Kind
+    from k3py.api.resource import Resource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignVersion:
+    """A group and version that another server serves.
+
+    available: it can be asked now. resources: what it said last that it serves, each with the verbs that it takes.
+    """
+
+    group: str
+    version: str
+    available: bool
+    resources: tuple[tuple[Resource, frozenset[str]], ...]
+
+
+def _no_foreign() -> Sequence[ForeignVersion]:
+    return ()
 
 
 class KindRegistry:
@@ -20,6 +39,8 @@ class KindRegistry:
         self._by_plural: dict[tuple[str, str, str], Kind] = {}
         self._by_kind: dict[tuple[str, str, str], Kind] = {}
         self._listeners: list[Callable[[], None]] = []
+        # Tells what other servers serve; whoever knows them sets it.
+        self.list_foreign: Callable[[], Sequence[ForeignVersion]] = _no_foreign
         self.generation = 0  # goes up with every change, so that discovery documents know when they are stale
         for kind in kinds:
             self.add(kind)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from k3py.api.conditions import find_status
 from k3py.api.kinds.apiregistration.api_service import AVAILABLE
+from k3py.api.registry import ForeignVersion
+from k3py.api.resource import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,9 +137,35 @@ class ApiServices:
         """Return what a remote version said last that it serves (entries of an APIResourceList), read-only."""
         return self._resources.get((registration.group, registration.version), [])
 
+    def list_foreign(self) -> list[ForeignVersion]:
+        """Return all versions that other servers serve, with their resources (no subresources)."""
+        return [
+            ForeignVersion(
+                group=one.group,
+                version=one.version,
+                available=one.available,
+                resources=tuple(
+                    (_resource(one, document), frozenset(document.get("verbs") or ()))
+                    for document in self.list_resources(one)
+                    if "/" not in str(document.get("name", ""))
+                ),
+            )
+            for one in self._remotes.values()
+        ]
+
     def __iter__(self) -> Iterator[str]:
         """Yield the names of all APIServices."""
         return iter(tuple(self._objects))
+
+
+def _resource(registration: Registration, document: JsonObject) -> Resource:
+    return Resource(
+        registration.group,
+        registration.version,
+        str(document.get("name", "")),
+        str(document.get("kind", "")),
+        namespaced=bool(document.get("namespaced")),
+    )
 
 
 def _read(obj: JsonObject) -> Registration:

@@ -54,6 +54,7 @@ class Extensions:
         now: Callable[[], datetime],
     ) -> None:
         self.services = ApiServices()
+        kinds.list_foreign = self.services.list_foreign
         certificate, key = front_proxy or (None, None)
         self.dialer = ExtensionDialer(ServiceEndpoints(storage, kinds), certificate=certificate, key=key)
         self.client = ExtensionClient(self.dialer)

@@ -29,11 +29,12 @@ _RETRY_S: Final = 2.0
 
 @dataclass(slots=True)
 class Remains:
-    """What is still in a namespace after a round: objects per "plural.group", finalizers, failures."""
+    """What is still in a namespace after a round: objects per "plural.group", finalizers, failures, versions of servers that are away."""
 
     counts: Counter[str] = field(default_factory=Counter)
     finalizers: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
 
 def plan_conditions(old: Sequence[JsonObject], remains: Remains, stamp: str) -> list[JsonObject]:
@@ -47,9 +48,9 @@ def plan_conditions(old: Sequence[JsonObject], remains: Remains, stamp: str) -> 
     wanted = [
         (
             "NamespaceDeletionDiscoveryFailure",
-            "False",
-            "ResourcesDiscovered",
-            "All resources successfully discovered",
+            "True" if remains.unknown else "False",
+            "DiscoveryFailed" if remains.unknown else "ResourcesDiscovered",
+            _tell_unknown(remains.unknown) if remains.unknown else "All resources successfully discovered",
         ),
         (
             "NamespaceDeletionGroupVersionParsingFailure",
@@ -101,6 +102,14 @@ def plan_conditions(old: Sequence[JsonObject], remains: Remains, stamp: str) -> 
     return list(by_type.values())
 
 
+def _tell_unknown(versions: Sequence[str]) -> str:
+    stale = ", ".join(f"{one}: stale GroupVersion discovery: {one}" for one in sorted(versions))
+    return (
+        f"Discovery failed for some groups, {len(versions)} failing: "
+        f"unable to retrieve the complete list of server APIs: {stale}"
+    )
+
+
 class NamespaceController:
     """See the module."""
 
@@ -135,7 +144,7 @@ class NamespaceController:
             return None
         remains = await self._empty(key)
         await self._tell(namespace, remains)
-        if remains.counts or remains.failures:
+        if remains.counts or remains.failures or remains.unknown:
             return _RETRY_S
         live = await self._client.get(NAMESPACES, key)
         changed = deep_copy(live)
@@ -153,6 +162,13 @@ class NamespaceController:
             wanted = {"list", "delete"} <= set(kind.verbs)
             if kind.namespaced and wanted and resource != PODS:
                 await self._delete_all(resource, namespace, remains)
+        for foreign in self._kinds.list_foreign():
+            if not foreign.available:  # it may keep objects of the namespace
+                remains.unknown.append(f"{foreign.group}/{foreign.version}")
+                continue
+            for resource, verbs in foreign.resources:
+                if resource.namespaced and {"list", "delete"} <= verbs:
+                    await self._delete_all(resource, namespace, remains)
         return remains
 
     async def _delete_all(self, resource: Resource, namespace: str, remains: Remains) -> None:

@@ -227,6 +227,11 @@ async def test_controllers_reach_it_through_their_own_client(tmp_path):
         client = LocalClient(world.server.assembly.dispatcher, ADMIN, "tests")
         _ = await client.create(TOY, {"metadata": {"name": "ball", "namespace": "default"}})
         assert (await client.get(TOY, "ball", namespace="default"))["metadata"]["name"] == "ball"
+        (foreign,) = world.server.kinds.list_foreign()
+        assert (foreign.available, foreign.resources) == (
+            True,
+            ((TOY, frozenset(("create", "delete", "get", "list", "watch"))),),
+        )
         listed = await client.list(TOY, namespace="default", label_selector="a=b")
         assert [one["metadata"]["name"] for one in listed.items] == ["ball"]
         await client.delete(TOY, "ball", namespace="default")

@@ -2,7 +2,8 @@
 
 from k3py.api.kind import Kind, StoragePolicy
 from k3py.api.object import deep_copy
-from k3py.api.resource import CONFIG_MAPS, NAMESPACES, PODS
+from k3py.api.registry import ForeignVersion
+from k3py.api.resource import CONFIG_MAPS, NAMESPACES, PODS, Resource
 from k3py.controllers.lifecycle import namespace
 from k3py.controllers.lifecycle.namespace import Remains, plan_conditions
 from tests.support.controllers import World
@@ -72,3 +73,27 @@ def test_conditions_name_what_remains():
     assert by_type["NamespaceFinalizersRemaining"]["reason"] == "SomeFinalizersRemain"
     again = plan_conditions(list(by_type.values()), remains, "later")
     assert {one["lastTransitionTime"] for one in again} == {"t"}
+
+
+async def test_other_servers_objects_go_too_and_the_namespace_waits_for_servers_that_are_away():
+    world = World((NAMESPACE_KIND, *KINDS))
+    toys = Resource("toys.example.com", "v1", "toys", "Toy")
+    readings = Resource("toys.example.com", "v1", "readings", "Reading")
+    world.client.seed(toys, {"metadata": {"name": "t", "namespace": "default"}})
+    world.client.seed(readings, {"metadata": {"name": "r", "namespace": "default"}})
+    world.client.seed(NAMESPACES, leaving())
+    resources = ((toys, frozenset(("list", "delete"))), (readings, frozenset(("list",))))
+    here = ForeignVersion(group="toys.example.com", version="v1", available=True, resources=resources)
+    away = ForeignVersion(group="away.example.com", version="v1", available=False, resources=())
+    world.context.kinds.list_foreign = lambda: [here, away]
+    controller = namespace.build(world.context)
+    for watch in controller.watches:
+        await watch.informer.wait_synced()
+    assert await controller.reconcile("default")
+    assert not world.client.objects(toys)
+    assert world.client.objects(readings)  # cannot be deleted
+    assert finalizers(world) == ["kubernetes"]
+    assert _condition(world, "NamespaceDeletionDiscoveryFailure") == "True"
+    world.context.kinds.list_foreign = lambda: [here]
+    assert await controller.reconcile("default") is None
+    assert finalizers(world) == []
