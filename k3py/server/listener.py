@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
+import socket
 import ssl
 from typing import TYPE_CHECKING, Final
 
 from k3py.apiserver.connection import ConnectionServer
 from k3py.errors import ConfigError
 from k3py.pki.tls import ignore_dates
+from k3py.server.handshakes import Handshakes
 from k3py.util.supervise import Policy
 
 if TYPE_CHECKING:
@@ -94,29 +95,22 @@ class Listener:
             ConfigError: the port is taken or the address is not this machine's.
         """
         connections = ConnectionServer(self._handle)
-        server = await self._listen(connections)
-        self.port = server.sockets[0].getsockname()[1]
+        listening = self._listen()
+        self.port = listening.getsockname()[1]
         _LOG.info("listening on https://%s:%d", self._host, self.port)
         try:
             started()
-            await server.serve_forever()
+            await Handshakes(listening, connections, self._tls.context).run()
         finally:
-            server.close()
+            listening.close()
             self._drain()
             connections.pre_shutdown()
             await connections.shutdown(_DRAIN_S)
 
-    async def _listen(self, connections: ConnectionServer) -> asyncio.Server:
+    def _listen(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         try:
-            return await asyncio.get_running_loop().create_server(
-                connections,
-                self._host,
-                self.port,
-                ssl=self._tls.context,
-                backlog=_BACKLOG,
-                ssl_handshake_timeout=30,
-                ssl_shutdown_timeout=5,
-            )
+            listening = socket.create_server((self._host, self.port), family=family, backlog=_BACKLOG)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise ConfigError(
@@ -125,3 +119,5 @@ class Listener:
             raise ConfigError(
                 f"--https-listen-port={self.port}: cannot listen on {self._host or '*'}:{self.port}: {error.strerror}"
             ) from error
+        listening.setblocking(False)
+        return listening
