@@ -291,6 +291,8 @@ def test_queries(client, random):
 def test_headers_and_content_types(client, stranger, random):
     kind = random.choice(STORED)
     headers = [random.choice(bad_input.HEADERS) for _ in range(random.choice((1, 1, 2, 3)))]
+    # A wrong token costs its sender a second.
+    headers = [one for one in headers if one[0] != "Authorization" or random.random() < 0.1]
     method = random.choice(("GET", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "NOPE", "get"))
     body = b""
     if method in ("POST", "PUT", "PATCH", "DELETE"):
