@@ -38,6 +38,7 @@ from k3py.apiserver.authz.union import UnionAuthorizer
 from k3py.apiserver.bootstrap import Bootstrap, ServiceAddress
 from k3py.apiserver.crd.definitions import CustomResources
 from k3py.apiserver.dispatcher import ApiDispatcher
+from k3py.apiserver.flow_control.dangling import DanglingSchemas
 from k3py.apiserver.flow_control.flow_control import FlowControl
 from k3py.apiserver.follower import Follower
 from k3py.apiserver.registry.builtin_patches import BuiltinPatches
@@ -149,6 +150,7 @@ class ApiAssembly:
         extensions: Extensions,
         webhooks: Webhooks,
         flow_control: FlowControl,
+        dangling: DanglingSchemas,
         component_statuses: ComponentStatuses,
     ) -> None:
         self.dispatcher = dispatcher
@@ -162,6 +164,7 @@ class ApiAssembly:
         self.extensions = extensions
         self._webhooks = webhooks
         self.flow_control = flow_control
+        self._dangling = dangling
 
     async def run(self, started: Callable[[], None]) -> None:
         """Keep the indexes; `started` is called when they are complete. Raises StorageError."""
@@ -184,11 +187,13 @@ class ApiAssembly:
                 _ = scope.spawn(self._custom.run(served.set), name="custom-resources")
                 await served.wait()
             _ = scope.spawn(self.extensions.run(), name="extensions")
+            _ = scope.spawn(self._dangling.run(), name="dangling-flow-schemas")
             started()
 
     async def bootstrap(self) -> None:
         """Make what every cluster has; the component must run. Raises ApiError."""
         await self._bootstrap.run()
+        await self._dangling.begin()
 
 
 async def build_dispatcher(
@@ -271,6 +276,7 @@ async def build_dispatcher(
         guards=_guards(kinds, rbac, authorizer, lookup),
         now=now,
     )
+    dangling = DanglingSchemas(dispatcher)
     flows = FlowControl(most_reading=options.most_reading, most_mutating=options.most_mutating)
     address = ServiceAddress(
         cidrs=options.service_cidrs, advertise=options.advertise_address, port=options.secure_port
@@ -295,9 +301,10 @@ async def build_dispatcher(
             rbac,
             graph,
             extensions.services,
-            webhooks.handlers() | policies.handlers() | flows.handlers(),
+            webhooks.handlers() | policies.handlers() | dangling.follow(flows.handlers()),
         ),
         flow_control=flows,
+        dangling=dangling,
         webhooks=webhooks,
         component_statuses=component_statuses,
         extensions=extensions,
