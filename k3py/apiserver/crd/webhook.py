@@ -17,6 +17,7 @@ import orjson
 
 from k3py.api.status import ApiError
 from k3py.api.webhook_client import url_of
+from k3py.apiserver.answer_body import BodyTooLong, read_answer
 from k3py.apiserver.registry.conversion import STORED_VERSION
 
 if TYPE_CHECKING:
@@ -91,10 +92,10 @@ class ConversionWebhook:
                     allow_redirects=False,
                 ) as response,
             ):
-                body = await response.content.read(_LONGEST_ANSWER)
+                body = await read_answer(response.content, _LONGEST_ANSWER)
                 if response.status >= 300:
                     raise self._fault(f"the server answered {response.status}")
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except (aiohttp.ClientError, BodyTooLong, OSError, TimeoutError) as error:
             raise self._fault(f'Post "{self._url}": {error}') from error
         try:
             answer: JsonValue = orjson.loads(body)

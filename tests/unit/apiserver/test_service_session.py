@@ -34,7 +34,7 @@ class Endpoints:
 
 async def answer(request):
     review = await request.json()
-    response = {"uid": review["request"]["uid"], "allowed": True}
+    response = {"uid": review["request"]["uid"], "allowed": True, "warnings": ["w" * 1_000_000]}
     return web.json_response({"apiVersion": review["apiVersion"], "kind": review["kind"], "response": response})
 
 
@@ -70,7 +70,7 @@ async def test_a_webhook_is_called_at_an_endpoint_of_its_service(tmp_path):
     async with webhook_client(tmp_path) as (client, bundle, asked):
         for _ in range(2):
             response = await client.ask(hook("s", bundle), {"name": "x"}, may_patch=True)
-            assert response["allowed"] is True
+            assert (response["allowed"], len(response["warnings"][0])) == (True, 1_000_000)
         assert asked[0] == ("n", "s", 8443)
 
 

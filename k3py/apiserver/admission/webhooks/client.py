@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from k3py.apiserver.answer_body import BodyTooLong, read_answer
 from k3py.errors import K3pyError
 from k3py.util.offload import offload
 
@@ -81,8 +82,10 @@ class WebhookClient:
                     allow_redirects=False,
                 ) as response,
             ):
-                data = await response.content.read(_LONGEST_ANSWER)
+                data = await read_answer(response.content, _LONGEST_ANSWER)
                 status = response.status
+        except BodyTooLong as error:
+            raise CallFault(f"failed to call webhook: {error}") from error
         except TimeoutError as error:
             raise CallFault(f"{what}: context deadline exceeded") from error
         except (aiohttp.ClientError, OSError) as error:
