@@ -12,20 +12,26 @@ import sys
 from typing import TYPE_CHECKING, Final, cast
 
 from k3py.cli.server_values import CommandParser, ServerValues, add_server_flags, load_server_values
-from k3py.config.options import why_not
+from k3py.config.options import OPTIONS, why_not
 from k3py.datastore.factory import open_backend, sqlite_path
 from k3py.datastore.snapshot.folder import SnapshotFolder, base_of
 from k3py.datastore.snapshot.saving import SnapshotSettings, save_backend, save_database
 from k3py.errors import ConfigError
+from k3py.server.snapshot_bucket import read_s3_settings
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from contextlib import AbstractAsyncContextManager
 
+    from k3py.config.option import Option
     from k3py.datastore.snapshot.folder import Snapshot
+    from k3py.datastore.snapshot.s3.bucket import Bucket, StoredSnapshot
+    from k3py.datastore.snapshot.s3.settings import S3Settings
     from k3py.jsontypes import JsonObject
 
 _PROG: Final = "k3py etcd-snapshot"
+_S3: Final = tuple(one for one in OPTIONS if one.name == "etcd-s3" or one.name.startswith("etcd-s3-"))
 _ACTIONS: Final = {"save": "save", "ls": "ls", "list": "ls", "l": "ls", "delete": "delete", "prune": "prune"}
 
 
@@ -38,7 +44,10 @@ def run(arguments: Sequence[str]) -> int:
     """
     _refuse(arguments)
     parsed = _parser().parse_args(_spell_out(arguments))
-    server = load_server_values(parsed, "node-name", "etcd-snapshot-dir", "etcd-snapshot-compress")
+    server = load_server_values(
+        parsed, "node-name", "etcd-snapshot-dir", "etcd-snapshot-compress", *(one.name for one in _S3)
+    )
+    bucket = read_s3_settings(server.values)
     folder = SnapshotFolder(server.snapshot_dir)
     action = _ACTIONS[parsed.action]
     if action != "delete" and parsed.names:
@@ -46,18 +55,26 @@ def run(arguments: Sequence[str]) -> int:
     if action == "save":
         made = asyncio.run(_save(server, parsed.name))
         print(f"Snapshot {made.name} saved.")
+        if bucket is not None:
+            print(f"Copied to {asyncio.run(_upload(bucket, made)).location}.")
     elif action == "ls":
-        _list(folder, server, parsed.output)
+        _list(folder.snapshots(), asyncio.run(_stored(bucket)), server, parsed.output)
     elif action == "delete":
         if not parsed.names:
             raise ConfigError(f"{_PROG} delete: must name at least one snapshot")
         for name in parsed.names:
-            folder.delete(name)
+            if bucket is not None:
+                asyncio.run(_delete_stored(bucket, name))
+            if bucket is None or (folder.path / name).exists():
+                folder.delete(name)
             print(f"Snapshot {name} deleted.")
     else:
-        keep = _retention(parsed, server)
-        for name in folder.prune(base_of(parsed.name, server.node_name), keep):
+        base = base_of(parsed.name, server.node_name)
+        for name in folder.prune(base, _retention(parsed, server)):
             print(f"Snapshot {name} deleted.")
+        if bucket is not None and bucket.keep:
+            for name in asyncio.run(_prune_stored(bucket, base)):
+                print(f"Snapshot {name} deleted from S3.")
     return 0
 
 
@@ -75,7 +92,8 @@ def _refuse(arguments: Sequence[str]) -> None:
 
 
 def _spell_out(arguments: Sequence[str]) -> list[str]:
-    bools = ("--etcd-snapshot-compress", "--snapshot-compress")
+    bools = {"--etcd-snapshot-compress", "--snapshot-compress"}
+    bools.update(flag for one in _S3 if one.value_type == "bool" for flag in _flags(one))
     return [f"{one}=true" if one in bools else one for one in arguments]
 
 
@@ -103,8 +121,42 @@ def _parser() -> CommandParser:
         metavar="N",
         help="prune: how many to keep (default: 5)",
     )
+    for one in _S3:
+        parser.add_argument(*_flags(one), dest=one.field, metavar=one.value_type.upper(), help=one.help)
     parser.add_argument("--output", "-o", choices=("standard", "json"), default="standard", help="ls: format")
     return parser
+
+
+def _flags(option: Option) -> tuple[str, str]:
+    return f"--{option.name.removeprefix('etcd-')}", f"--{option.name}"
+
+
+async def _upload(settings: S3Settings, made: Snapshot) -> StoredSnapshot:
+    async with _bucket(settings) as bucket:
+        return await bucket.upload(made)
+
+
+async def _stored(settings: S3Settings | None) -> list[StoredSnapshot]:
+    if settings is None:
+        return []
+    async with _bucket(settings) as bucket:
+        return await bucket.snapshots()
+
+
+async def _delete_stored(settings: S3Settings, name: str) -> None:
+    async with _bucket(settings) as bucket:
+        await bucket.delete(name)
+
+
+async def _prune_stored(settings: S3Settings, base: str) -> list[str]:
+    async with _bucket(settings) as bucket:
+        return await bucket.prune(base, settings.keep)
+
+
+def _bucket(settings: S3Settings) -> AbstractAsyncContextManager[Bucket]:
+    from k3py.datastore.snapshot.s3.bucket import open_bucket  # noqa: PLC0415 - only for who has one
+
+    return open_bucket(settings)
 
 
 async def _save(server: ServerValues, name: str) -> Snapshot:
@@ -132,10 +184,12 @@ def _retention(parsed: argparse.Namespace, server: ServerValues) -> int:
     return int(text)
 
 
-def _list(folder: SnapshotFolder, server: ServerValues, output: str) -> None:
-    found = folder.snapshots()
+def _list(
+    local: Sequence[Snapshot], stored: Sequence[StoredSnapshot], server: ServerValues, output: str
+) -> None:
+    found = [(one, one.path.as_uri()) for one in local] + [(one, one.location) for one in stored]
     if output == "json":
-        items = [_as_object(one, server.node_name) for one in found]
+        items = [_as_object(one, location, server.node_name) for one, location in found]
         json.dump(
             {
                 "kind": "ETCDSnapshotFileList",
@@ -148,19 +202,19 @@ def _list(folder: SnapshotFolder, server: ServerValues, output: str) -> None:
         print()
         return
     rows = [("Name", "Location", "Size", "Created")]
-    rows += [(one.name, one.path.as_uri(), str(one.size_bytes), _time(one)) for one in found]
+    rows += [(one.name, location, str(one.size_bytes), _time(one)) for one, location in found]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         print(" ".join((*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3])))
 
 
-def _time(one: Snapshot) -> str:
+def _time(one: Snapshot | StoredSnapshot) -> str:
     return one.created.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _as_object(one: Snapshot, node_name: str) -> JsonObject:
+def _as_object(one: Snapshot | StoredSnapshot, location: str, node_name: str) -> JsonObject:
     return {
         "metadata": {"name": one.name, "creationTimestamp": _time(one)},
-        "spec": {"snapshotName": one.name, "nodeName": node_name, "location": one.path.as_uri()},
+        "spec": {"snapshotName": one.name, "nodeName": node_name, "location": location},
         "status": {"size": str(one.size_bytes), "creationTime": _time(one), "readyToUse": True},
     }

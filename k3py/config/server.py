@@ -78,6 +78,9 @@ class ServerConfig:
     etcd_snapshot_retention: int
     etcd_snapshot_dir: Path
     etcd_snapshot_compress: bool
+    etcd_s3: Mapping[str, Value]
+    """The values of all flags that begin so, by field name; `k3py.server.snapshot_bucket` reads them."""
+
     cluster_reset: bool
     cluster_reset_restore_path: Path | None
 
@@ -136,6 +139,7 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
         etcd_snapshot_retention=cast("int", values["etcd_snapshot_retention"]),
         etcd_snapshot_dir=snapshot_dir(values),
         etcd_snapshot_compress=bool(values["etcd_snapshot_compress"]),
+        etcd_s3={name: value for name, value in values.items() if name.startswith("etcd_s3")},
         cluster_reset=bool(values["cluster_reset"]),
         cluster_reset_restore_path=_restore_path(values),
         flannel_backend=_overlay(values),

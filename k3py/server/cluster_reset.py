@@ -9,14 +9,19 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from k3py.datastore.factory import name_of, open_backend, sqlite_path
+from k3py.datastore.snapshot.folder import SnapshotFolder
 from k3py.datastore.snapshot.restoring import remove_remains, restore_backend, restore_database
 from k3py.datastore.tls_files import TlsFiles
 from k3py.errors import ConfigError, K3pyError
+from k3py.server.snapshot_bucket import read_s3_settings
 from k3py.util.data_dir import hold_data_dir
 from k3py.util.files import write_atomically
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from k3py.config.server import ServerConfig
+    from k3py.datastore.snapshot.s3.settings import S3Settings
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +46,9 @@ async def reset_cluster(config: ServerConfig) -> int:
             )
         folder = flag.parent
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        bucket = read_s3_settings(config.etcd_s3)
+        if bucket is not None:
+            snapshot = await _fetch(bucket, snapshot.name, config.etcd_snapshot_dir)
         database = sqlite_path(config.datastore_endpoint, config.data_dir / "server")
         if database is not None:
             restored = await restore_database(snapshot, database)
@@ -63,6 +71,20 @@ async def reset_cluster(config: ServerConfig) -> int:
         },
     )
     return 0
+
+
+async def _fetch(settings: S3Settings, name: str, folder: Path) -> Path:
+    """Copy a snapshot from S3 into the folder of snapshots, unless it is there; return its path."""
+    from k3py.datastore.snapshot.s3.bucket import open_bucket  # noqa: PLC0415 - only for who has one
+
+    target = folder / name
+    if target.exists():
+        return target
+    with SnapshotFolder(folder).working() as work:
+        async with open_bucket(settings) as bucket:
+            await bucket.download(name, work)
+        work.rename(target)
+    return target
 
 
 def clear_reset_flag(config: ServerConfig) -> None:

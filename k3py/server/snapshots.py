@@ -11,6 +11,7 @@ from k3py.datastore.errors import DatastoreError
 from k3py.datastore.factory import sqlite_path
 from k3py.datastore.snapshot.folder import SnapshotFolder
 from k3py.datastore.snapshot.saving import SnapshotSettings, save_backend, save_database
+from k3py.server.snapshot_bucket import read_s3_settings
 from k3py.util import clock
 from k3py.util.offload import offload
 from k3py.util.supervise import Policy
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from k3py.config.server import ServerConfig
     from k3py.datastore.interface import Backend
     from k3py.datastore.snapshot.folder import Snapshot
+    from k3py.datastore.snapshot.s3.settings import S3Settings
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +33,8 @@ LONGEST_SLEEP_S: Final = 3600.0
 
 
 def scheduled_snapshots(config: ServerConfig, backend: Backend) -> list[SnapshotSchedule]:
-    """Return the component that the configuration asks for, or none."""
+    """Return the component that the configuration asks for, or none. Raises ConfigError: the bucket is named wrongly."""
+    bucket = read_s3_settings(config.etcd_s3)
     database = sqlite_path(config.datastore_endpoint, config.data_dir / "server")
     text = config.etcd_snapshot_schedule_cron or (SQLITE_SCHEDULE if database is not None else "")
     if config.etcd_disable_snapshots or not text:
@@ -49,7 +52,7 @@ def scheduled_snapshots(config: ServerConfig, backend: Backend) -> list[Snapshot
             return await save_database(settings, database)
         return await save_backend(settings, backend)
 
-    return [SnapshotSchedule(parse_schedule(text), settings, save)]
+    return [SnapshotSchedule(parse_schedule(text), settings, save, bucket)]
 
 
 class SnapshotSchedule:
@@ -59,11 +62,16 @@ class SnapshotSchedule:
     policy = Policy.RESTART
 
     def __init__(
-        self, cron: Schedule, settings: SnapshotSettings, save: Callable[[], Awaitable[Snapshot]]
+        self,
+        cron: Schedule,
+        settings: SnapshotSettings,
+        save: Callable[[], Awaitable[Snapshot]],
+        bucket: S3Settings | None = None,
     ) -> None:
         self._cron = cron
         self._settings = settings
         self._save = save
+        self._bucket = bucket
 
     async def run(self, started: Callable[[], None]) -> None:
         """Make snapshots until cancelled; one that fails is logged, the next is made at its time."""
@@ -103,3 +111,17 @@ class SnapshotSchedule:
         log.info(
             "made a snapshot", extra={"snapshot": made.name, "bytes": made.size_bytes, "removed": len(old)}
         )
+        if self._bucket is not None:
+            await self._copy(made, self._bucket)
+
+    async def _copy(self, made: Snapshot, settings: S3Settings) -> None:
+        from k3py.datastore.snapshot.s3.bucket import open_bucket  # noqa: PLC0415 - only for who has one
+
+        try:
+            async with open_bucket(settings) as bucket:
+                stored = await bucket.upload(made)
+                old = await bucket.prune(self._settings.base, settings.keep) if settings.keep else []
+        except DatastoreError as error:
+            log.warning("cannot copy a snapshot to S3", extra={"snapshot": made.name, "error": str(error)})
+            return
+        log.info("copied a snapshot to S3", extra={"location": stored.location, "removed": len(old)})

@@ -14,7 +14,7 @@ from k3py.util.files import sync_folder
 from k3py.util.lock_file import AlreadyLocked, FileLock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _NAME: Final = re.compile(r"(?P<base>.+)-(?P<taken_s>\d{9,})(?:\.gz)?")
@@ -47,7 +47,7 @@ class SnapshotFolder:
         except OSError as error:
             raise SnapshotError(f"{self.path}: {error.strerror}") from error
         for entry in entries:
-            if _NAME.fullmatch(entry.name) and not entry.name.startswith(".") and entry.is_file():
+            if is_snapshot_name(entry.name) and entry.is_file():
                 stat = entry.stat()
                 created = datetime.fromtimestamp(int(stat.st_mtime), tz=UTC)
                 found.append(Snapshot(entry.name, self.path / entry.name, stat.st_size, created))
@@ -67,8 +67,7 @@ class SnapshotFolder:
 
     def prune(self, base: str, keep: int) -> list[str]:
         """Remove all but the newest `keep` snapshots of `base` (`<name>-<node>`); return the names of the removed ones."""
-        mine = [one.name for one in self.snapshots() if _base(one.name) == base]
-        old = mine[: max(0, len(mine) - keep)]
+        old = outdated([one.name for one in self.snapshots()], base, keep)
         for name in old:
             self.delete(name)
         return old
@@ -104,6 +103,17 @@ class SnapshotFolder:
 def base_of(name: str, node_name: str) -> str:
     """Return what all snapshots of a kind and node begin with."""
     return f"{name}-{node_name}"
+
+
+def is_snapshot_name(name: str) -> bool:
+    """Say whether a file or object of this name is a snapshot."""
+    return "/" not in name and not name.startswith(".") and _NAME.fullmatch(name) is not None
+
+
+def outdated(names: Iterable[str], base: str, keep: int) -> list[str]:
+    """Return the names of all but the newest `keep` snapshots of `base`, oldest first."""
+    mine = sorted((name for name in names if _base(name) == base), key=lambda name: (_taken_s(name), name))
+    return mine[: max(0, len(mine) - keep)]
 
 
 def _base(name: str) -> str:

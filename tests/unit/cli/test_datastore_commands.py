@@ -13,6 +13,7 @@ from k3py.cli.main import run
 from k3py.datastore.control import serve_control
 from k3py.datastore.drivers.sqlite import open_sqlite
 from k3py.wire.kubernetes_protobuf import KubernetesProtobuf
+from tests.support.s3_server import ACCESS_KEY, BUCKET, SECRET_KEY, s3_server_in_thread
 from tests.support.stores import fill_store, make_kine_file, read_store
 
 
@@ -63,13 +64,43 @@ def test_snapshots_are_saved_listed_pruned_and_deleted(content, data_dir, capsys
     assert not left.exists()
 
 
+def test_snapshots_are_copied_to_s3_listed_pruned_and_deleted_there(content, data_dir, capsys, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    folder = data_dir / "server/db/snapshots"
+    with s3_server_in_thread() as server:
+        flags = (
+            *("--s3", f"--s3-endpoint=127.0.0.1:{server.port}", "--etcd-s3-insecure"),
+            *(f"--s3-bucket={BUCKET}", "--s3-retention=1"),
+        )
+        for _ in range(2):
+            assert k3py("etcd-snapshot", "save", *flags) == 0
+        names = sorted(server.objects)
+        assert capsys.readouterr().out.splitlines()[1] == f"Copied to s3://{BUCKET}/{names[0]}."
+        assert k3py("etcd-snapshot", "ls", "-o", "json", *flags) == 0
+        items = json.loads(capsys.readouterr().out)["items"]
+        assert [item["spec"]["location"] for item in items] == [
+            *(f"file://{folder / name}" for name in names),
+            *(f"s3://{BUCKET}/{name}" for name in names),
+        ]
+        assert k3py("etcd-snapshot", "prune", "--snapshot-retention=2", *flags) == 0
+        assert capsys.readouterr().out == f"Snapshot {names[0]} deleted from S3.\n"
+        assert k3py("etcd-snapshot", "delete", names[1], *flags) == 0
+        assert server.objects == {}
+        assert [path.name for path in folder.glob("on-demand-*")] == [names[0]]
+        server.fails = True
+        assert k3py("etcd-snapshot", "save", *flags) == 1
+        assert "SlowDown" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["etcd-snapshot"], 2, "required"),
         (["etcd-snapshot", "explode"], 2, "invalid choice"),
-        (["etcd-snapshot", "save", "--s3"], 2, "--s3: snapshots in S3 are not available yet"),
-        (["etcd-snapshot", "save", "--etcd-s3-bucket=x"], 2, "--etcd-s3-bucket: snapshots in S3"),
+        (["etcd-snapshot", "save", "--s3"], 2, "--etcd-s3-bucket: '': must be the name of a bucket"),
+        (["etcd-snapshot", "save", "--s3", "--s3-bucket=bb"], 2, "--etcd-s3-access-key: must be given"),
+        (["etcd-snapshot", "save", "--s3-config-secret=x"], 2, "--s3-config-secret: is not available yet"),
         (["etcd-snapshot", "save", "--etcd-server=https://x"], 2, "--etcd-server: is not needed"),
         (["etcd-snapshot", "save", "--name=a/b"], 2, "must be a part of a file name"),
         (["etcd-snapshot", "save"], 1, "there is no database"),
@@ -82,7 +113,7 @@ def test_snapshots_are_saved_listed_pruned_and_deleted(content, data_dir, capsys
         (["datastore", "compact", "1", "2"], 2, "needs 0 or 1 operands"),
         (["datastore", "import", "/nonexistent/file"], 1, "/nonexistent/file: No such file"),
         (["datastore", "copy", "memory://", "memory://"], 2, "the same store"),
-        (["datastore", "copy", "nats://a:secret@b", "memory://"], 2, "must be sqlite"),
+        (["datastore", "copy", "nats://a:hunter2@b", "memory://"], 2, "must be sqlite"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_an_exit_code(data_dir, capsys, arguments, code, message):
@@ -90,7 +121,7 @@ def test_what_cannot_be_done_is_one_line_and_an_exit_code(data_dir, capsys, argu
     shown = capsys.readouterr().err
     assert message in shown
     assert shown.count("\n") == 1
-    assert "secret" not in shown
+    assert "hunter2" not in shown
     assert not (data_dir / "server/db/state.db").exists()
 
 

@@ -19,6 +19,7 @@ from k3py.server import snapshots
 from k3py.server.cluster_reset import clear_reset_flag, reset_cluster
 from k3py.server.snapshots import SnapshotSchedule, scheduled_snapshots
 from k3py.util import clock
+from tests.support.s3_server import ACCESS_KEY, BUCKET, SECRET_KEY, s3_server
 from tests.support.stores import fill_store, read_store
 
 
@@ -100,8 +101,8 @@ async def test_a_scheduled_snapshot_is_named_kept_and_pruned(tmp_path):
 
 def test_flags_about_snapshots_are_checked(tmp_path):
     for argument, message in (
-        ("--etcd-s3", "--etcd-s3: snapshots in S3 are not available yet"),
-        ("--etcd-s3-bucket=b", "--etcd-s3-bucket: snapshots in S3 are not available yet"),
+        ("--etcd-s3-config-secret=x", "--etcd-s3-config-secret: is not available yet"),
+        ("--etcd-s3-retention=x", "must be a whole number"),
         ("--etcd-snapshot-schedule-cron=often", "expected exactly 5 fields"),
         ("--etcd-snapshot-retention=x", "must be a whole number"),
         ("--cluster-reset", "must be given together with --cluster-reset-restore-path"),
@@ -109,9 +110,55 @@ def test_flags_about_snapshots_are_checked(tmp_path):
     ):
         with pytest.raises(ConfigError, match=message):
             config_of(tmp_path, argument)
-    (tmp_path / "config.yaml").write_text("etcd-s3-endpoint: s3.example\n")
-    with pytest.raises(ConfigError, match="key 'etcd-s3-endpoint': snapshots in S3 are not available yet"):
+    (tmp_path / "config.yaml").write_text("etcd-s3-config-secret: x\n")
+    with pytest.raises(ConfigError, match="key 'etcd-s3-config-secret': is not available yet"):
         config_of(tmp_path)
+
+
+def s3_flags(server, *more):
+    return (
+        *("--etcd-s3", f"--etcd-s3-endpoint=127.0.0.1:{server.port}", "--etcd-s3-insecure"),
+        *(f"--etcd-s3-bucket={BUCKET}", f"--etcd-s3-access-key={ACCESS_KEY}"),
+        *(f"--etcd-s3-secret-key={SECRET_KEY}", "--etcd-s3-folder=f", *more),
+    )
+
+
+async def test_a_scheduled_snapshot_is_copied_to_s3_which_is_pruned_by_itself(tmp_path, caplog):
+    async with s3_server() as server, open_backend("", data_dir=tmp_path / "data/server") as backend:
+        config = config_of(tmp_path, "--node-name=n1", *s3_flags(server, "--etcd-s3-retention=2"))
+        (component,) = scheduled_snapshots(config, backend)
+        for _ in range(3):
+            await component._make()
+        made = [path.name for path in (tmp_path / "data/server/db/snapshots").glob("etcd-snapshot-n1-*.gz")]
+        assert len(made) == 3
+        assert sorted(server.objects) == [f"f/{name}" for name in sorted(made)[1:]]
+        server.fails = True
+        await component._make()
+    assert "cannot copy a snapshot to S3" in caplog.text
+    assert SECRET_KEY not in caplog.text
+
+
+async def test_a_server_that_is_told_of_a_bucket_wrongly_does_not_start(tmp_path):
+    for flags in (("--etcd-s3",), ("--etcd-s3", "--etcd-disable-snapshots")):
+        with pytest.raises(ConfigError, match="--etcd-s3-bucket"):
+            scheduled_snapshots(config_of(tmp_path, *flags), None)
+
+
+async def test_a_snapshot_in_s3_is_fetched_and_restored(tmp_path):
+    database = tmp_path / "origin/state.db"
+    database.parent.mkdir()
+    content = await fill_store(database)
+    made = await save_database(SnapshotSettings(folder=tmp_path / "s", name="n", node_name="m"), database)
+    async with s3_server() as server:
+        server.objects[f"f/{made.name}"] = (made.path.read_bytes(), made.created)
+        flags = ("--cluster-reset", f"--cluster-reset-restore-path={made.name}")
+        assert await reset_cluster(config_of(tmp_path, *flags, *s3_flags(server))) == 0
+        assert await read_store(tmp_path / "data/server/db/state.db") == content
+        clear_reset_flag(config_of(tmp_path))
+        missing = ("--cluster-reset", "--cluster-reset-restore-path=n-m-1")
+        with pytest.raises(SnapshotError, match="NoSuchKey"):
+            await reset_cluster(config_of(tmp_path, *missing, *s3_flags(server)))
+    assert await read_store(tmp_path / "data/server/db/state.db") == content
 
 
 async def test_a_restore_happens_once_until_the_server_has_started_again(tmp_path):
