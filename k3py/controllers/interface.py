@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from k3py.util.metrics import Registry
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -38,7 +40,7 @@ class ControllerContext:
 
     kinds: what the API serves. root_ca: PEM that pods trust for the API server. cluster_cidr: range of pod addresses, "" = nodes get
     none; node_mask_bits: size of a node's share of it. authorities: "client-ca" and "server-ca", with which requests for certificates
-    are signed. token_signer: makes tokens of service accounts, None = no key is there.
+    are signed. token_signer: makes tokens of service accounts, None = no key is there. metrics: where controllers show what they count.
     """
 
     client: Client
@@ -50,6 +52,7 @@ class ControllerContext:
     node_mask_bits: int = 24
     authorities: Mapping[str, KeyPair] = field(default_factory=dict)
     token_signer: TokenSigner | None = None
+    metrics: Registry = field(default_factory=Registry)
 
 
 @dataclass(frozen=True, slots=True)

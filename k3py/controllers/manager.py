@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from k3py.controllers.base import ControllerLoop
 from k3py.controllers.interface import ControllerContext
+from k3py.util.metrics import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -105,13 +106,15 @@ def build_controllers(
     cluster_cidr: str,
     authorities: Mapping[str, KeyPair] | None = None,
     token_signer: TokenSigner | None = None,
+    metrics: Registry | None = None,
     disabled: Collection[str] = (),
 ) -> list[ControllerLoop]:
     """Make every controller of the table as a component.
 
     client_for(account) and recorder_for(component) give clients and recorders for a service account ("" = none) and an event source.
-    authorities, token_signer: see ControllerContext. disabled: modules' last names that shall not run.
+    authorities, token_signer, metrics: see ControllerContext. disabled: modules' last names that shall not run.
     """
+    metrics = metrics or Registry()
     loops = []
     for entry in CONTROLLERS:
         if entry.module.removesuffix(".controller").rpartition(".")[2] in disabled:
@@ -126,6 +129,7 @@ def build_controllers(
             cluster_cidr=cluster_cidr,
             authorities=authorities or {},
             token_signer=token_signer,
+            metrics=metrics,
         )
         loops.append(ControllerLoop(module.build(context)))
     return loops

@@ -291,6 +291,7 @@ def _build_loops(
         cluster_cidr=config.cluster_cidr,
         authorities=identity.authorities,
         token_signer=identity.service_account_keys,
+        metrics=plane.metrics,
     )
     if not config.disable_scheduler:
         client = plane.client("system:kube-scheduler", user_agent="kube-scheduler")

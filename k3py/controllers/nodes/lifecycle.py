@@ -13,6 +13,7 @@ from k3py.api.timestamps import format_time
 from k3py.controllers.interface import Watch
 from k3py.controllers.pod import find_condition
 from k3py.util import clock
+from k3py.util.metrics import Counter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -93,6 +94,17 @@ def plan_unknown(node: JsonObject, stamp: str) -> list[JsonObject]:
     return list(conditions.values())
 
 
+def _evicts(taints: Sequence[JsonObject]) -> bool:
+    return any(one["key"] in _OWN_KEYS and one["effect"] == "NoExecute" for one in taints)
+
+
+def _zone_of(node: JsonObject) -> str:
+    """Return region and zone as metrics name them; "" where a node has neither."""
+    labels = node["metadata"].get("labels") or {}
+    region, zone = (labels.get(f"topology.kubernetes.io/{one}", "") for one in ("region", "zone"))
+    return f"{region}:\x00:{zone}" if region or zone else ""
+
+
 class NodeLifecycleController:
     """See the module. Times are this process's own: a node with a wrong clock is as good as any other."""
 
@@ -107,6 +119,10 @@ class NodeLifecycleController:
         pods = context.informers.informer(PODS)
         self._nodes, self._pods = nodes.lister, pods.lister
         self._heard_s: dict[str, float] = {}
+        self._evictions = Counter(
+            "node_collector_evictions_total", "Nodes whose pods were told to go, by zone.", ("zone",)
+        )
+        context.metrics.add(self._evictions)
         self._registered: dict[str, str] = {}
         self.watches = (Watch(nodes, self._keys_of_node), Watch(leases, self._keys_of_lease))
 
@@ -159,6 +175,8 @@ class NodeLifecycleController:
             if not taints:
                 del spec["taints"]
             await self._client.update(NODES, {**node, "spec": spec})
+            if _evicts(taints) and not _evicts((node.get("spec") or {}).get("taints") or ()):
+                self._evictions.add(_zone_of(node))
         return max(1.0, GRACE_S - silent_s) if silent_s < GRACE_S else None
 
     async def _call_unknown(self, node: JsonObject, stamp: str) -> JsonObject:

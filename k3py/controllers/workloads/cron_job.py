@@ -23,6 +23,7 @@ from k3py.controllers.ownership import (
     make_controller_reference,
 )
 from k3py.util import clock
+from k3py.util.metrics import Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 SLACK_S: Final = 0.1
 MANY_MISSED: Final = 100
+_SKEW_S: Final = tuple(2**power for power in range(10))
 STAMP: Final = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 
 
@@ -119,6 +121,13 @@ class CronJobController:
     workers = 5
 
     def __init__(self, context: ControllerContext) -> None:
+        self._skew = Histogram(
+            "cronjob_controller_job_creation_skew_duration_seconds",
+            "How much later than scheduled Jobs were made.",
+            (),
+            buckets=_SKEW_S,
+        )
+        context.metrics.add(self._skew)
         self._client = context.client
         self._recorder = context.recorder
         cron_jobs = context.informers.informer(CRON_JOBS)
@@ -249,6 +258,7 @@ class CronJobController:
         made = await self._create(cron_job, job)
         if made is None:
             return wait_s
+        self._skew.observe((clock.now() - due.at).total_seconds())
         reference = {"kind": "Job", "apiVersion": "batch/v1"}
         reference |= {key: made["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion")}
         status["lastScheduleTime"] = format_time(due.at)

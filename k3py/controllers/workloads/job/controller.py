@@ -23,6 +23,13 @@ from k3py.controllers.ownership import (
     index_orphans,
 )
 from k3py.controllers.pod import is_ready
+from k3py.controllers.workloads.job.metrics import (
+    PODS_CREATED,
+    PODS_DELETED,
+    RECONCILING,
+    TRACKING,
+    JobMetrics,
+)
 from k3py.controllers.workloads.job.plan import (
     Backoff,
     Standing,
@@ -75,6 +82,8 @@ class JobController:
         self._expectations = Expectations()
         self._released: dict[str, set[str]] = {}
         self._backoffs: dict[str, Backoff] = {}
+        self._metrics = JobMetrics(context.metrics)
+        self._actions: dict[str, str] = {}  # what a look at a job has done so far
         self.watches = (Watch(jobs, self._keys_of_job), Watch(pods, self._keys_of_pod))
 
     def _keys_of_job(self, old: JsonObject | None, new: JsonObject | None) -> Iterable[str]:
@@ -151,7 +160,14 @@ class JobController:
             released=frozenset(self._released.get(key, ())),
             backoff=self._backoffs.get(key, Backoff()),
         )
-        return await self._advance(key, view, satisfied=satisfied)
+        began_s, failed = clock.monotonic_s(), True
+        self._actions[key] = RECONCILING
+        try:
+            wait_s = await self._advance(key, view, satisfied=satisfied)
+            failed = False
+            return wait_s
+        finally:
+            self._metrics.observe_sync(job, self._actions.pop(key), began_s, failed=failed)
 
     def _owned(self, job: JsonObject) -> Sequence[JsonObject]:
         return self._pods.by_index(CONTROLLER_INDEX, job["metadata"]["uid"])
@@ -189,11 +205,13 @@ class JobController:
             plan = plan_pods(view, standing)
             wait_s = _earliest(wait_s, plan.wait_s)
             if plan.delete:
+                self._actions[key] = PODS_DELETED
                 gone, failure = await self._delete(key, job, plan.delete, keep_finalizer=False)
                 active -= len(gone)
                 ready -= sum(1 for pod in gone if is_ready(pod))
                 terminating += len(gone)
             elif plan.create:
+                self._actions[key] = PODS_CREATED
                 made, failure = await self._create(key, view, standing, plan)
                 active += made
             if not is_complete(job, standing, active):
@@ -240,13 +258,18 @@ class JobController:
             status = plan_counted(status, tracked)
         job = await self._write(job, status)
         if tracking.release:
+            if self._actions.get(key) == RECONCILING:
+                self._actions[key] = TRACKING
             released = await self._release(key, tracking.release)
+            ended = [pod for pod in tracking.release if pod["metadata"]["uid"] in tracked & released]
+            self._metrics.observe_pods(job, ended)
             status = plan_counted(status, tracked - released)
         self._backoffs[key] = standing.backoff
         uncounted = status["uncountedTerminatedPods"]
         if verdict is not None and is_settled and not uncounted and not status["terminating"]:
             status = finish(status, verdict, clock.now())
             job = await self._write(job, status)
+            self._metrics.observe_finished(job, verdict)
             self._tell_finished(job, verdict)
         else:
             await self._write(job, status)

@@ -64,4 +64,5 @@ async def test_a_silent_node_becomes_unknown_tainted_and_its_pods_not_ready(monk
     (found,) = world.client.objects(NODES)
     assert {one["type"]: one["status"] for one in found["status"]["conditions"]}["Ready"] == "Unknown"
     assert ("unreachable", "NoExecute") in _keys(found["spec"]["taints"])
+    assert 'node_collector_evictions_total{zone=""} 1' in world.context.metrics.to_text()
     assert world.client.objects(PODS)[0]["status"]["conditions"][0]["status"] == "False"

@@ -283,7 +283,7 @@ def test_the_selector_is_made_of_the_uid_unless_it_is_manual():
     assert made["spec"]["selector"] == {"matchLabels": {"batch.kubernetes.io/controller-uid": "u"}}
     labels = made["spec"]["template"]["metadata"]["labels"]
     assert (labels["batch.kubernetes.io/job-name"], labels["controller-uid"]) == ("j", "u")
-    assert made["metadata"]["labels"] == labels
+    assert KIND.to_storage(made)["metadata"]["labels"] == labels
     manual = make_job(manualSelector=True)
     KIND.strategy.prepare_create(manual, WriteContext(now=OLD, user=User(name="u")))
     assert manual["spec"]["selector"] == {"matchLabels": {"job": "j"}}
