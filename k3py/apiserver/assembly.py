@@ -54,6 +54,7 @@ from k3py.apiserver.registry.subresources.eviction import handle_eviction
 from k3py.apiserver.registry.subresources.namespace_finalize import handle_finalize
 from k3py.apiserver.registry.subresources.resize import handle_resize
 from k3py.apiserver.registry.subresources.token import TokenHandler
+from k3py.storage.allocators.address_keeper import AddressKeeper
 from k3py.storage.allocators.address_objects import AddressObjects
 from k3py.storage.allocators.service import ServiceAllocator
 from k3py.util import clock
@@ -402,16 +403,15 @@ async def _open_hooks(
     addresses, ranges = (
         kinds.find("networking.k8s.io", "v1", one) for one in ("ipaddresses", "servicecidrs")
     )
-    objects = None
+    store, objects = await storage.store_for(services), None
+    hooks: dict[tuple[str, str], WriteHook] = {}
     if addresses is not None and ranges is not None:
         objects = AddressObjects(await storage.store_for(addresses), await storage.store_for(ranges))
-    allocator = await ServiceAllocator.open(
-        await storage.store_for(services),
-        cidrs=options.service_cidrs,
-        node_ports=options.node_ports,
-        objects=objects,
+        hooks["networking.k8s.io", "ipaddresses"] = AddressKeeper(store, objects)
+    hooks["", "services"] = await ServiceAllocator.open(
+        store, cidrs=options.service_cidrs, node_ports=options.node_ports, objects=objects
     )
-    return {("", "services"): allocator}
+    return hooks
 
 
 def _custom(

@@ -9,6 +9,7 @@ from k3py.api.kinds.networking.ip_address import KIND as IP_ADDRESS
 from k3py.api.kinds.networking.service_cidr import KIND as SERVICE_CIDR
 from k3py.api.status import ApiError
 from k3py.datastore.factory import open_backend
+from k3py.storage.allocators.address_keeper import AddressKeeper
 from k3py.storage.allocators.address_objects import AddressObjects
 from k3py.storage.allocators.service import ServiceAllocator
 from k3py.storage.factory import open_storage
@@ -122,3 +123,14 @@ async def test_a_ready_range_lends_when_ours_is_full_or_an_address_of_it_is_aske
     given = [await create(allocator, service(f"s{index}")) for index in range(3)]
     assert given[2].startswith("10.44.0.")
     assert given[2] != "10.44.0.2"
+
+
+async def test_an_address_in_use_comes_back_when_its_object_is_deleted(cluster):
+    objects = AddressObjects(cluster.addresses, cluster.ranges)
+    keeper = AddressKeeper(cluster.services, objects)
+    await cluster.services.create(service(clusterIP="10.43.0.2", clusterIPs=["10.43.0.2"]))
+    for one, back in (("10.43.0.2", True), ("10.43.0.3", False)):
+        await keeper.after_delete(address(one, owner="web"))
+        assert (one in await cluster.names()) is back
+    await keeper.after_delete(address("10.43.0.4", owner="gone"))
+    assert await cluster.names() == ["10.43.0.2"]
