@@ -32,6 +32,12 @@ OPTIONAL: Final = (
     "EventRateLimit",
     "ExtendedResourceToleration",
 )
+# Of kube-apiserver; whoever disables them has what they want.
+_ABSENT: Final = (
+    "AlwaysAdmit", "AlwaysDeny", "ClusterTrustBundleAttest", "ImagePolicyWebhook", "LimitPodHardAntiAffinityTopology",
+    "MutatingAdmissionPolicy", "NamespaceAutoProvision", "NamespaceExists", "NodeDeclaredFeatureValidator",
+    "OwnerReferencesPermissionEnforcement", "PodNodeSelector", "PodTolerationRestriction",
+)  # fmt: skip
 _FLAG: Final = "--kube-apiserver-arg=admission-control-config-file"
 _CONFIGURATIONS: Final = ("apiserver.config.k8s.io/v1", "apiserver.k8s.io/v1alpha1")
 _POD_SECURITY: Final = tuple(
@@ -65,7 +71,8 @@ def load_admission_settings(arguments: ApiServerArguments) -> AdmissionSettings:
     Raises:
         ConfigError: an unknown plugin, or a file that cannot be read or used; names the field.
     """
-    enabled, disabled = (_read_names(arguments, f"{one}-admission-plugins") for one in ("enable", "disable"))
+    enabled = _read_names(arguments, "enable-admission-plugins")
+    disabled = _read_names(arguments, "disable-admission-plugins", also=_ABSENT)
     if both := enabled & disabled:
         raise ConfigError(f"disable-admission-plugins: {min(both)}: is in enable-admission-plugins, too")
     plugins = (frozenset(DEFAULT) | enabled) - disabled
@@ -81,8 +88,8 @@ def load_admission_settings(arguments: ApiServerArguments) -> AdmissionSettings:
     return AdmissionSettings(plugins=plugins, pod_security=pod_security, event_limits=limits)
 
 
-def _read_names(arguments: ApiServerArguments, flag: str) -> frozenset[str]:
-    known = sorted((*DEFAULT, *OPTIONAL))
+def _read_names(arguments: ApiServerArguments, flag: str, *, also: Sequence[str] = ()) -> frozenset[str]:
+    known = sorted((*DEFAULT, *OPTIONAL, *also))
     for name in arguments.texts(flag):
         if name not in known:
             raise ConfigError(f"{flag}: {name!r}: must be one of {', '.join(known)}")

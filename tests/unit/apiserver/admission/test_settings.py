@@ -54,6 +54,10 @@ def test_plugins_are_added_and_left_out_wherever_they_stand():
     assert set(names(settings)) == {*DEFAULT, *OPTIONAL} - {"ServiceAccount", "NodeRestriction", "EventRateLimit"}
 
 
+def test_what_is_not_there_is_easily_left_out():
+    assert names(load("disable-admission-plugins=AlwaysAdmit")) == list(DEFAULT)
+
+
 def test_a_file_configures_pod_security_and_event_limits(tmp_path):
     (tmp_path / "pod-security.yaml").write_text(POD_SECURITY)
     file = tmp_path / "psa.yaml"
@@ -76,6 +80,7 @@ def test_a_file_configures_pod_security_and_event_limits(tmp_path):
         (["disable-admission-plugins=Odd"], "disable-admission-plugins: 'Odd'"),
         (["enable-admission-plugins=Priority", "disable-admission-plugins=Priority"], "is in enable-admission-plugins"),
         (["enable-admission-plugins=EventRateLimit"], "needs limits"),
+        (["enable-admission-plugins=AlwaysDeny"], "'AlwaysDeny': must be one of"),
         (["admission-control-config-file=/nowhere/x"], "'/nowhere/x'"),
     ],
 )
