@@ -33,6 +33,12 @@ def selects(pod: JsonObject, node: JsonObject) -> bool:
     return any(term_matches(term, node) for term in required.get("nodeSelectorTerms") or ())
 
 
+def is_selective(pod: JsonObject) -> bool:
+    """Say whether the pod has a nodeSelector or required node affinity: without, any node is selected."""
+    required = node_affinity_of(pod).get("requiredDuringSchedulingIgnoredDuringExecution")
+    return bool(pod["spec"].get("nodeSelector")) or required is not None
+
+
 def node_affinity_of(pod: JsonObject) -> JsonObject:
     """Return spec.affinity.nodeAffinity, {} when there is none."""
     return (pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}

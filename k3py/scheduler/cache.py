@@ -33,6 +33,9 @@ class SchedulerCache:
     def __init__(self) -> None:
         self._nodes: dict[str, NodeInfo] = {}
         self._known: list[NodeInfo] | None = None
+        self._domains: dict[
+            str, frozenset[str]
+        ] = {}  # by topology key; forgotten when a node's labels change
         self._placed: dict[str, str] = {}  # pod uid → node name
         self._groups: dict[str, dict[Hashable, PodGroup]] = {}  # by namespace
         self._affine: dict[Hashable, PodGroup] = {}
@@ -50,6 +53,8 @@ class SchedulerCache:
         if not info.name:
             self._known = None
         self._count_images(info, -1)
+        if (node["metadata"].get("labels") or {}) != info.labels:
+            self._domains.clear()
         info.set_node(node)
         self._count_images(info, 1)
 
@@ -66,6 +71,7 @@ class SchedulerCache:
             return
         self._count_images(info, -1)
         info.unset_node()
+        self._domains.clear()
         info.images = {}
         self._known = None
         if not info.pods:
@@ -158,6 +164,14 @@ class SchedulerCache:
         if self._known is None:
             self._known = [one for one in self._nodes.values() if one.name]
         return self._known
+
+    def domains(self, key: str) -> frozenset[str]:
+        """Return the values that a label has on known nodes."""
+        found = self._domains.get(key)
+        if found is None:
+            found = frozenset(node.labels[key] for node in self.nodes() if key in node.labels)
+            self._domains[key] = found
+        return found
 
     def find(self, name: str) -> NodeInfo | None:
         """Return a known node."""

@@ -116,6 +116,7 @@ class NodeInfo:
         """Forget the node object; pods stay."""
         self.node = {}
         self.name = ""
+        self.labels = {}
 
     def copy(self) -> NodeInfo:
         """Return one whose pods may be added and removed without changing this one."""

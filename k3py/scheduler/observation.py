@@ -34,6 +34,10 @@ class Observation:
 
     def __init__(self, informers: InformerFactory, schedulers: AbstractSet[str]) -> None:
         self._schedulers = schedulers
+        self._filling = False
+        self._touched: set[tuple[str, str]] = (
+            set()
+        )  # (namespace, name) of what came while the cache is filled
         self._cache: SchedulerCache | None = None
         self._queue: SchedulingQueue | None = None
         self._pods, self._nodes = informers.informer(PODS), informers.informer(NODES)
@@ -45,14 +49,17 @@ class Observation:
     async def begin(self, cache: SchedulerCache, queue: SchedulingQueue) -> None:
         """Fill a new cache and queue with what is known, and follow changes from now on."""
         self._cache, self._queue = cache, queue
+        self._touched.clear()
+        self._filling = True
         for informer, take in ((self._nodes, self._on_node), (self._pods, self._on_pod)):
             for number, obj in enumerate(informer.lister.list()):
                 if number % _AT_ONCE == _AT_ONCE - 1:
                     await asyncio.sleep(0)
                 # What changed while others had a turn is taken already: an older state must not come after it.
-                now = informer.lister.find(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
-                if now is not None:
-                    take(None, now)
+                if _key_of(obj) not in self._touched:
+                    take(None, obj)
+        self._filling = False
+        self._touched.clear()
 
     def end(self) -> None:
         """Stop following."""
@@ -73,6 +80,8 @@ class Observation:
         pod = new or old
         if self._cache is None or self._queue is None or pod is None:
             return
+        if self._filling:
+            self._touched.add(_key_of(pod))
         if old is not None and new is not None and old["metadata"]["uid"] != new["metadata"]["uid"]:
             self._on_pod(old, None)
             old = None
@@ -127,8 +136,11 @@ class Observation:
             queue.add(PodInfo(new))
 
     def _on_node(self, old: JsonObject | None, new: JsonObject | None) -> None:
-        if self._cache is None or self._queue is None:
+        node = new or old
+        if self._cache is None or self._queue is None or node is None:
             return
+        if self._filling:
+            self._touched.add(_key_of(node))
         if new is None:
             if old is not None:
                 self._cache.remove_node(old["metadata"]["name"])
@@ -145,6 +157,10 @@ class Observation:
         if self._queue is not None:
             kind: EventKind = "add" if old is None else "delete" if new is None else "update"
             self._queue.on_event(ClusterEvent(resource=resource, kind=kind, old=old, new=new))
+
+
+def _key_of(obj: JsonObject) -> tuple[str, str]:
+    return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
 
 
 def _nominated(pod: JsonObject) -> str:

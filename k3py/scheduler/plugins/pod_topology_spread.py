@@ -9,14 +9,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from k3py.api.node_affinity import selects
+from k3py.api.node_affinity import is_selective, selects
 from k3py.api.selectors import LabelSelector, Requirement, selector_from_map, selector_from_object
 from k3py.api.taints import tolerates_any
 from k3py.scheduler.interface import PodFilter, Refusal
 from k3py.scheduler.scoring import MAX_SCORE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from k3py.jsontypes import JsonObject
     from k3py.scheduler.cache import SchedulerCache
@@ -36,7 +36,7 @@ SYSTEM_DEFAULTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """One constraint, parsed."""
+    """One constraint, parsed; `honors_affinity`: the pod's node affinity, which there is, leaves nodes out."""
 
     key: str
     max_skew: int
@@ -96,6 +96,9 @@ class PodTopologySpread:
             return None
         prepared = _Spread(pod, constraints)
         on_nodes = [_count_by_node(pod, one.selector, cluster) for one in constraints]
+        if len(constraints) == 1 and not constraints[0].honors_affinity and not constraints[0].honors_taints:
+            prepared.count_all(on_nodes[0], cluster)
+            return prepared
         for node in cluster.nodes():
             if any(one.key not in node.labels for one in constraints):
                 continue
@@ -109,7 +112,7 @@ class PodTopologySpread:
 
     def may_help(self, pod: JsonObject, event: ClusterEvent) -> bool:
         """A pod of the kind that comes, goes or changes, and nodes that have the keys, help."""
-        constraints = _parse(_own(pod), "DoNotSchedule", None)
+        constraints = _parse(pod, _own(pod), "DoNotSchedule", None)
         if event.resource == "nodes":
             return any(_has_keys(node, constraints) for node in (event.old, event.new) if node is not None)
         namespace = pod["metadata"]["namespace"]
@@ -141,12 +144,12 @@ class PodTopologySpread:
     def _constraints(self, pod: PodInfo, action: str) -> tuple[Constraint, ...]:
         own = _own(pod.pod)
         if own:
-            return _parse(own, action, None)
+            return _parse(pod.pod, own, action, None)
         wanted = [one for one in self._defaults if one["whenUnsatisfiable"] == action]
         if not wanted:
             return ()
         selector = self._selector_of_kind(pod)
-        return () if selector is None else _parse(wanted, action, selector)
+        return () if selector is None else _parse(pod.pod, wanted, action, selector)
 
     def _selector_of_kind(self, pod: PodInfo) -> LabelSelector | None:
         """Return what selects the pods of the Services and the controller that this one belongs to."""
@@ -169,13 +172,14 @@ class PodTopologySpread:
 
 
 class _Spread(PodFilter):
-    __slots__ = ("_constraints", "_least", "_pod", "domains")
+    __slots__ = ("_constraints", "_least", "_pod", "_selves", "domains")
 
     def __init__(self, pod: PodInfo, constraints: Sequence[Constraint]) -> None:
         super().__init__()
         self._pod = pod
         self._constraints = constraints
         self._least: list[int] = []
+        self._selves = [int(one.selector.matches(pod.labels)) for one in constraints]
         self.domains: list[dict[str, int]] = [{} for _ in constraints]
 
     def copy(self) -> Self:
@@ -183,6 +187,17 @@ class _Spread(PodFilter):
         other.domains = [dict(one) for one in self.domains]
         other._least = list(self._least)  # noqa: SLF001 - the same class
         return other
+
+    def count_all(self, on_nodes: Mapping[str, int], cluster: SchedulerCache) -> None:
+        """Count for one constraint to which all nodes count: only those with pods have to be looked at."""
+        key, domains = self._constraints[0].key, dict.fromkeys(cluster.domains(self._constraints[0].key), 0)
+        for name, number in on_nodes.items():
+            node = cluster.find(name)
+            value = None if node is None else node.labels.get(key)
+            if value is not None:
+                domains[value] += number
+        self.domains = [domains]
+        self.find_least()
 
     def find_least(self) -> None:
         """Find the emptiest domain of each constraint; domains that are missing count as empty."""
@@ -207,7 +222,7 @@ class _Spread(PodFilter):
             value = node.labels.get(constraint.key)
             if value is None:
                 return _NO_LABEL
-            there = self.domains[index].get(value, 0) + constraint.selector.matches(self._pod.labels)
+            there = self.domains[index].get(value, 0) + self._selves[index]
             if there - self._least[index] > constraint.max_skew:
                 return _REFUSAL
         return None
@@ -218,15 +233,16 @@ def _own(pod: JsonObject) -> Sequence[JsonObject]:
 
 
 def _parse(
-    constraints: Iterable[JsonObject], action: str, selector: LabelSelector | None
+    pod: JsonObject, constraints: Iterable[JsonObject], action: str, selector: LabelSelector | None
 ) -> tuple[Constraint, ...]:
+    selective = is_selective(pod)
     return tuple(
         Constraint(
             one["topologyKey"],
             int(one["maxSkew"]),
             int(one.get("minDomains") or 1),
             selector_from_object(one.get("labelSelector")) if selector is None else selector,
-            one.get("nodeAffinityPolicy", "Honor") == "Honor",
+            selective and one.get("nodeAffinityPolicy", "Honor") == "Honor",
             one.get("nodeTaintsPolicy", "Ignore") == "Honor",
         )
         for one in constraints

@@ -6,7 +6,10 @@ from contextlib import asynccontextmanager
 from k3py.api.object import deep_copy
 from k3py.api.resource import NODES, PODS, RESOURCE_CLAIMS
 from k3py.api.status import ApiError
+from k3py.scheduler.cache import SchedulerCache
 from k3py.scheduler.framework import Framework
+from k3py.scheduler.observation import Observation
+from k3py.scheduler.queue import SchedulingQueue
 from k3py.scheduler.scheduler import Scheduler
 from k3py.util.supervise import TaskScope
 from tests.support.controllers import World
@@ -181,3 +184,17 @@ async def test_a_pod_that_cannot_be_worked_on_does_not_stop_others(monkeypatch):
         world.client.seed(PODS, waiting("p"))
         await world.until(lambda: placed(world)["p"] and condition(world, "odd"))
     assert condition(world, "odd")["reason"] == "SchedulerError"
+
+
+async def test_what_changes_while_the_cache_is_filled_is_not_taken_back():
+    world = World()
+    for number in range(450):
+        world.client.seed(NODES, node(f"n{number}", cpu="1"))
+    cache, queue = SchedulerCache(), SchedulingQueue(lambda info: False, lambda *_: True, {})
+    observation = Observation(world.informers, {"default-scheduler"})
+    filling = asyncio.ensure_future(observation.begin(cache, queue))
+    await asyncio.sleep(0)
+    world.client.seed(NODES, node("n449", cpu="9"))
+    await filling
+    assert len(cache.nodes()) == 450
+    assert cache.find("n449").allocatable["cpu"] == 9000
