@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from k3py.scheduler.interface import Refusal
+from k3py.scheduler.metrics import SchedulerMetrics
+from k3py.util import clock
 
 if TYPE_CHECKING:
     import random
@@ -83,8 +85,11 @@ def nodes_to_find(total: int, percentage: int = 0) -> int:
 class Framework:
     """Runs a profile's plugins; remembers where the search for nodes went on last time."""
 
-    def __init__(self, profile: Profile, choose: random.Random) -> None:
+    def __init__(
+        self, profile: Profile, choose: random.Random, metrics: SchedulerMetrics | None = None
+    ) -> None:
         self.profile = profile
+        self._metrics = metrics or SchedulerMetrics()
         self._choose = choose
         self._start = 0
 
@@ -103,10 +108,15 @@ class Framework:
         if not nodes:
             diagnosis.refused_by.update(plugin.NAME for plugin in self.profile.filter)
             return [], diagnosis
+        name, began_s = self.profile.name, clock.monotonic_s()
         refused = self._prepare(pod, cluster, diagnosis)
+        self._metrics.observe_point(name, "PreFilter", began_s, refused=refused is not None)
         if refused is not None:
             return [], diagnosis
-        return self._filter(pod, cluster, nodes, diagnosis), diagnosis
+        began_s = clock.monotonic_s()
+        fitting = self._filter(pod, cluster, nodes, diagnosis)
+        self._metrics.observe_point(name, "Filter", began_s, refused=not fitting)
+        return fitting, diagnosis
 
     def _prepare(self, pod: PodInfo, cluster: SchedulerCache, diagnosis: Diagnosis) -> Refusal | None:
         named: frozenset[str] | None = None
@@ -179,11 +189,12 @@ class Framework:
 
     def scores(self, pod: PodInfo, cluster: SchedulerCache, nodes: Sequence[NodeInfo]) -> list[int]:
         """Return the weighted sums of all plugins' scores."""
-        totals = [0] * len(nodes)
+        totals, began_s = [0] * len(nodes), clock.monotonic_s()
         for plugin, weight in self.profile.score:
             scores = plugin.score(pod, cluster, nodes)
             if scores is not None:
                 totals = [total + score * weight for total, score in zip(totals, scores, strict=True)]
+        self._metrics.observe_point(self.profile.name, "Score", began_s)
         return totals
 
     def pick(self, nodes: Sequence[NodeInfo], totals: Sequence[int]) -> NodeInfo:

@@ -16,6 +16,7 @@ SCHEDULED: Final = "scheduled"
 UNSCHEDULABLE: Final = "unschedulable"
 ERROR: Final = "error"
 _SECONDS: Final = tuple(0.001 * 2**power for power in range(15))
+_POINT_SECONDS: Final = tuple(0.0001 * 2**power for power in range(12))
 _VICTIMS: Final = (1, 2, 4, 8, 16, 32, 64)
 _ATTEMPTS: Final = (1, 2, 4, 8, 16)
 
@@ -47,6 +48,12 @@ class SchedulerMetrics:
         self._victims = Histogram(
             "scheduler_preemption_victims", "Pods that had to go for another one.", (), buckets=_VICTIMS
         )
+        self._points = Histogram(
+            "scheduler_framework_extension_point_duration_seconds",
+            "Duration of all plugins of an extension point.",
+            ("extension_point", "profile", "status"),
+            buckets=_POINT_SECONDS,
+        )
         self.incoming = Counter(
             "scheduler_queue_incoming_pods_total",
             "Pods that entered a queue, by event and queue.",
@@ -61,6 +68,7 @@ class SchedulerMetrics:
             self._pod_attempts,
             self._preemptions,
             self._victims,
+            self._points,
             self.incoming,
             Computed(
                 "scheduler_pending_pods",
@@ -69,6 +77,11 @@ class SchedulerMetrics:
                 lambda: [((queue,), float(count)) for queue, count in sizes().items()],
             ),
         )
+
+    def observe_point(self, profile: str, point: str, since_s: float, *, refused: bool = False) -> None:
+        """Note that the plugins of an extension point, which began at `since_s`, are done."""
+        status = "Unschedulable" if refused else "Success"
+        self._points.observe(clock.monotonic_s() - since_s, point, profile, status)
 
     def observe_attempt(self, profile: str, result: str, since_s: float) -> None:
         """Note the end of a cycle that began at `since_s` (monotonic)."""

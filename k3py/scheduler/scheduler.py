@@ -62,14 +62,14 @@ class Scheduler:
         self._settings = settings or SchedulerSettings()
         profiles = [build_profile(context, one) for one in self._settings.profiles]
         choose = random.Random()  # noqa: S311 - ties are broken, nothing is hidden
+        self._metrics = SchedulerMetrics()
         self._client = client
         self._informers = informers
-        self._frameworks = {one.name: Framework(one, choose) for one in profiles}
+        self._frameworks = {one.name: Framework(one, choose, self._metrics) for one in profiles}
         self._recorders = {one.name: recorder.named(one.name) for one in profiles}
         self._preemptor = Preemptor(context, choose)
         self._extenders = Extenders(self._settings.extenders)
         self._cache = SchedulerCache()
-        self._metrics = SchedulerMetrics()
         self._queue = self._new_queue()
         if metrics is not None:
             self._metrics.publish(metrics, self._sizes)
@@ -226,11 +226,12 @@ class Scheduler:
         try:
             for one in reservations:
                 await one.commit()
-            binder = self._extenders.find_binder(info)
+            binder, bind_s = self._extenders.find_binder(info), clock.monotonic_s()
             if binder is not None:
                 await binder.bind(info, node_name)
             else:
                 await framework.profile.bind.bind(self._client, info.pod, node_name)
+            self._metrics.observe_point(framework.profile.name, "Bind", bind_s)
         except (ApiError, BindingRefusedError, ExtenderError) as error:
             for one in reversed(reservations):
                 one.undo()
