@@ -39,15 +39,22 @@ class Rule:
     def matches(self, request: AdmissionRequest, kind: Kind) -> bool:
         """Say whether the rule is about the request, were it made in the version of `kind`."""
         return (
-            not self.operations.isdisjoint((_ANY, request.operation))
-            and not self.groups.isdisjoint((_ANY, kind.group))
+            not self.groups.isdisjoint((_ANY, kind.group))
             and not self.versions.isdisjoint((_ANY, kind.version))
-            and (self.scope in ("", _ANY) or (self.scope == "Namespaced") is kind.namespaced)
-            and (not self.names or request.name in self.names)
+            and self.matches_some_version(request)
+        )
+
+    def matches_some_version(self, request: AdmissionRequest) -> bool:
+        """Say whether all fits but perhaps the version; versions of a kind have the same plural and scope."""
+        kind = request.kind
+        return (
+            not self.operations.isdisjoint((_ANY, request.operation))
             and any(
                 resource in (_ANY, kind.plural) and sub in (_ANY, request.subresource)
                 for resource, sub in self.resources
             )
+            and (self.scope in ("", _ANY) or (self.scope == "Namespaced") is kind.namespaced)
+            and (not self.names or request.name in self.names)
         )
 
 
@@ -86,7 +93,7 @@ class Criteria:
     def _find(self, rules: tuple[Rule, ...], request: AdmissionRequest, kinds: KindRegistry) -> Kind | None:
         if any(one.matches(request, request.kind) for one in rules):
             return request.kind
-        if not self.is_equivalent:
+        if not self.is_equivalent or not any(one.matches_some_version(request) for one in rules):
             return None
         others = _iter_equivalents(request.kind, kinds)
         return next((kind for kind in others if any(one.matches(request, kind) for one in rules)), None)

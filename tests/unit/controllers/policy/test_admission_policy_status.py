@@ -6,6 +6,7 @@ import pytest
 
 from k3py.api.kinds import ALL
 from k3py.api.resource import VALIDATING_ADMISSION_POLICIES
+from k3py.apiserver.crd.kinds import build_kinds
 from k3py.controllers.policy import admission_policy_status
 from tests.support.controllers import World
 
@@ -27,9 +28,9 @@ def policy(*expressions, rules=None, **spec):
     }
 
 
-async def checked(given):
+async def checked(given, kinds=ALL):
     """Return the status after the controller has seen the policy."""
-    world = World(ALL)
+    world = World(kinds)
     world.client.seed(VALIDATING_ADMISSION_POLICIES, given)
 
     def status():
@@ -91,3 +92,15 @@ async def test_messages_are_checked_too():
 )  # fmt: skip
 async def test_kinds_that_are_not_named_are_not_checked(rules):
     assert (await checked(policy("object.spec.whatever == 1", rules=rules)))["typeChecking"] == {}
+
+
+async def test_custom_kinds_are_checked_by_their_schema():
+    properties = {"spec": {"type": "object", "properties": {"size": {"type": "integer"}}}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object", "properties": properties}}}
+    names = {"kind": "Widget", "plural": "widgets", "singular": "widget", "listKind": "WidgetList"}
+    spec = {"group": "example.com", "scope": "Namespaced", "names": names, "versions": [version], "conversion": {"strategy": "None"}}
+    custom = build_kinds({"metadata": {"name": "widgets.example.com"}, "spec": spec}).served
+    given = policy("object.spec.size > 1 && object.metadata.name != ''", "object.spec.sice > 1", rules=[rule("example.com", "widgets")])
+    (found,) = (await checked(given, (*ALL, *custom)))["typeChecking"]["expressionWarnings"]
+    assert found["fieldRef"] == "spec.validations[1].expression"
+    assert "example.com/v1, Kind=Widget: " in found["warning"]
