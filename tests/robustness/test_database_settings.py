@@ -117,11 +117,11 @@ async def test_tables_that_were_restored_elsewhere_continue_behind_a_gap(scheme)
         assert backend.current_revision == 2
     server.run_sql("UPDATE k3py_meta SET origin = 'elsewhere'", database)
     async with open_backend(server.endpoint(database)) as backend:
-        assert backend.current_revision == 1_000_002
+        assert backend.current_revision == 1_000_000_002
         assert (await backend.range(b"/a")).kvs[0].mod_revision == 2
-        assert await backend.create(b"/b", b"") == 1_000_003
+        assert await backend.create(b"/b", b"") == 1_000_000_003
     async with open_backend(server.endpoint(database)) as backend:
-        assert backend.current_revision == 1_000_003
+        assert backend.current_revision == 1_000_000_003
 
 
 async def test_tls_verifies_the_server_and_shows_a_certificate(scheme, tmp_path):

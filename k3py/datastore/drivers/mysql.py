@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
-from k3py.datastore.drivers.connections import Connections, Refused
+from k3py.datastore.drivers.connections import Connections
 from k3py.datastore.drivers.mysql_bell import Bell
 from k3py.datastore.drivers.mysql_server import Server, Session, check_server, literal, migrate, read_origin
+from k3py.datastore.drivers.server_driver import DriverLog, open_server
 from k3py.datastore.errors import DatastoreError, Unavailable
 from k3py.datastore.mvcc.log import LogSize
-from k3py.datastore.mvcc.shared_backend import open_shared_mvcc
-from k3py.datastore.mvcc.shared_log import Overtaken
 from k3py.datastore.sql import server_statements
 from k3py.datastore.sql.rows import log_rows
-from k3py.datastore.sql.server_log import NOT_ATTEMPTED, ServerLog, newest_rows
+from k3py.datastore.sql.server_log import newest_rows
 from k3py.datastore.sql.server_statements import Statement
-from k3py.errors import ConfigError
 from k3py.util.supervise import TaskScope
 
 if TYPE_CHECKING:
@@ -50,56 +48,35 @@ LISTEN_TO = 8
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
-@asynccontextmanager
-async def open_mysql(
+def open_mysql(
     endpoint: DatabaseEndpoint, *, history_s: float | None
-) -> AsyncIterator[SharedMvccBackend]:
-    """Open the store in a database, making both if they do not exist; `history_s` as in `open_mvcc`.
-
-    Raises:
-        ConfigError: the server refuses us, or is set so that data would be lost; says what to change.
-        Unavailable: it cannot be reached.
-    """
+) -> AbstractAsyncContextManager[SharedMvccBackend]:
+    """Open the store in a database; see `open_server`."""
     server = Server(endpoint)
-    async with AsyncExitStack() as stack:
-        connections = Connections(server.connect)
-        stack.callback(connections.close)
-        try:
-            await server.prepare()
-        except Refused as error:
-            raise ConfigError(str(error)) from None
-        async with connections.take() as session:
-            await check_server(session, endpoint)
-            await migrate(session)
-            origin = await read_origin(session)
+
+    async def inspect(session: Session) -> str:
+        await check_server(session, endpoint)
+        await migrate(session)
+        return await read_origin(session)
+
+    def make(connections: Connections[Session]) -> tuple[MysqlLog, SharedLog]:
         rows = MysqlLog(connections, server)
-        stack.callback(rows.close)
-        await rows.check_origin(origin)
-        yield await stack.enter_async_context(open_shared_mvcc(rows, driver="mysql", history_s=history_s))
+        return rows, rows
+
+    return open_server(server, inspect, make, driver="mysql", history_s=history_s)
 
 
-class MysqlLog(ServerLog):
+class MysqlLog(DriverLog[Session]):
     """See `SharedLog`."""
 
     leases_statement = "SELECT id, ttl_s, UNIX_TIMESTAMP(NOW(6)) + 0e0 - granted_at_s FROM k3py_lease"
 
     def __init__(self, connections: Connections[Session], server: Server) -> None:
-        super().__init__(server_statements.MYSQL)
-        self._connections = connections
-        self._writers = Connections(server.connect_writer, limit=1)
-        self._locked: Session | None = None
+        super().__init__(server_statements.MYSQL, connections, Connections(server.connect_writer, limit=1))
         self._written = asyncio.Event()
         self._bell = Bell(server, self.writer_id)
         self._writers_met = 0
         self._heard: set[int] = set()
-
-    def close(self) -> None:
-        """Close the writer's connection."""
-        self._writers.close()
-
-    def reading(self) -> AbstractAsyncContextManager[Session]:
-        """See `ServerLog`."""
-        return self._connections.take()
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[SharedState]:
@@ -120,24 +97,14 @@ class MysqlLog(ServerLog):
                     if session.is_usable:
                         await session.run("SET SESSION wait_timeout = DEFAULT")
 
-    async def append(self, commit: Commit) -> None:
-        """See `SharedLog`."""
-        self._attempted_serial = NOT_ATTEMPTED
-        if self._locked is not None:
-            if commit.is_empty:
-                return
-            await self._append(self._locked, (), commit)
-        elif commit.is_empty:
-            ((serial,),) = await self._fetch(Statement(server_statements.SERIAL))
-            if serial != self.serial:
-                raise Overtaken("another server committed")
-        else:
-            async with self._writers.take() as session:
-                await self._append(session, ("START TRANSACTION",), commit)
-        self._committed(commit)
+    async def append_locked(self, session: Session, commit: Commit) -> None:
+        """See `DriverLog`."""
         if not commit.is_empty:
-            self._written.set()
-            self._bell.ring()
+            await self._append(session, (), commit)
+
+    async def append_with(self, session: Session, commit: Commit) -> None:
+        """See `DriverLog`."""
+        await self._append(session, ("START TRANSACTION",), commit)
 
     async def _append(self, session: Session, begin: Sequence[str], commit: Commit) -> None:
         self._attempted_serial = self.serial + 1
@@ -149,6 +116,8 @@ class MysqlLog(ServerLog):
                 with suppress(DatastoreError):
                     await session.run("ROLLBACK")
             raise
+        self._written.set()
+        self._bell.ring()
 
     def _commit_statements(self, commit: Commit) -> Iterator[str]:
         revision = str(commit.events[-1].kv.mod_revision) if commit.events else "revision"

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
-from k3py.datastore.drivers.connections import Connections, Refused
+from k3py.datastore.drivers.connections import Connections
 from k3py.datastore.drivers.postgres_server import Server, Session, check_server, migrate, read_origin
+from k3py.datastore.drivers.server_driver import DriverLog, open_server
 from k3py.datastore.errors import DatastoreError
 from k3py.datastore.mvcc.log import LogSize
-from k3py.datastore.mvcc.shared_backend import open_shared_mvcc
 from k3py.datastore.mvcc.shared_log import Overtaken
 from k3py.datastore.sql import server_statements
 from k3py.datastore.sql.rows import log_rows
-from k3py.datastore.sql.server_log import NOT_ATTEMPTED, ServerLog, newest_rows
+from k3py.datastore.sql.server_log import newest_rows
 from k3py.datastore.sql.server_statements import Statement
-from k3py.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -64,35 +63,25 @@ SELECT serial, pg_notify('{CHANNEL}', serial || ' ' || $20::bigint) FROM m
 """
 
 
-@asynccontextmanager
-async def open_postgres(
+def open_postgres(
     endpoint: DatabaseEndpoint, *, history_s: float | None
-) -> AsyncIterator[SharedMvccBackend]:
-    """Open the store in a database, making both if they do not exist; `history_s` as in `open_mvcc`.
-
-    Raises:
-        ConfigError: the server refuses us, or is set so that data would be lost; says what to change.
-        Unavailable: it cannot be reached.
-    """
+) -> AbstractAsyncContextManager[SharedMvccBackend]:
+    """Open the store in a database; see `open_server`."""
     server = Server(endpoint)
-    async with AsyncExitStack() as stack:
-        connections = Connections(server.connect)
-        stack.callback(connections.close)
-        try:
-            await server.prepare()
-        except Refused as error:
-            raise ConfigError(str(error)) from None
-        async with connections.take() as session:
-            await check_server(session, endpoint)
-            await migrate(session)
-            origin = await read_origin(session)
+
+    async def inspect(session: Session) -> str:
+        await check_server(session, endpoint)
+        await migrate(session)
+        return await read_origin(session)
+
+    def make(connections: Connections[Session]) -> tuple[PostgresLog, SharedLog]:
         rows = PostgresLog(connections, server)
-        stack.callback(rows.close)
-        await rows.check_origin(origin)
-        yield await stack.enter_async_context(open_shared_mvcc(rows, driver="postgres", history_s=history_s))
+        return rows, rows
+
+    return open_server(server, inspect, make, driver="postgres", history_s=history_s)
 
 
-class PostgresLog(ServerLog):
+class PostgresLog(DriverLog[Session]):
     """See `SharedLog`."""
 
     leases_statement = (
@@ -100,19 +89,8 @@ class PostgresLog(ServerLog):
     )
 
     def __init__(self, connections: Connections[Session], server: Server) -> None:
-        super().__init__(server_statements.POSTGRES)
-        self._connections = connections
+        super().__init__(server_statements.POSTGRES, connections, Connections(server.connect, limit=1))
         self._server = server
-        self._writers = Connections(server.connect, limit=1)
-        self._locked: Session | None = None
-
-    def close(self) -> None:
-        """Close the writer's connection."""
-        self._writers.close()
-
-    def reading(self) -> AbstractAsyncContextManager[Session]:
-        """See `ServerLog`."""
-        return self._connections.take()
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[SharedState]:
@@ -129,31 +107,18 @@ class PostgresLog(ServerLog):
                     with suppress(DatastoreError):
                         await session.fetch(Statement("ROLLBACK"))
 
-    async def append(self, commit: Commit) -> None:
-        """See `SharedLog`."""
-        self._attempted_serial = NOT_ATTEMPTED
-        if self._locked is not None:
-            await self._append(self._locked, commit)
-            try:
-                await self._locked.fetch(Statement("COMMIT"))
-            except BaseException:
-                self._cache.clear()
-                raise
-        elif commit.is_empty:
-            await self._check_serial()
-        else:
-            async with self._writers.take() as session:
-                await self._append(session, commit)
-        self._committed(commit)
+    async def append_locked(self, session: Session, commit: Commit) -> None:
+        """See `DriverLog`."""
+        if not commit.is_empty:
+            await self.append_with(session, commit)
+        try:
+            await session.fetch(Statement("COMMIT"))
+        except BaseException:
+            self._cache.clear()
+            raise
 
-    async def _check_serial(self) -> None:
-        ((serial,),) = await self._fetch(Statement(server_statements.SERIAL))
-        if serial != self.serial:
-            raise Overtaken("another server committed")
-
-    async def _append(self, session: Session, commit: Commit) -> None:
-        if commit.is_empty:
-            return
+    async def append_with(self, session: Session, commit: Commit) -> None:
+        """See `DriverLog`."""
         written, deleted = newest_rows(commit)
         self._attempted_serial = self.serial + 1
         parameters = (
