@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import secrets
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -18,7 +17,7 @@ import orjson
 
 from k3py.agent.errors import JoinRefused, ServerUnreachable, WrongAuthority
 from k3py.client.kubeconfig import Kubeconfig, write_kubeconfig
-from k3py.cluster.token import hash_ca, parse_token
+from k3py.cluster.token import hash_ca, is_pinned_by, parse_token
 from k3py.pki.authority import make_key, make_signing_request
 from k3py.pki.tls import ignore_dates
 from k3py.util.files import write_atomically
@@ -97,7 +96,7 @@ class Joiner:
         blind.verify_mode = ssl.CERT_NONE
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S)) as session:
             ca = await self._request(session, "GET", "", blind, {}, path="/cacerts")
-        if self._token.ca_hash and not secrets.compare_digest(hash_ca(ca), self._token.ca_hash):
+        if self._token.ca_hash and not is_pinned_by(ca, self._token.ca_hash):
             raise WrongAuthority(
                 f"--token: is for another cluster than {self._server}: the server's CA has the hash {hash_ca(ca)}, "
                 f"the token's is {self._token.ca_hash}; nothing was sent to the server"

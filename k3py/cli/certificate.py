@@ -16,6 +16,7 @@ from k3py.pki.rotation import (
     SERVICE_ACCOUNT,
     SERVICES,
     install_authorities,
+    make_new_authorities,
     read_new_authorities,
     rotate_leaves,
     rotate_service_account_key,
@@ -57,10 +58,14 @@ def run(arguments: Sequence[str]) -> int:
         help=f"rotate: only these, of {services} (default: all but {SERVICE_ACCOUNT})",
     )
     parser.add_argument(
-        "--path", metavar="FOLDER", help="rotate-ca: new authorities (default: make new self-signed ones)"
+        "--path",
+        metavar="FOLDER",
+        help="rotate-ca: new authorities (default: make new ones, cross-signed by the old)",
     )
     parser.add_argument(
-        "--force", action="store_true", help="rotate-ca: also when nodes must join anew with a new token"
+        "--force",
+        action="store_true",
+        help="rotate-ca: forget the old authorities: nodes must join anew with a new token",
     )
     parsed = parser.parse_args(arguments)
     given = [
@@ -142,7 +147,7 @@ def _rotate(data_dir: Path, services: str | None) -> None:
 
 def _rotate_ca(data_dir: Path, folder: Path | None, *, force: bool) -> None:
     paths = pki_paths(data_dir)
-    new = read_new_authorities(paths, folder)
+    new = make_new_authorities(paths, afresh=force) if folder is None else read_new_authorities(paths, folder)
     if new.disruptive and not force:
         names = ", ".join(new.disruptive)
         raise K3pyError(

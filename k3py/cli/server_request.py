@@ -8,13 +8,12 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import secrets
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-from k3py.cluster.token import hash_ca, parse_token
+from k3py.cluster.token import is_pinned_by, parse_token
 from k3py.config.loader import load_values
 from k3py.errors import ConfigError, K3pyError
 
@@ -97,7 +96,7 @@ def ask_server(address: ServerAddress, method: str, path: str, body: JsonObject 
         raise ConfigError(f"--server: {address.url!r}: must be a URL that starts with https://")
     token = parse_token(address.token)
     ca = _fetch_ca(parts.hostname, parts.port or 443)
-    if token.ca_hash and not secrets.compare_digest(hash_ca(ca), token.ca_hash):
+    if token.ca_hash and not is_pinned_by(ca, token.ca_hash):
         raise K3pyError(f"--token: is for another cluster than {address.url}; nothing was sent to it")
     context = ssl.create_default_context(cadata=ca.decode())
     credentials = base64.b64encode(f"server:{token.password}".encode()).decode()

@@ -62,6 +62,23 @@ def hash_ca(pem: bytes) -> str:
     """
     if pem.count(_BEGIN) < _SEVERAL:
         return hashlib.sha256(pem).hexdigest()
+    root = _root_of(pem, as_pem=False)
+    return hashlib.sha256(root).hexdigest() if root else ""
+
+
+def is_pinned_by(pem: bytes, ca_hash: str) -> bool:
+    """Say whether a CA file is the one that a token pins: by its hash, or because its root alone, as a file, has that hash.
+
+    The latter after authorities were replaced by cross-signed ones: a token of the root's days stays good.
+    """
+    if secrets.compare_digest(hash_ca(pem), ca_hash):
+        return True
+    root = _root_of(pem, as_pem=True) if pem.count(_BEGIN) >= _SEVERAL else b""
+    return bool(root) and secrets.compare_digest(hashlib.sha256(root).hexdigest(), ca_hash)
+
+
+def _root_of(pem: bytes, *, as_pem: bool) -> bytes:
+    """Return the root of a chain, b"" when the certificates are no single chain."""
     from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - few have chains
 
     from k3py.pki.chain import find_root  # noqa: PLC0415
@@ -69,8 +86,8 @@ def hash_ca(pem: bytes) -> str:
     try:
         root = find_root(pem)
     except ValueError:
-        return ""
-    return hashlib.sha256(root.public_bytes(Encoding.DER)).hexdigest() if root is not None else ""
+        return b""
+    return root.public_bytes(Encoding.PEM if as_pem else Encoding.DER) if root is not None else b""
 
 
 def ensure_server_token(server_dir: Path, ca_pem: bytes, given: str) -> str:

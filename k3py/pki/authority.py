@@ -56,10 +56,13 @@ class LeafRequest:
     days: int = LEAF_DAYS
 
 
-def make_authority(prefix: str) -> KeyPair:
-    """Make a self-signed CA of ten years named `<prefix>-ca@<unix time>` (L-27)."""
+def make_authority(prefix: str, *, besides: bytes = b"") -> KeyPair:
+    """Make a self-signed CA of ten years named `<prefix>-ca@<unix time>` (L-27), otherwise than those in `besides` (PEM)."""
     now = clock.now()
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{prefix}-ca@{int(now.timestamp())}")])
+    taken = {one.subject for one in x509.load_pem_x509_certificates(besides)} if besides else set()
+    stamp = int(now.timestamp())
+    while (name := _name_of(f"{prefix}-ca@{stamp}")) in taken:  # chains are found by names
+        stamp += 1
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key()
     certificate = (
@@ -76,6 +79,46 @@ def make_authority(prefix: str) -> KeyPair:
         .sign(key, hashes.SHA256())
     )
     return KeyPair(certificate=certificate.public_bytes(serialization.Encoding.PEM), key=_key_pem(key))
+
+
+def _name_of(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def cross_sign(new: KeyPair, old: KeyPair) -> KeyPair:
+    """Return `new` with a certificate file that those who trust `old` believe: itself, itself signed by `old`, and `old`."""
+    own = x509.load_pem_x509_certificate(new.certificate)
+    ca = x509.load_pem_x509_certificate(old.certificate)
+    key = serialization.load_pem_private_key(old.key, None)
+    if not isinstance(key, _SigningKey):
+        raise TypeError("only EC and RSA keys are supported")
+    crossed = (
+        x509.CertificateBuilder()
+        .subject_name(own.subject)
+        .issuer_name(ca.subject)
+        .public_key(own.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(own.not_valid_before_utc)
+        .not_valid_after(own.not_valid_after_utc)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_key_usage(ca=True), critical=True)
+        .add_extension(
+            own.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value, critical=False
+        )
+        .add_extension(authority_key_of(ca), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    chain = new.certificate + crossed.public_bytes(serialization.Encoding.PEM) + old.certificate
+    return KeyPair(certificate=chain, key=new.key)
+
+
+def _presented(bundle: bytes) -> bytes:
+    """Return what a server shows above its leaf: the way to the last root, without roots of which there is a cross-signed form."""
+    certificates = x509.load_pem_x509_certificates(bundle)
+    if len(certificates) == 1:
+        return bundle
+    shown = [one for one in certificates[:-1] if one.issuer != one.subject]
+    return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in (*shown, certificates[-1]))
 
 
 def make_key() -> bytes:
@@ -165,7 +208,7 @@ def _sign(authority: KeyPair, request: LeafRequest, public: ec.EllipticCurvePubl
         names = x509.SubjectAlternativeName([_general_name(one) for one in request.names])
         builder = builder.add_extension(names, critical=False)
     leaf = builder.sign(ca_key, hashes.SHA256())
-    return leaf.public_bytes(serialization.Encoding.PEM) + authority.certificate
+    return leaf.public_bytes(serialization.Encoding.PEM) + _presented(authority.certificate)
 
 
 def authority_key_of(ca: x509.Certificate) -> x509.AuthorityKeyIdentifier:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 
-from k3py.pki.authority import KeyPair, find_pair_fault, make_authority
+from k3py.pki.authority import KeyPair, cross_sign, find_pair_fault, make_authority
 from k3py.pki.chain import find_root
 from k3py.pki.errors import PkiError
 from k3py.pki.layout import AUTHORITIES
@@ -86,15 +86,31 @@ class NewAuthorities:
     disruptive: tuple[str, ...]
 
 
-def read_new_authorities(paths: PkiPaths, folder: Path | None) -> NewAuthorities:
-    """Read the pairs that lie in `folder` (None: make new self-signed ones), and find whom that would lock out.
+def make_new_authorities(paths: PkiPaths, *, afresh: bool) -> NewAuthorities:
+    """Make new self-signed authorities, cross-signed by the present ones so that nobody is locked out; `afresh`: the old ones are no good any more.
+
+    Raises:
+        PkiError: a present one cannot be read.
+    """
+    made: dict[str, KeyPair] = {}
+    for name, prefix in AUTHORITIES.items():
+        file = paths.authority(name)
+        if afresh or not file.exists():
+            made[name] = make_authority(prefix)
+            continue
+        old = KeyPair(certificate=_read(file), key=_read(file.with_suffix(".key")))
+        if fault := find_pair_fault(old):
+            raise PkiError(f"{file}: {fault}")
+        made[name] = cross_sign(make_authority(prefix, besides=old.certificate), old)
+    return NewAuthorities(made, b"", tuple(made) if afresh else ())
+
+
+def read_new_authorities(paths: PkiPaths, folder: Path) -> NewAuthorities:
+    """Read the pairs that lie in `folder`, and find whom they would lock out.
 
     Raises:
         PkiError: a file is missing, damaged or not what it is called.
     """
-    if folder is None:
-        made = {name: make_authority(prefix) for name, prefix in AUTHORITIES.items()}
-        return NewAuthorities(made, b"", tuple(made))
     pairs: dict[str, KeyPair] = {}
     for name in AUTHORITIES:
         certificate, key = folder / f"{name}.crt", folder / f"{name}.key"

@@ -6,6 +6,7 @@ import pytest
 
 from k3py.cli.certificate import run
 from k3py.errors import ConfigError, K3pyError
+from k3py.pki.authority import make_authority
 from k3py.pki.layout import pki_paths, server_leaves
 from k3py.pki.provision import ensure_authorities, ensure_leaves
 from k3py.util import clock
@@ -34,9 +35,14 @@ def test_check_shows_all_and_tells_by_its_code_when_one_has_ended(data_dir, caps
     assert {one["status"] for one in found} == {"OK", "EXPIRED"}
 
 
-def test_new_authorities_need_force_and_say_what_follows(data_dir, capsys):
-    with pytest.raises(K3pyError, match="--force"):
-        run(["rotate-ca", f"--data-dir={data_dir}"])
+def test_new_authorities_lock_nobody_out_unless_that_is_wanted(data_dir, tmp_path, capsys):
+    assert run(["rotate-ca", f"--data-dir={data_dir}"]) == 0
+    assert "node-token is new" not in capsys.readouterr().out
+    authority = make_authority("other")
+    (tmp_path / "server-ca.crt").write_bytes(authority.certificate)
+    (tmp_path / "server-ca.key").write_bytes(authority.key)
+    with pytest.raises(K3pyError, match=r"server-ca: another root or key.*--force"):
+        run(["rotate-ca", f"--data-dir={data_dir}", f"--path={tmp_path}"])
     assert run(["rotate-ca", f"--data-dir={data_dir}", "--force"]) == 0
     assert "node-token is new" in capsys.readouterr().out
 

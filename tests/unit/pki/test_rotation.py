@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from k3py.cluster.token import hash_ca
-from k3py.pki.authority import make_authority
+from k3py.cluster.token import hash_ca, is_pinned_by
+from k3py.pki.authority import LeafRequest, make_authority, make_key, sign_leaf
 from k3py.pki.chain import find_root
 from k3py.pki.errors import PkiError
 from k3py.pki.inventory import list_certificates
@@ -18,6 +18,7 @@ from k3py.pki.provision import ensure_authorities, ensure_leaves
 from k3py.pki.rotation import (
     SERVICES,
     install_authorities,
+    make_new_authorities,
     read_new_authorities,
     rotate_leaves,
     rotate_service_account_key,
@@ -108,10 +109,43 @@ def test_tokens_of_the_old_key_stay_valid(tmp_path):
 
 def test_new_authorities_sign_all_leaves_anew(tmp_path):
     paths, names = provision(tmp_path)
-    new = read_new_authorities(paths, None)
+    new = make_new_authorities(paths, afresh=True)
     assert set(new.disruptive) == set(AUTHORITIES)
     install_authorities(paths, new)
     assert provision(tmp_path)[1] == names
+
+
+def verify(trusted, leaf, tmp_path):
+    """Say whether openssl believes what a server shows (leaf first), trusting one file."""
+    (tmp_path / "trusted").write_bytes(trusted)
+    (tmp_path / "shown").write_bytes(leaf)
+    command = ["openssl", "verify", "-CAfile", str(tmp_path / "trusted"), "-untrusted", str(tmp_path / "shown"), str(tmp_path / "shown")]
+    return subprocess.run(command, capture_output=True, timeout=30).returncode == 0
+
+
+def test_cross_signed_authorities_are_believed_by_those_who_know_the_old_and_those_who_know_the_new(tmp_path):
+    """Nobody has to do anything: agents with the old file and token, kubeconfigs, pods."""
+    paths, _ = provision(tmp_path)
+    leaf_file = paths.server_tls / "serving-kube-apiserver.crt"
+    files, leaves = [paths.authority("server-ca").read_bytes()], [leaf_file.read_bytes()]
+    for _ in range(2):  # and once more on top
+        new = make_new_authorities(paths, afresh=False)
+        assert new.disruptive == ()
+        install_authorities(paths, new)
+        provision(tmp_path)
+        files.append(paths.authority("server-ca").read_bytes())
+        leaves.append(leaf_file.read_bytes())
+    assert len({leaf.split(b"-----END")[0] for leaf in leaves}) == 3
+    for file in files:
+        assert verify(file, leaves[-1], tmp_path)
+        assert is_pinned_by(file, hash_ca(files[0]))  # the token of the first day
+    for leaf in leaves:
+        assert verify(files[-1], leaf, tmp_path)  # certificates that were signed by older ones
+    stranger = make_authority("stranger")
+    assert not verify(files[-1], sign_leaf(stranger, LeafRequest(common_name="x"), key=make_key()), tmp_path)
+    assert not is_pinned_by(files[-1], hash_ca(stranger.certificate))
+    assert not is_pinned_by(files[-1] + stranger.certificate, hash_ca(files[0]))
+    assert not is_pinned_by(stranger.certificate + files[0], hash_ca(files[0]))
 
 
 def test_an_authority_below_the_same_root_locks_nobody_out(tmp_path):
