@@ -14,8 +14,9 @@ import pytest
 
 from k3py.datastore.factory import open_backend
 from tests.support.databases import fresh_database, keep_running
-from tests.support.etcd import served
+from tests.support.etcd import free_port, served
 from tests.support.history.workload import check_history, log_of, run_workload
+from tests.support.kine_process import kine
 from tests.support.tcp_proxy import proxy_to
 
 ROUNDS = int(os.environ.get("K3PY_ROUNDS", "1"))
@@ -107,3 +108,38 @@ async def test_histories_through_a_bad_network_are_linearizable(store, tmp_path)
         written += len(log)
     print(f"{written} events, {lost} writes without an answer")
     assert written > 0
+
+
+async def kill_often(endpoint, port, times, chance, up, over):
+    """Run `k3py kine` at `port`, kill it without warning `times` times, and leave it running until `over` is set."""
+    for number in range(times + 1):
+        async with AsyncExitStack() as stack:
+            opening = kine(endpoint=endpoint, listen=f"127.0.0.1:{port}")
+            running = await asyncio.to_thread(opening.__enter__)
+            stack.push_async_callback(asyncio.to_thread, opening.__exit__, None, None, None)
+            up.set()
+            if number == times or over.is_set():
+                await over.wait()
+                return
+            await asyncio.sleep(chance.uniform(0.2, 0.8))
+            await asyncio.to_thread(running.kill)
+
+
+async def test_histories_of_a_killed_server_are_linearizable(tmp_path):  # 223, 299
+    print(f"K3PY_SEED={SEED}")
+    chance, endpoint, port = random.Random(SEED), f"sqlite://{tmp_path}/state.db", free_port()
+    up, over, kills = asyncio.Event(), asyncio.Event(), 3 * ROUNDS
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+        tasks.create_task(kill_often(endpoint, port, kills, chance, up, over))
+        await up.wait()
+        url = f"http://127.0.0.1:{port}"
+        servers = [await stack.enter_async_context(open_backend(url, history_s=None)) for _ in range(2)]
+        history, records = await run_workload(
+            servers, chance, clients=CLIENTS, operations=OPERATIONS * ROUNDS, pause_s=0.15
+        )
+        over.set()
+    async with open_backend(endpoint, history_s=None) as direct:
+        log = await log_of(direct)
+    check_history(history, records, log)
+    print(f"{len(log)} events, {sum(one.succeeded is None for one in history)} writes without an answer")
+    assert log
