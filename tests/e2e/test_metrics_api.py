@@ -44,6 +44,10 @@ def test_kubectl_top_shows_what_nodes_and_pods_use(server, namespace):
     text = server.kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/metrics/resource").stdout
     assert f'container_cpu_usage_seconds_total{{container="c",namespace="{namespace}",pod="busy"}}' in text
     assert f'container_start_time_seconds{{container="c",namespace="{namespace}",pod="busy"}}' in text
+    text = server.kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/metrics/cadvisor").stdout
+    (line,) = [one for one in text.splitlines() if one.startswith("container_memory_working_set_bytes{") and 'pod="busy"' in one]
+    assert f'namespace="{namespace}"' in line
+    assert 'image=""' not in line
     (service,) = [
         one
         for one in server.kubectl("get", "apiservices").stdout.splitlines()

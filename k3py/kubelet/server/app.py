@@ -18,6 +18,7 @@ from k3py.api.timestamps import parse_time
 from k3py.errors import ConfigError
 from k3py.kubelet.pod import find_container
 from k3py.kubelet.server.access import AccessControl
+from k3py.kubelet.server.cadvisor_metrics import ContainerFacts, write_cadvisor_metrics
 from k3py.kubelet.server.errors import RequestError
 from k3py.kubelet.server.log_options import parse_options
 from k3py.kubelet.server.log_reader import read_log
@@ -130,7 +131,12 @@ class KubeletServer:
             case ["metrics", "resource"]:
                 text = write_resource_metrics(await summarize(self._node), self._started_s)
                 return web.Response(text=text, content_type="text/plain")
-            case ["metrics"] | ["metrics", "cadvisor" | "probes"]:
+            case ["metrics", "cadvisor"]:
+                text = write_cadvisor_metrics(
+                    await summarize(self._node), self._find_facts, self._node.machine, clock.wall_s()
+                )
+                return web.Response(text=text, content_type="text/plain")
+            case ["metrics"] | ["metrics", "probes"]:
                 return web.Response(text=self._metrics(), content_type="text/plain")
             case ["configz"]:
                 return _json({"kubeletconfig": self._configuration()})
@@ -276,10 +282,18 @@ class KubeletServer:
 
     def _started_s(self, pod_ref: JsonObject, container: str) -> float | None:
         """Return when a container began, seconds since the epoch; None = it does not run."""
+        return self._find_facts(pod_ref, container).started_s
+
+    def _find_facts(self, pod_ref: JsonObject, container: str) -> ContainerFacts:
+        """Return what the status of a container says."""
         worker = self._pods.find(pod_ref["namespace"], pod_ref["name"], pod_ref["uid"])
-        state = worker.container_status(container).get("state") or {} if worker is not None else {}
-        when = (state.get("running") or {}).get("startedAt")
-        return parse_time(when).timestamp() if when else None
+        status = worker.container_status(container) if worker is not None else {}
+        when = ((status.get("state") or {}).get("running") or {}).get("startedAt")
+        return ContainerFacts(
+            id=str(status.get("containerID") or "").rpartition("/")[2],
+            image=str(status.get("image") or ""),
+            started_s=parse_time(when).timestamp() if when else None,
+        )
 
     def _configuration(self) -> JsonObject:
         config = self._config
