@@ -89,6 +89,10 @@ def parse(text: str) -> Node:
     Raises:
         CompilationFault: not an expression.
     """
+    if len(text) > _LONGEST_TEXT:
+        raise CompilationFault(
+            f"ERROR: <input>:-1:0: expression code point size exceeds limit: size: {len(text)}, limit {_LONGEST_TEXT}"
+        )
     return _Parser(text).parse()
 
 
@@ -342,9 +346,17 @@ def _literal(kind: str, text: str) -> JsonValue:
     return _ESCAPE.sub(_unescape, body)
 
 
+_LONGEST_TEXT: Final = 100_000  # code points, as cel-go
+_LONGEST_INTEGER: Final = 1000  # more digits cost more than they say
+
+
 def _integer(text: str) -> int:
     unsigned = text[-1] in "uU"
     digits = text[:-1] if unsigned else text
+    if len(digits) > _LONGEST_INTEGER:
+        raise CompilationFault(
+            f"invalid {'uint' if unsigned else 'int'} literal: {digits[:_LONGEST_INTEGER]}…"
+        )
     value = int(digits, 16) if "x" in digits.lower() else int(digits)
     low, high = UINT_RANGE if unsigned else INT_RANGE
     if not low <= value <= high:

@@ -156,3 +156,14 @@ def test_the_estimate_is_not_below_what_an_evaluation_costs():
     )
     _, cost = program.run({"self": declare(SCHEMA).convert(VALUE)}, limit=10**6)
     assert cost <= program.cost[1]
+
+
+@pytest.mark.parametrize("text", ["1" * 90_000, "0x" + "f" * 90_000, "1" * 90_000 + "u"])
+def test_numbers_of_many_digits_are_refused_at_once(text):
+    with pytest.raises(CompilationFault, match="literal"):
+        compile_expression(text, {})
+
+
+def test_long_texts_are_refused_unread():
+    with pytest.raises(CompilationFault, match="size: 100001, limit 100000"):
+        compile_expression(" " * 99_997 + "true", {})
