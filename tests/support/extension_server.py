@@ -124,6 +124,8 @@ class ExtensionServer:
         if request.path == f"/openapi/v3/apis/{GROUP}/v1":
             return web.json_response(_V3)
         collection = f"{BASE}/namespaces/default/toys"
+        if request.path.endswith("/elsewhere"):
+            return web.Response(status=302, headers={"Location": "https://192.0.2.66/"})
         if request.path.endswith("/shell"):
             return await _echo(request)
         if request.path == collection and request.query.get("watch"):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from k3py.apiserver.interface import Authorizer
 
 _HEAD_S: Final = 60.0
+_REDIRECT: Final = "the backend attempted to redirect this request, which is not permitted"
 
 
 class ExtensionProxy:
@@ -98,6 +99,9 @@ async def _forward(
             head = await read_head(reader)
     if head.status == 101 and upgrade:
         return await tunnel(exchange, head, reader, writer)
+    if 300 <= head.status < 400 and head.get("location"):
+        # Clients would send their credentials wherever the extension API server says.
+        return answer_text(exchange, _REDIRECT, 502)
     return await relay(exchange, head, reader)
 
 

@@ -263,6 +263,15 @@ async def test_who_may_not_ask_is_refused_here(tmp_path):
         assert TOYS not in world.extension.seen
 
 
+async def test_redirects_do_not_come_through(tmp_path):
+    async with run_world(tmp_path) as world:
+        await world.register()
+        await world.wait_condition("True", "Passed")
+        async with world.session.get(f"{TOYS}/elsewhere", allow_redirects=False) as answer:
+            assert answer.status == 502
+            assert "Location" not in answer.headers
+
+
 async def test_foreign_certificate_is_refused(tmp_path):
     async with run_world(tmp_path) as world:
         bundle = world.extension.ca_bundle
