@@ -172,8 +172,7 @@ class NodeManager:
             await self._sleep(retry_s)
 
     def _handle(self, old: JsonObject | None, new: JsonObject | None) -> None:
-        before = ((old or {}).get("spec") or {}).get("podCIDR")
-        if new is None or (new.get("spec") or {}).get("podCIDR") != before:
+        if new is None or _decisive(new) != _decisive(old or {}):
             self._changed.set()
 
     async def _sleep(self, retry_s: float | None) -> None:
@@ -336,3 +335,8 @@ class NodeManager:
                 reason = condition["reason"].replace("Kubelet", "Node", 1)
             message = f"Node {self._config.node_name} status is now: {reason}"
             self._context.recorder.event(self._reference, NORMAL, reason, message)
+
+
+def _decisive(node: JsonObject) -> tuple[object, object]:
+    """Return what of the Node others write and the kubelet acts on: the pods' range, and resources that it does not know."""
+    return (node.get("spec") or {}).get("podCIDR"), (node.get("status") or {}).get("capacity")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from k3py.api.validation.resources import is_extended
 from k3py.kubelet.status import timestamp
 from k3py.version import GIT_VERSION
 
@@ -107,15 +108,17 @@ def allocatable(facts: NodeFacts) -> dict[str, str]:
 
 
 def node_status(facts: NodeFacts, old: JsonObject) -> JsonObject:
-    """Return the whole status; transition times are kept from `old` where nothing changed."""
+    """Return the whole status; transition times are kept from `old` where nothing changed, extended resources in any case."""
     machine, config = facts.machine, facts.config
+    # Somebody else announces these in the capacity; pods may have all of them.
+    extended = {name: amount for name, amount in (old.get("capacity") or {}).items() if is_extended(name)}
     status: JsonObject = {
         "addresses": [
             *({"type": "InternalIP", "address": ip} for ip in config.node_ips),
             {"type": "Hostname", "address": config.node_name},
         ],
-        "allocatable": allocatable(facts),
-        "capacity": capacity(facts),
+        "allocatable": allocatable(facts) | extended,
+        "capacity": capacity(facts) | extended,
         "conditions": _conditions(facts, {one["type"]: one for one in old.get("conditions") or ()}),
         "daemonEndpoints": {"kubeletEndpoint": {"Port": facts.port}},
         "images": _images(facts.images),
@@ -202,6 +205,9 @@ def _images(images: Sequence[JsonObject]) -> list[JsonObject]:
 def changed_parts(old: JsonObject, new: JsonObject) -> JsonObject:
     """Return the strategic-merge patch of `status` from `old` to `new` without heartbeats; {} = nothing changed."""
     patch = {key: value for key, value in new.items() if key != "conditions" and old.get(key) != value}
+    for key in ("allocatable", "capacity"):
+        if key in patch:
+            patch[key] = dict.fromkeys(old.get(key) or ()) | patch[key]
     before = {one["type"]: _without_heartbeat(one) for one in old.get("conditions") or ()}
     conditions = [one for one in new["conditions"] if before.get(one["type"]) != _without_heartbeat(one)]
     if conditions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from k3py.api.resource import LEASES, NODES
+from k3py.client.interface import PatchType
 from k3py.runtime.errors import RuntimeUnavailable
 from tests.support.kubelet import NODE, running_kubelet
 
@@ -54,3 +55,21 @@ async def test_an_unchanged_node_is_not_written_again(tmp_path):
         bench.kubelet.node.look()
         await bench.until(lambda: not bench.kubelet.node._changed.is_set())
         assert (await bench.client.get(NODES, NODE))["metadata"]["resourceVersion"] == before
+
+
+async def test_resources_that_somebody_else_announces_can_be_asked_for_until_they_are_withdrawn(tmp_path):
+    async with running_kubelet(tmp_path) as bench:
+        await bench.until(lambda: "NodeReady" in bench.events.reasons)
+
+        async def announce(amount):
+            patch = {"status": {"capacity": {"example.com/gpu": amount}}}
+            await bench.client.patch(NODES, NODE, patch, patch_type=PatchType.MERGE, subresource="status")
+
+        def allocatable():
+            return bench.client.objects(NODES)[0]["status"]["allocatable"]
+
+        await announce("3")
+        await bench.until(lambda: allocatable().get("example.com/gpu") == "3")
+        await announce(None)
+        await bench.until(lambda: "example.com/gpu" not in allocatable())
+        assert allocatable()["pods"] == "110"
