@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from k3py.api.status import ApiError
 from k3py.kubelet.container_kill import kill_container
 from k3py.kubelet.container_start import ContainerStarter, StartFailed
+from k3py.kubelet.devices import DevicesMissing, check_devices
 from k3py.kubelet.dns_config import ResolvConf, parse_resolv_conf, pod_dns
 from k3py.kubelet.handlers import HandlerFailed, Target
 from k3py.kubelet.images import ImageError
@@ -117,6 +118,7 @@ class PodOperations:
         )
 
     async def _set_up_volumes(self) -> None:
+        check_devices(self._worker.pod)
         context = self._context()
         if self._volumes is None:
             await asyncio.to_thread(context.pod_dir.mkdir, mode=0o750, parents=True, exist_ok=True)
@@ -131,7 +133,10 @@ class PodOperations:
         self._volume_failures += 1
         self.volumes_stale = True
         self.volumes_retry_s = clock.wall_s() + delay_s
-        self._worker.events.warning("FailedMount", str(error))
+        is_device = isinstance(error, DevicesMissing)
+        self._worker.events.warning(
+            "FailedPrepareDynamicResources" if is_device else "FailedMount", str(error)
+        )
 
     def _prefetch(self, container: JsonObject) -> None:
         name = container["name"]
