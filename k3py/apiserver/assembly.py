@@ -98,6 +98,7 @@ class ApiOptions:
     service_cidrs: one range an IP family, primary first. node_ports: first and last.
     audiences: what service-account tokens are for when nobody says otherwise, and what the API accepts.
     admission: which plugins run, and how.
+    extends_tokens: tokens that kubelets ask for on behalf of pods live a year. longest_token_s: no token lives longer, 0 = no limit.
     access: who else is known and may do what: static tokens, issuers of JWTs, webhooks.
     front_proxy: files of the certificate and key with which extension API servers are asked.
     client_ca, request_header_ca: files of the authorities of clients and of front proxies; None = no front proxy is believed.
@@ -113,6 +114,8 @@ class ApiOptions:
     most_reading: int = 400
     most_mutating: int = 200
     audiences: tuple[str, ...] = ("https://kubernetes.default.svc.cluster.local", "k3s")
+    extends_tokens: bool = True
+    longest_token_s: int = 0
     access: AccessSettings = field(default_factory=AccessSettings)
     admission: AdmissionSettings = field(default_factory=AdmissionSettings)
     extension_authentication: Mapping[str, str] = field(default_factory=dict)
@@ -370,7 +373,12 @@ def _subresources(signer: TokenSigner | None, options: ApiOptions) -> dict[tuple
         ("certificates.k8s.io", "certificatesigningrequests", "approval"): handle_approval,
     }
     if signer is not None:
-        handlers["", "serviceaccounts", "token"] = TokenHandler(signer, audiences=options.audiences)
+        handlers["", "serviceaccounts", "token"] = TokenHandler(
+            signer,
+            audiences=options.audiences,
+            extends=options.extends_tokens,
+            longest_s=options.longest_token_s,
+        )
     return handlers
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 _FLAG: Final = "--kube-apiserver-arg"
 _NANOSECONDS: Final = 1_000_000_000
+_HOUR_S: Final = 3600
+_MOST_S: Final = 1 << 32
 
 Argument = str | int | float | bool | Path | tuple[str, ...]
 
@@ -111,6 +114,10 @@ def _check_together(values: Mapping[str, Argument]) -> None:
             f"{_FLAG}: audit-policy-file: must be given together with audit-log-path or audit-webhook-config-file"
         )
 
+    longest_s = values.get("service-account-max-token-expiration")
+    if longest_s is not None and not _HOUR_S <= float(str(longest_s)) <= _MOST_S:
+        raise ConfigError(f"{_FLAG}: service-account-max-token-expiration: must be from 1h to 2^32 seconds")
+
 
 def _read_text(text: str) -> str:
     return text
@@ -128,6 +135,20 @@ def _read_path(text: str) -> Path:
 
 def _read_output(text: str) -> Path:
     return Path(text) if text == "-" else _read_path(text)
+
+
+def _read_issuer(text: str) -> tuple[str, ...]:
+    if ":" in text and not re.fullmatch(r"[a-z][a-z0-9+.-]*://\S+", text, re.IGNORECASE):
+        raise ValueError("must be a URL, or a text without colons")
+    if not text:
+        raise ValueError("must not be empty")
+    return (text,)  # repeated, the first signs and all are accepted
+
+
+def _read_https(text: str) -> str:
+    if not text.startswith("https://"):
+        raise ValueError("must be a URL that starts with https://")
+    return text
 
 
 def _read_number(text: str) -> int:
@@ -208,5 +229,10 @@ _READERS: Final[Mapping[str, Callable[[str], Argument]]] = {
     "oidc-signing-algs": _read_texts,
     "oidc-username-claim": _read_text,
     "oidc-username-prefix": _read_text,
+    "api-audiences": _read_texts,
+    "service-account-extend-token-expiration": _read_flag,
+    "service-account-issuer": _read_issuer,
+    "service-account-jwks-uri": _read_https,
+    "service-account-max-token-expiration": _read_duration,
     "token-auth-file": _read_path,
 }

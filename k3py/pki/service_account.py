@@ -37,15 +37,18 @@ class _Key:
 class ServiceAccountKeys:
     """Signs and verifies service-account tokens of one issuer."""
 
-    __slots__ = ("_by_id", "_keys", "issuer")
+    __slots__ = ("_by_id", "_keys", "issuer", "issuers")
 
-    def __init__(self, pem: bytes, *, issuer: str, source: str = "service.key") -> None:
-        """Read one or more PEM keys, private or public; `source` is named in errors.
+    def __init__(
+        self, pem: bytes, *, issuer: str, formerly: Sequence[str] = (), source: str = "service.key"
+    ) -> None:
+        """Read one or more PEM keys, private or public; tokens of issuers of before are accepted, too; `source` is named in errors.
 
         Raises:
             PkiError: nothing usable in `pem`, or the first key cannot sign.
         """
         self.issuer = issuer
+        self.issuers = (issuer, *formerly)
         self._keys = tuple(_read_key(one, source) for one in _PEM.findall(pem))
         if not self._keys or self._keys[0].private is None:
             raise PkiError(f"{source}: must begin with a private RSA key")
@@ -78,7 +81,7 @@ class ServiceAccountKeys:
                 key.public,
                 algorithms=["RS256"],
                 audience=list(audiences),
-                issuer=self.issuer,
+                issuer=self.issuers,
                 options={"require": ["exp", "iat", "sub"]},
             )
         except jwt.PyJWTError as error:
@@ -87,7 +90,7 @@ class ServiceAccountKeys:
 
     def is_ours(self, token: str) -> bool:
         """Say whether a bearer token names our issuer, without trusting it."""
-        return _issuer_of(token) in (self.issuer, LEGACY_ISSUER)
+        return _issuer_of(token) in (*self.issuers, LEGACY_ISSUER)
 
     def jwks(self) -> JsonObject:
         """Return the public keys as a JSON Web Key Set."""

@@ -119,8 +119,9 @@ async def build_control_plane(
         StorageError: what is stored cannot be read.
     """
     kinds, schemas = KindRegistry(ALL), load_schema()
-    access = await asyncio.to_thread(load_access_settings, config.kube_apiserver_arg)
-    admission = await asyncio.to_thread(load_admission_settings, config.kube_apiserver_arg)
+    arguments = config.kube_apiserver_arg
+    access = await asyncio.to_thread(load_access_settings, arguments)
+    admission = await asyncio.to_thread(load_admission_settings, arguments)
     keys, tls = identity.service_account_keys, identity.paths.server_tls
     client_ca, request_header_ca = tls / "client-ca.crt", tls / "request-header-ca.crt"
     metrics = Registry()
@@ -140,7 +141,9 @@ async def build_control_plane(
             node_ports=config.service_node_port_range,
             most_reading=config.kube_apiserver_arg.number("max-requests-inflight", 400),
             most_mutating=config.kube_apiserver_arg.number("max-mutating-requests-inflight", 200),
-            audiences=(keys.issuer, "k3py"),
+            audiences=arguments.texts("api-audiences") or (*keys.issuers, "k3py"),
+            extends_tokens=arguments.flag("service-account-extend-token-expiration", default=True),
+            longest_token_s=int(arguments.seconds("service-account-max-token-expiration", 0)),
             extension_authentication=describe_authentication(client_ca, request_header_ca),
             front_proxy=(tls / "client-auth-proxy.crt", tls / "client-auth-proxy.key"),
             client_ca=client_ca,
@@ -252,7 +255,8 @@ def _build_listener(
         load_protobuf=lambda: KubernetesProtobuf(schemas.table),
         openid_configuration={
             "issuer": keys.issuer,
-            "jwks_uri": f"https://{config.advertise_address}:{config.https_listen_port}/openid/v1/jwks",
+            "jwks_uri": config.kube_apiserver_arg.text("service-account-jwks-uri")
+            or f"https://{config.advertise_address}:{config.https_listen_port}/openid/v1/jwks",
             "response_types_supported": ["id_token"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],

@@ -58,9 +58,13 @@ def prepare_identity(config: ServerConfig) -> ServerIdentity:
     ensure_leaves(authorities, leaves)
     root_ca = authorities["server-ca"].certificate
     token = ensure_server_token(config.data_dir / "server", root_ca, config.token)
+    issuer, *formerly = config.kube_apiserver_arg.texts("service-account-issuer") or (
+        f"https://kubernetes.default.svc.{config.cluster_domain}",
+    )
     keys = ServiceAccountKeys(
         paths.service_account_key.read_bytes(),
-        issuer=f"https://kubernetes.default.svc.{config.cluster_domain}",
+        issuer=issuer,
+        formerly=formerly,
         source=str(paths.service_account_key),
     )
     return ServerIdentity(

@@ -33,6 +33,9 @@ def test_values_have_types_and_lists_grow():
         (["oidc-issuer-url=https://e.example"], "oidc-issuer-url and oidc-client-id"),
         ([*OIDC, "authentication-config=/f"], "cannot be given together with oidc-issuer-url"),
         (["authorization-config=/f", "authorization-mode=RBAC"], "cannot be given together with authorization-mode"),
+        (["service-account-max-token-expiration=30m"], "must be from 1h"),
+        (["service-account-issuer="], "must not be empty"),
+        (["service-account-jwks-uri=http://x"], "must be a URL that starts with https://"),
         (["audit-log-path=/f"], "audit-policy-file: must be given together"),
     ],
 )

@@ -56,3 +56,18 @@ def test_the_key_set_names_the_id_in_the_header(keys):
 def test_garbage_is_named(tmp_path):
     with pytest.raises(PkiError, match="here"):
         ServiceAccountKeys(b"garbage", issuer=ISSUER, source="here")
+
+
+def test_tokens_of_a_former_issuer_stay_good_and_new_ones_are_of_the_new():
+    pem = make_service_account_key()
+    claims = {"aud": "a", "sub": "s", "iat": 1, "exp": 4e9}
+    old = ServiceAccountKeys(pem, issuer="https://old")
+    token = old.sign({**claims, "iss": old.issuer})
+    new = ServiceAccountKeys(pem, issuer="https://new", formerly=["https://old"])
+    assert new.is_ours(token)
+    assert new.verify(token, audiences=["a"])["iss"] == "https://old"
+    assert new.issuer == "https://new"
+    stranger = ServiceAccountKeys(pem, issuer="https://new")
+    assert not stranger.is_ours(token)
+    with pytest.raises(InvalidToken):
+        stranger.verify(token, audiences=["a"])

@@ -39,11 +39,17 @@ class TokenHandler:
     Args:
         signer: holds the key.
         audiences: the API's own; of tokens that ask for none.
+        extends: tokens of pods live a year, for clients that do not read the file again.
+        longest_s: what is asked for beyond this is shortened, with a warning; 0 = no limit.
     """
 
-    def __init__(self, signer: TokenSigner, *, audiences: Sequence[str]) -> None:
+    def __init__(
+        self, signer: TokenSigner, *, audiences: Sequence[str], extends: bool = True, longest_s: int = 0
+    ) -> None:
         self._signer = signer
         self._audiences = tuple(audiences)
+        self._extends = extends
+        self._longest_s = longest_s
 
     async def __call__(self, call: Call) -> ObjectResult:
         """Make a token for the account that the URL names. Raises ApiError, StorageError."""
@@ -76,6 +82,12 @@ class TokenHandler:
         if not spec.get("audiences"):
             spec["audiences"] = list(self._audiences)
         _validate(spec)
+        seconds = spec["expirationSeconds"]
+        if self._longest_s and seconds > self._longest_s:
+            call.request.warnings.append(
+                f"requested expiration of {seconds} seconds shortened to {self._longest_s} seconds"
+            )
+            spec["expirationSeconds"] = self._longest_s
         bound = await _bind(call, spec.get("boundObjectRef"), name)
         await call.services.admission.validate(admission)
         return self._answer(call, request, account, spec, bound)
@@ -92,8 +104,13 @@ class TokenHandler:
             **bound,
         }
         lifetime = seconds
-        if seconds == _POD_S and "pod" in bound and set(spec["audiences"]) <= set(self._audiences):
-            lifetime = _EXTENDED_S
+        if (
+            self._extends
+            and seconds == _POD_S
+            and "pod" in bound
+            and set(spec["audiences"]) <= set(self._audiences)
+        ):
+            lifetime = min(_EXTENDED_S, self._longest_s or _EXTENDED_S)
             private["warnafter"] = issued + seconds
         claims = {
             "aud": spec["audiences"],
