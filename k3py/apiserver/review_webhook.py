@@ -10,6 +10,7 @@ import aiohttp
 import orjson
 
 from k3py.errors import K3pyError
+from k3py.util.body import BodyTooLong, read_bounded
 
 if TYPE_CHECKING:
     from k3py.client.kubeconfig import Kubeconfig
@@ -106,11 +107,7 @@ class ReviewWebhook:
 
 async def read_answer(response: aiohttp.ClientResponse) -> bytes:
     """Return the body. Raises aiohttp.ClientError: it is longer than any honest answer."""
-    parts: list[bytes] = []
-    size = 0
-    async for part in response.content.iter_any():
-        parts.append(part)
-        size += len(part)
-        if size > _LONGEST_ANSWER:
-            raise aiohttp.ClientPayloadError("the answer is too long")
-    return b"".join(parts)
+    try:
+        return await read_bounded(response.content, _LONGEST_ANSWER)
+    except BodyTooLong as error:
+        raise aiohttp.ClientPayloadError(str(error)) from error

@@ -22,6 +22,7 @@ from k3py.api.user import MASTERS, User
 from k3py.cluster.token import parse_token
 from k3py.pki.authority import LeafRequest, names_of, sign_request
 from k3py.pki.errors import PkiError
+from k3py.util.body import BodyTooLong, read_bounded
 from k3py.util.guess_limit import GuessLimit, TooManyGuesses
 
 if TYPE_CHECKING:
@@ -203,7 +204,10 @@ class Supervisor:
 
     async def _sign(self, request: web.BaseRequest, authority: str, leaf: LeafRequest) -> web.Response:
         _expect(request, "POST")
-        body = await request.content.read(_MOST_BODY_BYTES)
+        try:
+            body = await read_bounded(request.content, _MOST_BODY_BYTES)
+        except BodyTooLong as error:
+            raise ApiError(413, "RequestEntityTooLarge", str(error)) from None
         signed = await asyncio.to_thread(sign_request, self._authorities[authority], leaf, body)
         return _pem(signed)
 

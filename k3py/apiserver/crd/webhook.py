@@ -17,8 +17,8 @@ import orjson
 
 from k3py.api.status import ApiError
 from k3py.api.webhook_client import url_of
-from k3py.apiserver.answer_body import BodyTooLong, read_answer
 from k3py.apiserver.registry.conversion import STORED_VERSION
+from k3py.util.body import BodyTooLong, read_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,7 +92,7 @@ class ConversionWebhook:
                     allow_redirects=False,
                 ) as response,
             ):
-                body = await read_answer(response.content, _LONGEST_ANSWER)
+                body = await read_bounded(response.content, _LONGEST_ANSWER)
                 if response.status >= 300:
                     raise self._fault(f"the server answered {response.status}")
         except (aiohttp.ClientError, BodyTooLong, OSError, TimeoutError) as error:

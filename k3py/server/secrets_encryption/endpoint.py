@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 
 from k3py.server.secrets_encryption.key_ring import RotationRefused
+from k3py.util.body import BodyTooLong, read_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,7 +39,9 @@ def encryption_paths(
         if encryption is None:
             return _text(400, _OWN)
         try:
-            body = orjson.loads(await request.content.read(_MOST_BODY_BYTES))
+            body = orjson.loads(await read_bounded(request.content, _MOST_BODY_BYTES))
+        except BodyTooLong as error:
+            return _text(413, str(error))
         except orjson.JSONDecodeError:
             body = None
         if not isinstance(body, dict):

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from k3py.apiserver.answer_body import BodyTooLong, read_answer
 from k3py.errors import K3pyError
+from k3py.util.body import BodyTooLong, read_bounded
 from k3py.util.offload import offload
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class WebhookClient:
                     allow_redirects=False,
                 ) as response,
             ):
-                data = await read_answer(response.content, _LONGEST_ANSWER)
+                data = await read_bounded(response.content, _LONGEST_ANSWER)
                 status = response.status
         except BodyTooLong as error:
             raise CallFault(f"failed to call webhook: {error}") from error

@@ -1,4 +1,4 @@
-"""Reads what other servers answer, up to a limit."""
+"""Reads bodies of requests and answers, up to a limit."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 class BodyTooLong(K3pyError):
-    """The answer is longer than anybody needs."""
+    """The body is longer than anybody needs."""
 
 
-async def read_answer(body: Body, most_bytes: int) -> bytes:
+async def read_bounded(body: Body, most_bytes: int) -> bytes:
     """Return the whole body. Raises BodyTooLong."""
     pieces: list[bytes] = []
     size = 0
     while piece := await body.readany():
         size += len(piece)
         if size > most_bytes:
-            raise BodyTooLong(f"the answer is longer than {most_bytes} bytes")
+            raise BodyTooLong(f"the body is longer than {most_bytes} bytes")
         pieces.append(piece)
     return b"".join(pieces)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from k3py.apiserver.answer_body import BodyTooLong, read_answer
+from k3py.util.body import BodyTooLong, read_bounded
 
 
 class Pieces:
@@ -14,11 +14,11 @@ class Pieces:
 
 
 async def test_all_pieces_are_read():
-    assert await read_answer(Pieces(b"ab", b"c", b"de"), 5) == b"abcde"
+    assert await read_bounded(Pieces(b"ab", b"c", b"de"), 5) == b"abcde"
 
 
 async def test_no_more_is_read_than_is_allowed():
     pieces = Pieces(b"ab", b"cd", b"ef")
     with pytest.raises(BodyTooLong, match="longer than 3 bytes"):
-        await read_answer(pieces, 3)
+        await read_bounded(pieces, 3)
     assert pieces.left == [b"ef"]
