@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 from k3py.kubelet.admission import reject_reason
 from k3py.kubelet.labels import CONTAINER_NAME, POD_GRACE, POD_NAME, POD_NAMESPACE, POD_UID
 from k3py.kubelet.log_rotation import find_large, move_away
-from k3py.kubelet.pod import is_deleted, is_finished
+from k3py.kubelet.pod import is_deleted, is_finished, iter_containers
 from k3py.kubelet.pod_worker import PodWorker
+from k3py.kubelet.registry_auth import with_default_tag
 from k3py.kubelet.volumes.manager import remove_pod_dir
 from k3py.runtime.errors import RuntimeFailure
 from k3py.util.backoff import Backoff
@@ -77,6 +78,17 @@ class PodManager:
     def list_pods(self) -> Sequence[JsonObject]:
         """Return all pods."""
         return [one.pod for one in self._workers.values()]
+
+    def images_in_use(self) -> set[str]:
+        """Return what containers that are there, running or not, and pods that are to run call their images."""
+        found: set[str] = set()
+        for worker in self._workers.values():
+            for record in worker.record.containers:
+                found |= {record.image, record.image_ref}
+            if not worker.is_ending:
+                images = (one.get("image") for _, one in iter_containers(worker.pod))
+                found |= {with_default_tag(image) for image in images if image}
+        return found
 
     def wake(self, uid: str) -> None:
         """Tell a worker that an object its volumes show has changed."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from k3py.api.resource import NODES, PODS, SERVICES
 from k3py.kubelet.cgroups import CgroupTree
 from k3py.kubelet.config import KubeletConfig
+from k3py.kubelet.image_gc import ImageCollector
 from k3py.kubelet.images import ImageManager
 from k3py.kubelet.machine import read_machine
 from k3py.kubelet.node import NodeManager
@@ -123,15 +124,25 @@ class Kubelet:
                 machine=machine,
             )
 
+            collector = ImageCollector(
+                self._images,
+                lambda: () if manager is None else manager.images_in_use(),
+                self._recorder,
+                # Upstream's kubelet writes the node's name as its uid; tools look Events up by it.
+                {"kind": "Node", "apiVersion": "v1", "name": config.node_name, "uid": config.node_name},
+            )
+
             def housekeep() -> None:
                 if manager is not None:
                     manager.housekeep()
+                if collector.is_due():
+                    _ = scope.spawn(collector.collect(), name="kubelet-image-gc")
 
             node = NodeManager(context, self._images, self._network, node_informer, wake_all, housekeep)
             self.node = node
             manager = self.pods = PodManager(context, pod_informer, scope, lambda: node.node)
             manager.runtime_lost = node.runtime_lost
-            images.changed = node.images_changed
+            images.changed = collector.changed = node.images_changed
             await node.register()
             await node_informer.wait_synced()
             await services.wait_synced()
