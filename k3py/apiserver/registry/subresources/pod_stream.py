@@ -15,6 +15,8 @@ from k3py.apiserver.registry.subresources.connect import admit_connect
 from k3py.apiserver.registry.subresources.node_location import kubelet_base_url
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from k3py.apiserver.interface import Result
     from k3py.apiserver.registry.call import Call
     from k3py.jsontypes import JsonObject
@@ -31,7 +33,7 @@ _LOG_OPTIONS: Final = (
     "timestamps",
 )
 _STREAMS: Final = (("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty"))
-_FALSE: Final = frozenset(("", "0", "f", "F", "false", "False", "FALSE"))
+_LOG_FLAGS: Final = frozenset(("follow", "previous", "timestamps"))
 
 
 async def handle_log(call: Call) -> Result:
@@ -43,7 +45,8 @@ async def handle_log(call: Call) -> Result:
     node = pod["spec"].get("nodeName") or ""
     if not node:
         return ObjectResult(kind=None, document={}, status_code=204)
-    query = urlencode([(name, options[name]) for name in _LOG_OPTIONS if name in options])
+    pairs = [(name, options[name]) for name in _LOG_OPTIONS if name in options and name not in _LOG_FLAGS]
+    query = urlencode([*((name, "true") for name in sorted(_LOG_FLAGS) if _is_on(options, name)), *pairs])
     return StreamResult(target=await _target(call, pod, "containerLogs", container, query))
 
 
@@ -70,7 +73,7 @@ async def _stream(call: Call, what: str) -> StreamResult:
     pod = (await call.store.get(call.namespace, call.request.name)).parsed
     await admit_connect(call)
     container = choose_container(pod, options.get("container", ""))
-    pairs = [(short, "1") for name, short in _STREAMS if options.get(name, "") not in _FALSE]
+    pairs = [(short, "1") for name, short in _STREAMS if _is_on(options, name)]
     if what == "exec":
         pairs += [("command", one) for one in call.request.multi_options.get("command", ())]
     return StreamResult(target=await _target(call, pod, what, container, urlencode(pairs)))
@@ -84,6 +87,11 @@ async def _target(call: Call, pod: JsonObject, what: str, container: str, query:
     path = "/".join(quote(one, safe="") for one in (what, call.namespace, name, container) if one)
     url = f"{await kubelet_base_url(call, node)}/{path}"
     return f"{url}?{query}" if query else url
+
+
+def _is_on(options: Mapping[str, str], name: str) -> bool:
+    """Read a flag as upstream does: anything but "false" and "0" is true, an empty value too; absence is false."""
+    return name in options and options[name].lower() not in ("false", "0")
 
 
 def choose_container(pod: JsonObject, wanted: str) -> str:
@@ -114,7 +122,7 @@ def _validate_log_options(call: Call) -> None:
     options = call.request.options
     numbers: dict[str, int] = {}
     for name in ("tailLines", "limitBytes", "sinceSeconds"):
-        if options.get(name):
+        if name in options:
             try:
                 numbers[name] = int(options[name])
             except ValueError as error:

@@ -42,6 +42,15 @@ async def test_exec_passes_streams_on(api):
     assert result.target == "https://192.0.2.7:10251/exec/default/p/c?input=1&output=1"
 
 
+@pytest.mark.parametrize(
+    ("value", "query"), [("true", "?follow=true"), ("", "?follow=true"), ("F", "?follow=true"), ("False", ""), ("0", "")]
+)
+async def test_only_false_and_0_turn_a_flag_off(api, value, query):
+    await create_pod(api)
+    result = await api.result("get", "pods", "p", sub="log", follow=value)
+    assert result.target == f"https://192.0.2.7:10251/containerLogs/default/p/c{query}"
+
+
 async def test_a_pod_without_a_node_has_an_empty_log_and_cannot_be_entered(api):
     await create_pod(api, node="")
     result = await api.result("get", "pods", "p", sub="log")
