@@ -29,7 +29,7 @@ PROTOBUF = KubernetesProtobuf(SCHEMAS.table)
 KINDS = [kind for kind in ALL if "create" in kind.verbs and bad_input.read_manifest(kind) is not None]
 STORED = [kind for kind in KINDS if {"get", "update", "delete"} <= set(kind.verbs)]
 # Their own controllers write to their status meanwhile.
-CHANGED_BY_OTHERS = ("APIService", "CustomResourceDefinition")
+CHANGED_BY_OTHERS = ("APIService", "CustomResourceDefinition", "FlowSchema")
 NAMES = ("a", "b", "x.example.com")
 # Answered by a node's kubelet, of which there is none.
 STREAMED = ("exec", "attach", "portforward", "proxy", "log")
