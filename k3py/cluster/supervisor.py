@@ -122,13 +122,17 @@ class Supervisor:
     async def _find_user(self, request: web.BaseRequest) -> User:
         """Raises ApiError 401, 429."""
         try:
-            async with self._guesses.attempt(request.remote or "") as attempt:
+            shown = request.headers.get("Authorization", "")
+            async with self._guesses.attempt(request.remote or "", shown) as attempt:
                 try:
-                    return await self._check_credentials(request)
+                    user = await self._check_credentials(request)
                 except ApiError as error:
-                    if error.code == 401 and "Authorization" in request.headers:
+                    if error.code == 401 and shown:
                         attempt.failed()
                     raise
+                if shown:
+                    attempt.proved()
+                return user
         except TooManyGuesses as error:
             raise ApiError(429, "TooManyRequests", str(error), retry_after_s=5) from error
 

@@ -1,13 +1,15 @@
 """Makes guessing of passwords slow without locking anybody out.
 
 Who has failed often gets slow answers, right or wrong, and only so many at once: a guess costs a second, and an address makes a few of
-them a second. Neighbours behind the same address, who know the password, wait that second and are let in.
+them a second. Neighbours behind the same address, who know the password, wait that second once; what was right before is checked at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import ipaddress
+import os
 from collections import OrderedDict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -39,18 +41,23 @@ class _Guesser:
 
 
 class GuessLimit:
-    """`async with limit.attempt(address) as attempt:` around each check; `attempt.failed()` when it was wrong."""
+    """`async with limit.attempt(address, shown) as attempt:` around each check; then `attempt.failed()` or `attempt.proved()`."""
 
     def __init__(self) -> None:
         self._guessers: OrderedDict[str, _Guesser] = OrderedDict()
+        self._proven: OrderedDict[bytes, None] = OrderedDict()
+        self._salt = os.urandom(32)  # what is remembered of passwords is of no use outside
 
     @asynccontextmanager
-    async def attempt(self, address: str) -> AsyncIterator[Attempt]:
-        """Wait as long as this address has to. Raises TooManyGuesses."""
+    async def attempt(self, address: str, shown: str) -> AsyncIterator[Attempt]:
+        """Wait as long as this address has to, unless what it shows was right before. Raises TooManyGuesses."""
         key = _key_of(address)
+        digest = hashlib.sha256(self._salt + shown.encode(errors="surrogateescape")).digest()
+        attempt = Attempt(self, key, digest)
         guesser = self._guessers.get(key)
-        if guesser is None or clock.monotonic_s() - guesser.last_s > FORGOTTEN_AFTER_S:
-            yield Attempt(self, key)
+        is_known = guesser is not None and clock.monotonic_s() - guesser.last_s <= FORGOTTEN_AFTER_S
+        if guesser is None or not is_known or digest in self._proven:
+            yield attempt
             return
         if guesser.failures >= FREE_FAILURES:
             if guesser.waiting >= MOST_AT_ONCE:
@@ -60,10 +67,18 @@ class GuessLimit:
                 await asyncio.sleep(PAUSE_S)
             finally:
                 guesser.waiting -= 1
-        yield Attempt(self, key)
+        yield attempt
 
-    def note_failure(self, key: str) -> None:
+    def note_success(self, digest: bytes) -> None:
+        """Remember that something was right."""
+        self._proven[digest] = None
+        self._proven.move_to_end(digest)
+        if len(self._proven) > _MOST_KNOWN:
+            self._proven.popitem(last=False)
+
+    def note_failure(self, key: str, digest: bytes) -> None:
         """Remember that an attempt was wrong."""
+        self._proven.pop(digest, None)  # it was right once, and is no more
         guesser = self._guessers.get(key)
         now_s = clock.monotonic_s()
         if guesser is None or now_s - guesser.last_s > FORGOTTEN_AFTER_S:
@@ -79,15 +94,20 @@ class GuessLimit:
 class Attempt:
     """One check of a password."""
 
-    __slots__ = ("_key", "_limit")
+    __slots__ = ("_digest", "_key", "_limit")
 
-    def __init__(self, limit: GuessLimit, key: str) -> None:
+    def __init__(self, limit: GuessLimit, key: str, digest: bytes) -> None:
         self._limit = limit
         self._key = key
+        self._digest = digest
 
     def failed(self) -> None:
         """It was wrong."""
-        self._limit.note_failure(self._key)
+        self._limit.note_failure(self._key, self._digest)
+
+    def proved(self) -> None:
+        """It was right."""
+        self._limit.note_success(self._digest)
 
 
 def _key_of(address: str) -> str:

@@ -79,10 +79,12 @@ class Authentication:
     async def _authenticate_password(self, credentials: Credentials) -> User | None:
         """Check a token that is a password (static, of bootstrap) rather than a signed text: guessing it has to be slow."""
         try:
-            async with self._guesses.attempt(credentials.remote_address) as attempt:
+            async with self._guesses.attempt(credentials.remote_address, credentials.bearer) as attempt:
                 user = await self._authenticator.authenticate(credentials)
                 if user is None:
                     attempt.failed()
+                else:
+                    attempt.proved()
                 return user
         except TooManyGuesses as error:
             raise ApiError(429, "TooManyRequests", str(error), retry_after_s=5) from error

@@ -10,13 +10,12 @@ from k3py.util.supervise import TaskScope
 pytestmark = pytest.mark.looptime
 
 
-async def guess(limit, address="192.0.2.1", *, right=False):
+async def guess(limit, address="192.0.2.1", *, right=False, shown="x"):
     """Make one attempt; return how long it took."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    async with limit.attempt(address) as attempt:
-        if not right:
-            attempt.failed()
+    async with limit.attempt(address, shown) as attempt:
+        (attempt.proved if right else attempt.failed)()
     return loop.time() - began
 
 
@@ -36,6 +35,15 @@ async def test_after_some_failures_each_attempt_waits_and_the_right_one_is_let_i
     await exhaust(limit)
     assert await guess(limit) == pytest.approx(PAUSE_S)
     assert await guess(limit, right=True) == pytest.approx(PAUSE_S)
+
+
+async def test_what_was_right_before_does_not_wait_until_it_is_wrong():
+    limit = GuessLimit()
+    await exhaust(limit)
+    assert await guess(limit, right=True, shown="good") == pytest.approx(PAUSE_S)
+    assert await guess(limit, right=True, shown="good") == 0
+    assert await guess(limit, shown="good") == 0  # revoked
+    assert await guess(limit, shown="good") == pytest.approx(PAUSE_S)
 
 
 async def test_only_a_few_wait_at_once_and_the_rest_is_refused_unread():
