@@ -104,8 +104,12 @@ async def ranges(backend, driver):
 
 async def fan_out(backend, driver, watchers, events, rate):
     """`rate` events a second to `watchers` watchers of one prefix; the lag is from before the write to the watcher's hands."""
-    sent = {}
+    sent, acknowledged, came = {}, {}, []
     lags = []
+
+    async def write(key):
+        await backend.create(key, VALUE)
+        acknowledged[key] = time.perf_counter()
 
     async def follow(ready):
         async with backend.watch(b"/w/", b"/w0", after=backend.current_revision) as watch:
@@ -116,6 +120,7 @@ async def fan_out(backend, driver, watchers, events, rate):
                 now = time.perf_counter()
                 for event in batch.events:
                     lags.append(now - sent[event.kv.key])
+                    came.append((event.kv.key, now))
                 seen += len(batch.events)
 
     ready = asyncio.Semaphore(0)
@@ -132,7 +137,7 @@ async def fan_out(backend, driver, watchers, events, rate):
             if pause > 0:
                 await asyncio.sleep(pause)
             sent[key] = time.perf_counter()
-            tasks.create_task(backend.create(key, VALUE))
+            tasks.create_task(write(key))
     took = time.perf_counter() - begin
     assert len(lags) == watchers * events
     report(
@@ -141,6 +146,14 @@ async def fan_out(backend, driver, watchers, events, rate):
         "events/s",
         len(lags),
         **percentiles(lags),
+    )
+    after = [max(0.0, now - acknowledged[key]) for key, now in came]
+    report(
+        f"{driver}: watch latency after the acknowledgement",
+        statistics.median(after) * 1e3,
+        "ms",
+        len(after),
+        **percentiles(after),
     )
 
 
