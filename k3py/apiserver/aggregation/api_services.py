@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from k3py.api.conditions import find_status
 from k3py.api.kinds.apiregistration.api_service import AVAILABLE
@@ -122,7 +122,7 @@ class ApiServices:
     def keep_resources(self, registration: Registration, document: JsonValue) -> None:
         """Take in the APIResourceList of a remote version; anything else counts as an empty one."""
         found = document.get("resources") if isinstance(document, dict) else None
-        resources = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+        resources = [_clean(one) for one in found if isinstance(one, dict)] if isinstance(found, list) else []
         key = (registration.group, registration.version)
         if self._resources.get(key) != resources:
             self._resources[key] = resources
@@ -156,6 +156,20 @@ class ApiServices:
     def __iter__(self) -> Iterator[str]:
         """Yield the names of all APIServices."""
         return iter(tuple(self._objects))
+
+
+_TEXTS: Final = ("name", "singularName", "kind", "group", "version")
+_LISTS: Final = ("verbs", "shortNames", "categories")
+
+
+def _clean(resource: JsonObject) -> JsonObject:
+    """Return the known fields of an APIResource, each of its type: other servers answer what they like."""
+    found: JsonObject = {key: resource[key] for key in _TEXTS if isinstance(resource.get(key), str)}
+    for key in _LISTS:
+        values = resource.get(key)
+        if isinstance(values, list):
+            found[key] = [one for one in values if isinstance(one, str)]
+    return {**found, "namespaced": resource.get("namespaced") is True}
 
 
 def _resource(registration: Registration, document: JsonObject) -> Resource:

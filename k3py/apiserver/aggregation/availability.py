@@ -107,7 +107,7 @@ class Availability:
             if watched is not None:
                 self._stop(name, watched)
             if registration is not None:
-                await self._write(registration, None)
+                await self._note_local(registration)
             return
         if watched is not None and registration.uid != watched.registration.uid:
             self._stop(name, watched)
@@ -118,6 +118,13 @@ class Availability:
         elif not registration.leads_like(watched.registration):
             watched.due.set()
         watched.registration = registration
+
+    async def _note_local(self, registration: Registration) -> None:
+        """Say that this server serves a version itself; what cannot be written is said at the next change."""
+        try:
+            _ = await self._write(registration, None)
+        except (ApiError, StorageError) as error:
+            log.warning("writing availability failed", extra={"error": str(error)})
 
     def _stop(self, name: str, watched: _Watched) -> None:
         del self._watched[name]
@@ -154,11 +161,15 @@ class Availability:
         backoff = Backoff(first_s=_FIRST_RETRY_S, cap_s=_CHECK_S, jitter=0.2)
         while True:
             watched.due.clear()
-            fault = await self._check(watched.registration)
+            fault: Unavailable | None = None
             try:
+                fault = await self._check(watched.registration)
                 written = await self._write(watched.registration, fault)
             except (ApiError, StorageError) as error:
                 log.warning("writing availability failed", extra={"error": str(error)})
+                written = False
+            except Exception:  # what one server answers must not stop the others
+                log.exception("checking failed", extra={"api_service": watched.registration.name})
                 written = False
             if fault is None and written:
                 backoff.reset()

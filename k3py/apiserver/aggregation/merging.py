@@ -24,10 +24,10 @@ def merge_v2(own: JsonObject, others: Iterable[tuple[str, JsonObject]]) -> JsonO
     for base, other in others:
         wanted = {
             path: item
-            for path, item in (other.get("paths") or {}).items()
+            for path, item in _entries(other, "paths").items()
             if (path == base or path.startswith(f"{base}/")) and path not in paths
         }
-        theirs = _used(wanted, other.get("definitions") or {})
+        theirs = _used(wanted, _entries(other, "definitions"))
         names = {name: _free_name(name, theirs[name], definitions) for name in theirs}
         for name, definition in theirs.items():
             definitions.setdefault(names[name], _renamed(definition, names))
@@ -37,6 +37,14 @@ def merge_v2(own: JsonObject, others: Iterable[tuple[str, JsonObject]]) -> JsonO
         "paths": dict(sorted(paths.items())),
         "definitions": dict(sorted(definitions.items())),
     }
+
+
+def _entries(document: JsonObject, key: str) -> dict[str, JsonObject]:
+    """Return the objects of a part by name; what is no object, in a document of another server, is left out."""
+    found = document.get(key)
+    return (
+        {name: one for name, one in found.items() if isinstance(one, dict)} if isinstance(found, dict) else {}
+    )
 
 
 def _used(root: JsonValue, definitions: Mapping[str, JsonObject]) -> dict[str, JsonObject]:

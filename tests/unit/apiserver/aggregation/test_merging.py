@@ -26,3 +26,8 @@ def test_definitions_that_differ_are_renamed_everywhere():
     assert merged["definitions"]["Meta_v2"] == {"a": 2}
     assert merged["definitions"]["Toy"]["properties"]["meta"] == {"$ref": f"{REF}Meta_v2"}
     assert merged["definitions"]["Toy"]["properties"]["time"] == {"$ref": f"{REF}Time"}
+
+
+def test_nonsense_of_other_servers_changes_nothing():
+    for nonsense in ({}, {"paths": [], "definitions": 1}, {"paths": {"/apis/g/v/x": 1}, "definitions": {"A": None}}):
+        assert merge_v2(OWN, [("/apis/g/v", nonsense)])["paths"] == OWN["paths"]
