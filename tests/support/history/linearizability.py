@@ -9,7 +9,7 @@ several keys, which must be of one moment.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from tests.support.history.operation import NEVER, READ, UNCONDITIONAL, Value
@@ -179,14 +179,45 @@ def _owners(history: Sequence[Operation], log: _Log) -> dict[int, Operation]:
         wanted = {k: v for k, v in operation.changes.items() if v is not None or k not in unchanged}
         if happened != wanted:
             raise NotLinearizable(f"acknowledged, but its revision changed {happened}: {operation}")
-    lost = [one for one in history if one.succeeded is None]
-    for revision, changes in log.changes.items():
-        if revision not in owners:
-            found = [one for one in lost if changes.items() <= one.changes.items()]
-            if not found:
-                raise NotLinearizable(f"nobody wrote revision {revision}: {changes}")
-            owners[revision] = min(found, key=lambda one: one.called_ns)
+    lost = sorted((one for one in history if one.succeeded is None), key=lambda one: one.called_ns)
+    for revision, changes in sorted(log.changes.items()):
+        if revision in owners:
+            continue
+        # Of several that fit the first that was called: nothing that follows from it can be wrong.
+        found = next((one for one in lost if _fits(one, changes, log.states[revision - 1])), None)
+        if found is None:
+            raise NotLinearizable(f"nobody wrote revision {revision}: {changes}")
+        lost.remove(found)
+        owners[revision] = found
     return owners
+
+
+def _fits(operation: Operation, changes: Mapping[bytes, Value], before: Mapping[bytes, Value]) -> bool:
+    holds = all(before.get(key) == value for key, value in operation.expected.items())
+    return holds and changes.items() <= operation.changes.items()
+
+
+def resolved(history: Sequence[Operation], events: Sequence[Event]) -> list[Operation]:
+    """Return the history without the writes that never happened, and those of unknown outcome that did as successes.
+
+    Such a write returned at the latest when somebody was told its revision or a later one. Without this the search has to try each of them
+    at each place.
+    """
+    owners = _owners(history, _Log(events))
+    told = sorted(
+        ((one.revision, one.returned_ns) for one in history if one.revision and one.succeeded is not None),
+        reverse=True,
+    )
+    happened: dict[int, Operation] = {}
+    earliest = NEVER
+    for revision in sorted(owners, reverse=True):
+        while told and told[0][0] >= revision:
+            earliest = min(earliest, told.pop(0)[1])
+        if owners[revision].succeeded is None:
+            happened[id(owners[revision])] = replace(
+                owners[revision], succeeded=True, revision=revision, returned_ns=earliest
+            )
+    return [happened.get(id(one), one) for one in history if one.succeeded is not None or id(one) in happened]
 
 
 def _latest_calls(owners: Mapping[int, Operation]) -> dict[int, int]:

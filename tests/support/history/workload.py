@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from k3py.datastore.errors import DatastoreError
-from tests.support.history.linearizability import check_revisions, check_values
+from tests.support.history.linearizability import check_revisions, check_values, resolved
 from tests.support.history.operation import Operation, RecordingClient
 from tests.support.history.watches import WatchRecord, check_log, check_watch, follow
 
@@ -106,6 +106,6 @@ def check_history(history: Sequence[Operation], records: Sequence[WatchRecord], 
     """Check everything. Raises NotLinearizable or WatchViolation."""
     _ = check_log(log)
     check_revisions(history, log)
-    check_values(history)
+    check_values(resolved(history, log))
     for record in records:
         check_watch(record, log)
