@@ -104,6 +104,17 @@ class ImageCollector:
         self._looked_s = clock.monotonic_s()
         return True
 
+    async def remove_unused(self) -> None:
+        """Remove all images that nobody uses, however full the disk is; failures are told, not raised."""
+        try:
+            removable = self._detect(await self._images.list_images())
+        except K3pyError as error:
+            self._tell("ImageGCFailed", str(error))
+            return
+        everything = sum(one.size for one in self._known.values())
+        chosen, _ = choose(self._known, removable, everything + 1, clock.monotonic_s())
+        _ = await self._remove(chosen)
+
     async def collect(self) -> None:
         """Look at the images, and remove some if the disk is full; failures are told, not raised."""
         try:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from k3py.jsontypes import JsonObject
 
+DISRUPTION_TARGET: Final = "DisruptionTarget"
 OWNED_CONDITIONS: Final = (
     "PodReadyToStartContainers",
     "Initialized",

@@ -79,6 +79,10 @@ class PodManager:
         """Return all pods."""
         return [one.pod for one in self._workers.values()]
 
+    def workers(self) -> Sequence[PodWorker]:
+        """Return the workers of all pods."""
+        return tuple(self._workers.values())
+
     def images_in_use(self) -> set[str]:
         """Return what containers that are there, running or not, and pods that are to run call their images."""
         found: set[str] = set()

@@ -17,7 +17,7 @@ from k3py.kubelet.pod import (
     is_sidecar,
     restart_policy,
 )
-from k3py.kubelet.pod_conditions import OWNED_CONDITIONS, pod_conditions
+from k3py.kubelet.pod_conditions import DISRUPTION_TARGET, OWNED_CONDITIONS, pod_conditions
 from k3py.kubelet.qos import qos_class
 from k3py.kubelet.sync_plan import Waiting
 
@@ -101,7 +101,26 @@ def pod_status(pod: JsonObject, seen: Observation) -> JsonObject:
     status["conditions"] = pod_conditions(
         pod, status, initialized=initialized, network_ready=network, now=timestamp(seen.now_s)
     )
+    if seen.failed_reason == "Evicted":
+        _mark_disrupted(status, pod, seen)
     return status
+
+
+def _mark_disrupted(status: JsonObject, pod: JsonObject, seen: Observation) -> None:
+    """Say that it is not the pod's fault that it ends."""
+    others = [one for one in status["conditions"] if one["type"] != DISRUPTION_TARGET]
+    before = next((one for one in status["conditions"] if one["type"] == DISRUPTION_TARGET), None)
+    made: JsonObject = {
+        "type": DISRUPTION_TARGET,
+        "status": "True",
+        "lastProbeTime": None,
+        "lastTransitionTime": before["lastTransitionTime"] if before else timestamp(seen.now_s),
+        "reason": "TerminationByKubelet",
+        "message": seen.failed_message,
+    }
+    if generation := pod["metadata"].get("generation"):
+        made["observedGeneration"] = generation
+    status["conditions"] = [*others, made]
 
 
 def _by_name(status: JsonObject) -> dict[str, JsonObject]:
@@ -313,7 +332,8 @@ def status_patch(old: JsonObject, new: JsonObject) -> JsonObject:
                 # What is not said any more has to be taken away by name in a merge patch.
                 dict.fromkeys(before.get(one["type"]) or ()) | one
                 for one in value
-                if one["type"] in OWNED_CONDITIONS and not _same(before.get(one["type"]), one)
+                if one["type"] in (*OWNED_CONDITIONS, DISRUPTION_TARGET)
+                and not _same(before.get(one["type"]), one)
             ]
             if changed:
                 patch["conditions"] = changed

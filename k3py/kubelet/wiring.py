@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from k3py.api.resource import NODES, PODS, SERVICES
 from k3py.kubelet.cgroups import CgroupTree
 from k3py.kubelet.config import KubeletConfig
+from k3py.kubelet.eviction import EvictionManager
 from k3py.kubelet.image_gc import ImageCollector
 from k3py.kubelet.images import ImageManager
-from k3py.kubelet.machine import read_machine
+from k3py.kubelet.machine import read_machine, read_pressure
 from k3py.kubelet.node import NodeManager
 from k3py.kubelet.node_context import NodeContext
 from k3py.kubelet.objects import ReferencedObjects
@@ -132,9 +133,17 @@ class Kubelet:
                 {"kind": "Node", "apiVersion": "v1", "name": config.node_name, "uid": config.node_name},
             )
 
+            evictions = EvictionManager(
+                context,
+                lambda: () if manager is None else manager.workers(),
+                read_pressure,
+                collector.remove_unused,
+            )
+
             def housekeep() -> None:
                 if manager is not None:
                     manager.housekeep()
+                _ = scope.spawn(evictions.check(), name="kubelet-eviction")
                 if collector.is_due():
                     _ = scope.spawn(collector.collect(), name="kubelet-image-gc")
 

@@ -69,6 +69,13 @@ async def test_only_as_many_as_needed(world):
     assert world.events.told == []
 
 
+async def test_when_the_disk_starves_everything_unused_goes(world):
+    await world.look(LEAST_AGE_S)
+    world.now_s += LEAST_AGE_S
+    await world.collector.remove_unused()
+    assert {name.rsplit("/", 1)[-1] for name in world.images.images} == {"c:1", "pause:1"}
+
+
 async def test_new_images_stay(world):
     world.disk = Disk(100 * MIB, MIB)
     assert await world.look() == {"a:1", "b:1", "c:1", "pause:1"}
