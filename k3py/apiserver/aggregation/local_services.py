@@ -81,8 +81,13 @@ class LocalApiServices:
             for (group, version), custom in self._list_served().items()
         }
         async with TaskScope() as scope:  # at once, so that their writes share commits
-            for name, document in wanted.items():
-                _ = scope.spawn(self._ensure(name, document), name=f"api-service-{name}")
+            tasks = [
+                scope.spawn(self._try_to_ensure(name, document), name=f"api-service-{name}")
+                for name, document in wanted.items()
+            ]
+        for task in tasks:
+            if (fault := task.result()) is not None:
+                raise fault
         for name in self._services:
             mode = self._mode_of(name)
             if name not in wanted and (mode == _ALWAYS or (mode == _AT_START and name in self._unwanted)):
@@ -97,6 +102,13 @@ class LocalApiServices:
                 key = (kind.group, kind.version)
                 found[key] = found.get(key, True) and kind.structure is not None
         return found
+
+    async def _try_to_ensure(self, name: str, wanted: JsonObject) -> ApiError | None:
+        try:
+            await self._ensure(name, wanted)
+        except ApiError as error:
+            return error
+        return None
 
     async def _ensure(self, name: str, wanted: JsonObject) -> None:
         mode = wanted["metadata"]["labels"][MANAGED]

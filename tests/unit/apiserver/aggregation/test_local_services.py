@@ -3,6 +3,10 @@
 import pytest
 
 from k3py.api.status import ApiError
+from k3py.apiserver.aggregation import local_services
+from k3py.apiserver.aggregation.local_services import LocalApiServices
+from k3py.util.backoff import Backoff
+from k3py.util.supervise import TaskScope
 from tests.support.api import run_api
 from tests.support.waiting import wait_for
 
@@ -94,3 +98,38 @@ async def test_ones_without_the_label_belong_to_users(label):
         await api.send("create", "customresourcedefinitions", body=definition("b.example.com"))
         await wait_for(lambda: find(api, "v1.b.example.com"))
         assert (await find(api, "v1.a.example.com"))["spec"]["groupPriorityMinimum"] == 7
+
+
+class RefusingDispatcher:
+    """Refuses everything until it is mended, as a full datastore does."""
+
+    def __init__(self, inner):
+        self.inner = inner
+        self.full = True
+        self.refused = 0
+
+    async def dispatch(self, request):
+        if self.full:
+            self.refused += 1
+            raise ApiError(507, "InsufficientStorage", "full")
+        return await self.inner.dispatch(request)
+
+
+async def test_full_datastore_only_delays(monkeypatch):
+    monkeypatch.setattr(local_services, "Backoff", lambda **_: Backoff(first_s=0.01, cap_s=0.01))
+    async with run_api() as api, TaskScope() as scope:
+        for name in ("v1.apps", "v1.batch"):
+            await wait_for(lambda name=name: find(api, name))
+            await api.send("delete", "apiservices", name)
+        dispatcher = RefusingDispatcher(api.assembly.dispatcher)
+        keeper = LocalApiServices(dispatcher, api.kinds, api.assembly.extensions.services)
+        _ = scope.spawn(keeper.run(), name="keeper")
+
+        async def is_refused():
+            return dispatcher.refused > 4
+
+        await wait_for(is_refused)
+        dispatcher.full = False
+        for name in ("v1.apps", "v1.batch"):
+            await wait_for(lambda name=name: find(api, name))
+        scope.cancel()
