@@ -389,7 +389,7 @@ def _virtual(
     accounts: ServiceAccountAuthenticator | None,
     options: ApiOptions,
 ) -> dict[tuple[str, str], Handler]:
-    access, rules = AccessReviews(authorizer), RulesReviews(rbac)
+    access, rules = AccessReviews(authorizer), RulesReviews(rbac, asks_others=bool(options.access.webhooks))
     token_reviews = TokenReviews(tokens=tokens, service_accounts=accounts, audiences=options.audiences)
     return {
         ("", "bindings"): create_binding,

@@ -12,6 +12,8 @@ from k3py.apiserver.interface import Attributes, Credentials
 from k3py.config.api_server_arguments import parse_api_server_arguments
 from k3py.errors import ConfigError
 from tests.support.api import run_api
+from tests.support.https_answers import write_webhook_kubeconfig
+from tests.support.throwaway_pki import make_pki
 
 
 async def test_a_token_file_and_modes_reach_the_server(tmp_path):
@@ -33,6 +35,18 @@ async def test_only_the_modes_that_are_named_count(modes, allowed):
     async with run_api(options=ApiOptions(access=load_access_settings(arguments))) as api:
         request = Attributes(user=User(name="alice"), verb="get", resource="pods")
         assert (await api.assembly.authorizer.authorize(request)).allowed is allowed
+
+
+async def test_rules_are_not_all_when_a_webhook_decides_too(tmp_path):
+    make_pki(tmp_path)
+    kubeconfig = write_webhook_kubeconfig(tmp_path, "https://192.0.2.1")
+    given = ["authorization-mode=RBAC,Webhook", f"authorization-webhook-config-file={kubeconfig}"]
+    for arguments, incomplete in ((given, True), ([], False)):
+        access = load_access_settings(parse_api_server_arguments(arguments))
+        async with run_api(options=ApiOptions(access=access)) as api:
+            review = await api.send("create", "selfsubjectrulesreviews", body={"spec": {"namespace": "default"}})
+            assert review["status"]["incomplete"] is incomplete
+            assert ("evaluationError" in review["status"]) is incomplete
 
 
 def test_anonymous_is_said_in_one_place(tmp_path):

@@ -263,10 +263,14 @@ def _is_understood(selector: JsonObject, parse: Callable[[str], object]) -> bool
 
 
 class RulesReviews:
-    """SelfSubjectRulesReview: all that the requester may do in a namespace, as far as rules tell it."""
+    """SelfSubjectRulesReview: all that the requester may do in a namespace, as far as rules tell it.
 
-    def __init__(self, policy: Policy) -> None:
+    `asks_others`: webhooks decide, too, whose rules nobody knows.
+    """
+
+    def __init__(self, policy: Policy, *, asks_others: bool = False) -> None:
         self._policy = policy
+        self._asks_others = asks_others
 
     async def create(self, call: Call) -> ObjectResult:
         """Answer with the rules. Raises ApiError."""
@@ -281,7 +285,13 @@ class RulesReviews:
         for rule in self._policy.rules_for(user, namespace):
             _add(rule, resources, paths)
         review["metadata"], review["spec"] = {}, {}
-        review["status"] = {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
+        review["status"] = {
+            "resourceRules": resources,
+            "nonResourceRules": paths,
+            "incomplete": self._asks_others,
+        }
+        if self._asks_others:
+            review["status"]["evaluationError"] = "webhook authorizer does not support user rule resolution"
         return ObjectResult(kind=call.kind, document=review, status_code=201)
 
 
