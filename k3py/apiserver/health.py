@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     Probe = Callable[[], str | Awaitable[str]]
 
 _LOG: Final = logging.getLogger(__name__)
+_MOST_LOGGED: Final = 5
 ENDPOINTS: Final = ("healthz", "livez", "readyz")
 
 
@@ -87,7 +88,8 @@ class HealthChecks:
             listed = ", ".join(f'"{name}"' for name in unknown)
             lines.append(f"warn: some health checks cannot be excluded: no matches for {listed}")
         if failed:
-            _LOG.info("%s check failed: %s", endpoint, "; ".join(failed))
+            more = f"; and {len(failed) - _MOST_LOGGED} more" if len(failed) > _MOST_LOGGED else ""
+            _LOG.info("%s check failed: %s%s", endpoint, "; ".join(failed[:_MOST_LOGGED]), more)
             return 500, "\n".join((*lines, f"{endpoint} check failed", ""))
         if verbose:
             return 200, "\n".join((*lines, f"{endpoint} check passed", ""))

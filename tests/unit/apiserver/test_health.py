@@ -49,3 +49,12 @@ async def test_probe_may_take_its_time_and_results_are_counted(checks):
     counts = dict(checks.iter_counts())
     assert counts["other", "error", "healthz"] == 1
     assert counts["slow", "success", "healthz"] == 1
+
+
+async def test_log_names_the_first_faults_only(checks, caplog):
+    caplog.set_level("INFO")
+    checks.add_source(lambda: {f"part-{number}": "not started" for number in range(9)}, endpoints=("readyz",))
+    await checks.answer("readyz")
+    (told,) = caplog.messages
+    assert told.startswith("readyz check failed: ready: not yet; part-0: not started; ")
+    assert told.endswith("part-3: not started; and 5 more")
