@@ -42,9 +42,13 @@ class KindTransformer:
         for provider in self._providers:
             if provider.prefix and data.startswith(provider.prefix):
                 try:
-                    return provider.open(key, data)
+                    document = provider.open(key, data)
                 except SealBroken as error:
                     raise SealBroken(f"{key.decode()}: cannot be decrypted: {error}") from error
+                if document.startswith(b"{"):
+                    return document
+                # aescbc opens with any key of the same name, when chance fits the padding
+                raise SealBroken(f"{key.decode()}: cannot be decrypted: another key of this name sealed it")
         sealed_by = data[len(MARK) :].split(b":", 3)
         name = sealed_by[2].decode(errors="replace") if len(sealed_by) == 4 else "?"
         raise SealBroken(

@@ -88,3 +88,12 @@ def test_a_wrong_secret_under_the_right_name_is_told():
     one = EncryptionAtRest(rules(AesGcm("new", bytes(32)))).transformer_for(KIND)
     with pytest.raises(SealBroken, match="cannot be decrypted"):
         one.open(b"k", NEW.seal(b"k", b"{}"))
+
+
+def test_another_aescbc_key_of_the_same_name_never_makes_a_document():
+    """It authenticates nothing: once in a few hundred times the padding fits by luck."""
+    sealed_by = EncryptionAtRest(rules(AesCbc("k", bytes(32)))).transformer_for(KIND)
+    other = EncryptionAtRest(rules(AesCbc("k", bytes(range(32))))).transformer_for(KIND)
+    for number in range(2000):
+        with pytest.raises(SealBroken):
+            other.open(b"k", sealed_by.seal(b"k", b'{"n":%d}' % number))
