@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.black_box import PROJECT, ApiError
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 GROUP = "operators.example.com"
 PROGRAMS = PROJECT / "tests" / "support" / "python_clients"
@@ -31,7 +31,7 @@ def define(cluster, plural, kind):
 def run(program, cluster, namespace):
     """Run a program, which checks what it finds itself."""
     command = [sys.executable, str(PROGRAMS / program), str(cluster.kubeconfig), namespace]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=80)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -57,7 +57,7 @@ def operator(cluster, namespace, tmp_path):
         yield log
     finally:
         process.terminate()
-        assert process.wait(30) == 0, log.read_text()
+        assert process.wait(60) == 0, log.read_text()
     assert "Traceback" not in log.read_text(), log.read_text()
 
 
@@ -69,13 +69,13 @@ def test_a_kopf_operator_follows_its_kind(cluster, namespace, operator):
     def shown():
         return cluster.request("GET", f"{signs}/s").get("status", {}).get("shown")
 
-    cluster.until(lambda: shown() == "open", what="the operator's first status", limit_s=40)
+    cluster.until(lambda: shown() == "open", what="the operator's first status", limit_s=90)
     cluster.until(lambda: cluster.request("GET", f"{signs}/s")["status"].get("create") == {"painted": True}, what="its result")
     assert cluster.request("GET", f"{signs}/s")["metadata"]["finalizers"]
     cluster.request("PATCH", f"{signs}/s", {"spec": {"text": "closed"}}, content_type="application/merge-patch+json")
-    cluster.until(lambda: shown() == "closed", what="the operator's second status")
+    cluster.until(lambda: shown() == "closed", what="the operator's second status", limit_s=60)
     events = f"/api/v1/namespaces/{namespace}/events"
-    cluster.until(lambda: [one for one in cluster.request("GET", events)["items"] if one["reason"] == "Painted"], what="its event")
+    cluster.until(lambda: [one for one in cluster.request("GET", events)["items"] if one["reason"] == "Painted"], what="its event", limit_s=60)
     cluster.request("DELETE", f"{signs}/s")
 
     def gone():
@@ -85,5 +85,5 @@ def test_a_kopf_operator_follows_its_kind(cluster, namespace, operator):
             return error.code == 404
         return False
 
-    cluster.until(gone, what="the end of the sign")
+    cluster.until(gone, what="the end of the sign", limit_s=60)
     cluster.until(lambda: "event DELETED s" in operator.read_text(), what="the event of its end")

@@ -35,7 +35,7 @@ class RawClient:
         timeout_s: a server that says nothing for so long hangs: TimeoutError.
     """
 
-    def __init__(self, url: str, tls: ssl.SSLContext, *, timeout_s: float = 10) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext, *, timeout_s: float = 40) -> None:
         self._address = urlsplit(url)
         self._tls = tls
         self._timeout_s = timeout_s

@@ -32,12 +32,12 @@ def main(kubeconfig: str, namespace: str) -> None:
     assert ("DELETED", "one") in events
     web = Deployment({"metadata": {"name": "web"}, "spec": DEPLOYMENT}, namespace=namespace, api=api)
     web.create()
-    web.wait("condition=Available", timeout=30)
+    web.wait("condition=Available", timeout=60)
     web.scale(3)
-    web.wait("jsonpath='{.status.readyReplicas}'=3", timeout=30)
+    web.wait("jsonpath='{.status.readyReplicas}'=3", timeout=60)
     assert len(list(Pod.list(namespace=namespace, label_selector=LABELS, api=api))) == 3
     web.delete(propagation_policy="Foreground")
-    web.wait("delete", timeout=30)
+    web.wait("delete", timeout=60)
 
 
 if __name__ == "__main__":

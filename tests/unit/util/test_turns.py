@@ -13,6 +13,7 @@ async def test_others_run_once_a_slice_is_over(monkeypatch):
     async def other():
         seen.append("other")
 
+    monkeypatch.setattr(turns, "SLICE_S", 60.0)
     one = Turns()
     async with TaskScope() as scope:
         scope.spawn(other(), name="other")
