@@ -110,14 +110,15 @@ async def test_histories_through_a_bad_network_are_linearizable(store, tmp_path)
     assert written > 0
 
 
-async def kill_often(endpoint, port, times, chance, up, over):
-    """Run `k3py kine` at `port`, kill it without warning `times` times, and leave it running until `over` is set."""
+async def kill_often(endpoint, port, times, chance, up, connected, over):
+    """Run `k3py kine` at `port`; once clients are `connected` kill it without warning `times` times; leave it running until `over`."""
     for number in range(times + 1):
         async with AsyncExitStack() as stack:
             opening = kine(endpoint=endpoint, listen=f"127.0.0.1:{port}")
             running = await asyncio.to_thread(opening.__enter__)
             stack.push_async_callback(asyncio.to_thread, opening.__exit__, None, None, None)
             up.set()
+            await connected.wait()
             if number == times or over.is_set():
                 await over.wait()
                 return
@@ -128,12 +129,14 @@ async def kill_often(endpoint, port, times, chance, up, over):
 async def test_histories_of_a_killed_server_are_linearizable(tmp_path):  # 223, 299
     print(f"K3PY_SEED={SEED}")
     chance, endpoint, port = random.Random(SEED), f"sqlite://{tmp_path}/state.db", free_port()
-    up, over, kills = asyncio.Event(), asyncio.Event(), 3 * ROUNDS
+    up, connected, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    kills = 3 * ROUNDS
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
-        tasks.create_task(kill_often(endpoint, port, kills, chance, up, over))
+        tasks.create_task(kill_often(endpoint, port, kills, chance, up, connected, over))
         await up.wait()
         url = f"http://127.0.0.1:{port}"
         servers = [await stack.enter_async_context(open_backend(url, history_s=None)) for _ in range(2)]
+        connected.set()
         history, records = await run_workload(
             servers, chance, clients=CLIENTS, operations=OPERATIONS * ROUNDS, pause_s=0.15
         )
