@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 
-from k3py.datastore.drivers.sqlite import FORCED_CHECKPOINT_PAGES, open_sqlite
+from k3py.datastore.drivers.sqlite import open_sqlite
+from k3py.datastore.drivers.sqlite_file import FORCED_CHECKPOINT_PAGES
 from k3py.datastore.factory import HISTORY_S
 from k3py.datastore.mvcc.retention import HISTORY_BYTES
 
