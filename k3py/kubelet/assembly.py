@@ -125,6 +125,7 @@ def _kubelet_config(settings: NodeSettings, containerd: ContainerdConfig) -> Kub
         node_labels=settings.node_labels,
         node_taints=settings.node_taints,
         control_plane=settings.control_plane,
+        static_pods_dir=settings.data_dir / "agent" / "pod-manifests",
     )
 
 

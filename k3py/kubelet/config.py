@@ -31,6 +31,7 @@ class KubeletConfig:
         node_labels: "key=value", added to the Node.
         node_taints: "key=value:effect", added at registration.
         serialize_image_pulls: One pull at a time.
+        static_pods_dir: Folder with files of pods that run without the API server, None = there are none.
     """
 
     node_name: str
@@ -55,6 +56,7 @@ class KubeletConfig:
     node_taints: tuple[str, ...] = ()
     serialize_image_pulls: bool = False
     control_plane: bool = False
+    static_pods_dir: Path | None = None
 
     @property
     def node_ips(self) -> tuple[str, ...]:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Role = Literal["init", "regular", "ephemeral"]
 
 DEFAULT_GRACE_S: Final = 30
+CONFIG_SOURCE: Final = "kubernetes.io/config.source"
+CONFIG_HASH: Final = "kubernetes.io/config.hash"
+CONFIG_MIRROR: Final = "kubernetes.io/config.mirror"
 CRITICAL_PRIORITY: Final = 2_000_000_000
 
 
@@ -99,9 +102,14 @@ def is_finished(pod: JsonObject) -> bool:
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
-def is_static(pod: JsonObject) -> bool:
+def is_mirror(pod: JsonObject) -> bool:
     """Say whether the pod is a mirror of a static pod."""
-    return "kubernetes.io/config.mirror" in (pod["metadata"].get("annotations") or {})
+    return CONFIG_MIRROR in (pod["metadata"].get("annotations") or {})
+
+
+def is_static(pod: JsonObject) -> bool:
+    """Say whether the pod comes from a file of the node, or is a mirror of such a one."""
+    return is_mirror(pod) or (pod["metadata"].get("annotations") or {}).get(CONFIG_SOURCE) == "file"
 
 
 def is_critical(pod: JsonObject) -> bool:

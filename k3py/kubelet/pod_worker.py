@@ -94,7 +94,7 @@ class PodWorker:
 
     def update(self, pod: JsonObject) -> None:
         """Take in a new version of the pod; an older one than known is left aside."""
-        if _version(pod) < _version(self.pod):
+        if version_of(pod) < version_of(self.pod):
             return
         self.pod = pod
         self.events = PodRecorder(self.node.recorder, pod)
@@ -383,7 +383,7 @@ class PodWorker:
         if self.removed or STATUS in operations or operations.gone:
             return
         patch = status_patch(self.pod.get("status") or {}, self.compute_status())
-        if not patch or (patch, _version(self.pod)) == self._sent:
+        if not patch or (patch, version_of(self.pod)) == self._sent:
             return
         if operations.status_retry_s > clock.wall_s():
             self._wake_at(operations.status_retry_s)
@@ -398,7 +398,7 @@ class PodWorker:
         """
         for _ in range(3):
             patch = status_patch(self.pod.get("status") or {}, self.compute_status())
-            if not patch or (patch, _version(self.pod)) == self._sent:
+            if not patch or (patch, version_of(self.pod)) == self._sent:
                 return
             metadata = self.pod["metadata"]
             body = {"metadata": {"uid": self.uid}, "status": patch}
@@ -416,10 +416,10 @@ class PodWorker:
                     # Gone, or another pod by now: the informer says so too.
                     return
                 raise
-            if _version(answer) >= _version(self.pod):
+            if version_of(answer) >= version_of(self.pod):
                 self.pod = answer
             # What the API did not take in as it was sent is not sent again and again.
-            self._sent = (patch, _version(answer))
+            self._sent = (patch, version_of(answer))
 
     def container_names(self) -> list[str]:
         """Return the names of all containers, for the server."""
@@ -430,7 +430,8 @@ class PodWorker:
         return self._operations is not None and bool(self._operations.keys - INTERNAL)
 
 
-def _version(pod: JsonObject) -> int:
+def version_of(pod: JsonObject) -> int:
+    """Return the resourceVersion as a number, 0 without one."""
     text = str(pod["metadata"].get("resourceVersion") or "0")
     return int(text) if text.isdigit() else 0
 

@@ -11,15 +11,19 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from k3py.api.status import ApiError
 from k3py.kubelet.admission import reject_reason
 from k3py.kubelet.labels import CONTAINER_NAME, POD_GRACE, POD_NAME, POD_NAMESPACE, POD_UID
 from k3py.kubelet.log_rotation import find_large, move_away
-from k3py.kubelet.pod import is_deleted, is_finished, iter_containers
+from k3py.kubelet.pod import is_deleted, is_finished, is_mirror, is_static, iter_containers
 from k3py.kubelet.pod_worker import PodWorker
 from k3py.kubelet.registry_auth import with_default_tag
+from k3py.kubelet.static_pod_worker import StaticPodWorker, delete_mirror
+from k3py.kubelet.static_pods import load_static_pods
 from k3py.kubelet.volumes.manager import remove_pod_dir
 from k3py.runtime.errors import RuntimeFailure
 from k3py.util.backoff import Backoff
+from k3py.util.inotify import CLOSE_WRITE, DELETE, MOVED, Inotify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -59,6 +63,7 @@ class PodManager:
         self._node_object = node_object
         self._workers: dict[str, PodWorker] = {}
         self._closed = False
+        self._static: dict[str, JsonObject] = {}  # what the files say, by uid
         self._housekeeping: asyncio.Task[None] | None = None
         self.runtime_lost: Callable[[str], None] | None = None
 
@@ -113,6 +118,7 @@ class PodManager:
         runtime_pods = await self._list_runtime()
         # Seen before any worker makes something: what none of these pods owns can go.
         folders, groups = await asyncio.to_thread(self._list_leftovers)
+        await self._load_static()
         self._informer.add_handler(self._handle)
         for pod in self._informer.lister.list():
             self._take(pod)
@@ -124,6 +130,8 @@ class PodManager:
         folders = [one for one in folders if one not in known]
         groups = {uid: group for uid, group in groups.items() if uid not in known}
         await asyncio.to_thread(self._remove_leftovers, folders, groups)
+        if self._node.config.static_pods_dir is not None:
+            _ = self._scope.spawn(self._follow_static(self._node.config.static_pods_dir), name="static-pods")
         try:
             await self._follow_runtime()
         finally:
@@ -138,15 +146,28 @@ class PodManager:
             worker = self._workers.get(old["metadata"]["uid"])
             if worker is not None:
                 worker.remove()
+            static = self._find_static(old)
+            if (
+                static is not None
+                and (static.mirror or {}).get("metadata", {}).get("uid") == old["metadata"]["uid"]
+            ):
+                static.see_mirror(None)
         if new is not None:
             self._take(new)
 
     def _take(self, pod: JsonObject) -> None:
+        if is_mirror(pod):
+            self._see_mirror(pod)
+            return
         worker = self._workers.get(pod["metadata"]["uid"])
         if worker is not None:
             worker.update(pod)
             return
-        worker = self._add(pod)
+        self._begin(self._add(pod))
+
+    def _begin(self, worker: PodWorker) -> None:
+        """Refuse a new pod that the node cannot run."""
+        pod = worker.pod
         if not is_finished(pod) and not is_deleted(pod) and not (pod.get("status") or {}).get("startTime"):
             active = [
                 one.pod
@@ -159,8 +180,13 @@ class PodManager:
                 worker.events.warning(*rejected)
                 worker.fail(*rejected)
 
+    def _make(self, pod: JsonObject) -> PodWorker:
+        if is_static(pod):
+            return StaticPodWorker(self._node, pod, self._node_object)
+        return PodWorker(self._node, pod)
+
     def _add(self, pod: JsonObject) -> PodWorker:
-        worker = PodWorker(self._node, pod)
+        worker = self._make(pod)
         self._workers[worker.uid] = worker
         _ = self._scope.spawn(self._live(worker), name=f"pod-{pod['metadata']['name']}")
         return worker
@@ -175,12 +201,65 @@ class PodManager:
             else:
                 if self._workers.get(worker.uid) is worker:
                     del self._workers[worker.uid]
+                if self._static and not self._closed:
+                    self._apply_static()  # the next one of this name may have waited
                 return
             await asyncio.sleep(_WORKER_RETRY_S)
-            following = PodWorker(self._node, worker.pod)
+            following = self._make(worker.pod)
             if worker.removed:
                 following.remove()
             worker = self._workers[worker.uid] = following
+
+    # --- static pods --------------------------------------------------------------------------------------------------
+
+    async def _load_static(self) -> None:
+        folder = self._node.config.static_pods_dir
+        if folder is not None:
+            pods = await asyncio.to_thread(load_static_pods, folder, self._node.config.node_name)
+            self._static = {one["metadata"]["uid"]: one for one in pods}
+            self._apply_static()
+
+    async def _follow_static(self, folder: Path) -> None:
+        """Read the files again whenever one comes, goes or was written."""
+        async with Inotify() as watch:
+            watch.add(folder, CLOSE_WRITE | MOVED | DELETE)
+            while True:
+                await self._load_static()
+                await watch.changed()
+
+    def _apply_static(self) -> None:
+        """Run what the files say; a pod whose file changed goes before its successor comes."""
+        for worker in tuple(self._workers.values()):
+            if isinstance(worker, StaticPodWorker) and worker.uid not in self._static and not worker.removed:
+                worker.remove()
+        for uid, pod in self._static.items():
+            if uid not in self._workers and self._find_static(pod) is None:
+                self._begin(self._add(pod))
+
+    def _find_static(self, pod: JsonObject) -> StaticPodWorker | None:
+        """Return the static pod with the name of a pod."""
+        metadata = pod["metadata"]
+        for worker in self._workers.values():
+            own = worker.pod["metadata"]
+            if isinstance(worker, StaticPodWorker) and (own["namespace"], own["name"]) == (
+                metadata["namespace"],
+                metadata["name"],
+            ):
+                return worker
+        return None
+
+    def _see_mirror(self, mirror: JsonObject) -> None:
+        worker = self._find_static(mirror)
+        if worker is not None:
+            worker.see_mirror(mirror)
+        else:  # its file went while nobody looked
+            _ = self._scope.spawn(self._drop_mirror(mirror), name="mirror-pod")
+
+    async def _drop_mirror(self, mirror: JsonObject) -> None:
+        try:
+            await delete_mirror(self._node, mirror)
+        except ApiError as error:
+            log.warning("mirror pod stays", extra={"error": error.message})
 
     # --- housekeeping -------------------------------------------------------------------------------------------------
 

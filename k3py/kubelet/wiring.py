@@ -177,6 +177,8 @@ class Kubelet:
 def _make_folders(config: KubeletConfig, cgroups: CgroupTree | None) -> None:
     config.root_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
     (config.root_dir / "pods").mkdir(mode=0o750, exist_ok=True)
+    if config.static_pods_dir is not None:
+        config.static_pods_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
     config.pod_logs_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     if cgroups is not None:
         cgroups.set_up()

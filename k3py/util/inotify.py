@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 MODIFY: Final = 0x2
+CLOSE_WRITE: Final = 0x8
 MOVED: Final = 0xC0
 CREATE: Final = 0x100
+DELETE: Final = 0x200
 DELETE_SELF: Final = 0x400
 MOVE_SELF: Final = 0x800
 _NONBLOCK: Final = os.O_NONBLOCK

@@ -111,7 +111,11 @@ class Bench:
 
 @asynccontextmanager
 async def running_kubelet(
-    tmp_path: Path, *, runtime: FakeRuntime | None = None, client: FakeClient | None = None
+    tmp_path: Path,
+    *,
+    runtime: FakeRuntime | None = None,
+    client: FakeClient | None = None,
+    static_pods: Path | None = None,
 ) -> AsyncIterator[Bench]:
     """Run a kubelet on node n1."""
     client = client or FakeClient(graceful_pods=True)
@@ -128,6 +132,7 @@ async def running_kubelet(
         cgroups_enabled=False,
         cluster_dns="10.43.0.10",
         port=0,
+        static_pods_dir=static_pods,
     )
     own = FakeRuntime() if runtime is None else None
     if own is not None:
