@@ -174,7 +174,7 @@ def test_make_mirror_copies_to_another_store(etcdctl):
         other = Etcdctl(etcdctl.command[0], target.url)
         with (
             etcdctl.running("make-mirror", "--prefix", "/m/", target.url),
-            other.running("watch", "/m/2") as watch,
+            other.running("watch", "--rev=1", "/m/2") as watch,
         ):
             etcdctl("put", "/m/2", "b")
             assert [watch.stdout.readline().strip() for _ in range(3)] == ["PUT", "/m/2", "b"]
