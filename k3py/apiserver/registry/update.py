@@ -11,6 +11,7 @@ from k3py.api.object import deep_copy
 from k3py.api.status import conflict
 from k3py.apiserver.registry.create import admit_new, store_new
 from k3py.apiserver.registry.decoding import check_name, decode_object, settle_namespace
+from k3py.apiserver.registry.large import run_sized
 from k3py.apiserver.registry.metadata import drop_duplicate_owners
 from k3py.apiserver.registry.options import write_options
 from k3py.apiserver.registry.updating import Part, Update, main_part
@@ -64,8 +65,15 @@ async def create_by_update(call: Call, obj: JsonObject, options: WriteOptions) -
         )
     metadata.pop("resourceVersion", None)
     drop_duplicate_owners(obj, call.request.warnings)
-    call.services.patches.track(
-        call.kind, None, obj, manager=options.field_manager, subresource="", now=call.now()
+    await run_sized(
+        len(call.request.raw_body),
+        call.services.patches.track,
+        call.kind,
+        None,
+        obj,
+        manager=options.field_manager,
+        subresource="",
+        now=call.now(),
     )
     await admit_new(call, obj, options)
     return await store_new(call, obj, options, status_code=201)
