@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from k3py.agent.errors import ServerUnreachable
 from k3py.agent.join import Joiner, find_joined
 from k3py.client.kubeconfig import Kubeconfig
+from k3py.client.last_known import LastKnown
 from k3py.client.reflector import HttpInformerFactory
 from k3py.cluster.machine import ensure_id, ensure_password
 from k3py.config.reading import find_own_address
@@ -98,8 +99,9 @@ async def _identify(
         ignores_dates=True,
     )
     client = await stack.enter_async_context(config.make_client(user_agent=user_agent))
-    informers = HttpInformerFactory(client)
-    return NodeIdentity(client, informers, (informers,))
+    last_known = LastKnown(folder / "last-known" / user_agent)
+    informers = HttpInformerFactory(client, last_known)
+    return NodeIdentity(client, informers, (last_known, informers), last_known)
 
 
 def _settings(config: AgentConfig, joined: Joined, name: str, node_ip: str) -> NodeSettings:

@@ -4,6 +4,9 @@
       ▲                    │ 410
       └────────────────────┘            other errors: back-off, then watch (or list) again
 
+Where a last known state is kept, an informer that has nothing yet is fed from it while the server cannot be reached; the first list
+replaces it, so that what was deleted meanwhile is told then.
+
 Model: client-go tools/cache/reflector.go v0.35.
 """
 
@@ -14,14 +17,17 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.status import ApiError
+from k3py.client.errors import Unreachable
 from k3py.client.informer import SharedInformer, identity, key_of_document, version_of_document
 from k3py.client.informer_factory import FeederSet
+from k3py.client.last_known import list_name
 from k3py.util import clock
 from k3py.util.backoff import Backoff
 
 if TYPE_CHECKING:
     from k3py.api.resource import Resource
     from k3py.client.interface import Client, InformerFactory
+    from k3py.client.last_known import LastKnown
     from k3py.jsontypes import JsonObject
 
 log = logging.getLogger(__name__)
@@ -33,9 +39,15 @@ class Reflector:
     """List and watch of one resource into one informer."""
 
     def __init__(
-        self, client: Client, resource: Resource, namespace: str = "", field_selector: str = ""
+        self,
+        client: Client,
+        resource: Resource,
+        namespace: str = "",
+        field_selector: str = "",
+        last_known: LastKnown | None = None,
     ) -> None:
         self._client = client
+        self._last_known = last_known
         self._resource = resource
         self._namespace = namespace
         self._field_selector = field_selector
@@ -71,11 +83,29 @@ class Reflector:
                 await asyncio.sleep(backoff.next_s())  # a server that hangs up at once is not to be hammered
 
     async def _list(self) -> None:
-        listed = await self._client.list(
-            self._resource, namespace=self._namespace, field_selector=self._field_selector
-        )
+        try:
+            listed = await self._client.list(
+                self._resource, namespace=self._namespace, field_selector=self._field_selector
+            )
+        except Unreachable:
+            await self._recall()
+            raise
         self.informer.replace({key_of_document(obj): obj for obj in listed.items})
         self._revision = listed.resource_version
+        self._note()
+
+    async def _recall(self) -> None:
+        if self._last_known is None or self.informer.synced:
+            return
+        name = list_name(self._resource, self._namespace, self._field_selector)
+        items = await self._last_known.recall(name)
+        if items is not None:
+            self.informer.replace({key_of_document(obj): obj for obj in items})
+
+    def _note(self) -> None:
+        if self._last_known is not None:
+            name = list_name(self._resource, self._namespace, self._field_selector)
+            self._last_known.note(name, self.informer.lister.list)
 
     async def _watch(self, backoff: Backoff) -> None:
         async with self._client.watch(
@@ -91,6 +121,7 @@ class Reflector:
                         self.informer.delete(key, event.object)
                     else:
                         self.informer.put(key, event.object)
+                    self._note()
                 self._revision = version_of_document(event.object)
                 backoff.reset()
 
@@ -98,9 +129,10 @@ class Reflector:
 class HttpInformerFactory(FeederSet):
     """Shared informers over a client on the network; a Component."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, last_known: LastKnown | None = None) -> None:
         super().__init__("informers", self._make_feeder)
         self._client = client
+        self._last_known = last_known
 
     @property
     def client(self) -> Client:
@@ -108,7 +140,7 @@ class HttpInformerFactory(FeederSet):
         return self._client
 
     def _make_feeder(self, resource: Resource, namespace: str, field_selector: str) -> Reflector:
-        return Reflector(self._client, resource, namespace, field_selector)
+        return Reflector(self._client, resource, namespace, field_selector, self._last_known)
 
 
 if TYPE_CHECKING:

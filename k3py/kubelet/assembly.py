@@ -32,6 +32,7 @@ from k3py.util.step import Step
 
 if TYPE_CHECKING:
     from k3py.client.interface import Client, InformerFactory
+    from k3py.client.last_known import LastKnown
     from k3py.config.node import OverlayKind
     from k3py.network.interface import Overlay
     from k3py.util.supervise import Component
@@ -71,11 +72,15 @@ class NodeSettings:
 
 @dataclass(frozen=True, slots=True)
 class NodeIdentity:
-    """How a part of the node reaches the API: a client and informers that act as one user; `parts` run them."""
+    """How a part of the node reaches the API: a client and informers that act as one user; `parts` run them.
+
+    last_known: what the informers begin with when the server is away; one of `parts`. None = they wait for the server.
+    """
 
     client: Client
     informers: InformerFactory
     parts: tuple[Component, ...]
+    last_known: LastKnown | None = None
 
 
 def build_node(settings: NodeSettings, *, kubelet: NodeIdentity, proxy: NodeIdentity) -> list[Component]:
@@ -105,6 +110,7 @@ def build_node(settings: NodeSettings, *, kubelet: NodeIdentity, proxy: NodeIden
         runtime,
         runtime,
         network,
+        last_known=kubelet.last_known,
     )
     return [*components, recorder, *kubelet.parts, agent, *_build_network(settings, proxy)]
 

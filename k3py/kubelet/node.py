@@ -92,6 +92,7 @@ class NodeManager:
         self._images_stale = True
         self._sent: JsonObject = {}
         self._told: dict[str, str] = {}
+        self.tried = asyncio.Event()
         self.port = 0
 
     @property
@@ -125,7 +126,10 @@ class NodeManager:
         self._changed.set()
 
     async def register(self) -> None:
-        """Make the Node, or take over the one that is there; returns when the API has it."""
+        """Make the Node, or take over the one that is there; returns when the API has it.
+
+        `tried` is set after the first attempt, whatever came of it.
+        """
         facts = await self._facts()
         self._context.allocatable = allocatable(facts)
         wanted = new_node(facts)
@@ -134,9 +138,11 @@ class NodeManager:
                 await self._register(wanted)
             except ApiError as error:
                 log.warning("node cannot be registered", extra={"error": error.message})
+                self.tried.set()
                 await asyncio.sleep(1.0)
             else:
                 break
+        self.tried.set()
         self._context.recorder.event(self._reference, NORMAL, "Starting", "Starting kubelet.")
 
     async def _register(self, wanted: JsonObject) -> None:

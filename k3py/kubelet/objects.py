@@ -3,6 +3,9 @@
 Upstream's kubelet does the same (configMapAndSecretChangeDetectionStrategy: Watch): a node may read only what its pods name. An entry
 lives while a pod uses it; a change wakes the pods that use it. Nothing polls.
 
+Where a last known state is kept, what pods use is remembered there for a start without the server (an object that is not there as well:
+a reference may be optional). Tokens are never: a pod that starts then has an empty one until the server is back.
+
 Source: pkg/kubelet/util/manager/watch_based_manager.go, pkg/kubelet/token/token_manager.go v1.35.
 """
 
@@ -16,12 +19,15 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.api.resource import CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS, Resource
 from k3py.api.status import ApiError
+from k3py.client.errors import Unreachable
+from k3py.client.last_known import essence
 from k3py.util import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
 
     from k3py.client.interface import Client
+    from k3py.client.last_known import LastKnown
     from k3py.jsontypes import JsonObject
     from k3py.util.supervise import TaskScope
 
@@ -32,6 +38,8 @@ PERSISTENT_VOLUME_CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "
 
 _RETRY_S: Final = (0.1, 0.5, 1.0, 5.0, 15.0)
 _MAX_TOKEN_AGE_S: Final = 24 * 3600.0
+_TOKEN_RETRY_S: Final = 10.0
+_LIST: Final = "referenced"
 
 
 @dataclass(slots=True)
@@ -41,6 +49,13 @@ class _Entry:
     obj: JsonObject | None = None
     error: ApiError | None = None
     task: asyncio.Task[None] | None = None
+    is_current: bool = False  # the server said so since the start
+
+
+@dataclass(slots=True)
+class _Remembered:
+    users: set[str]
+    obj: JsonObject | None
 
 
 class ReferencedObjects:
@@ -50,18 +65,40 @@ class ReferencedObjects:
         client: the API.
         scope: where the watches run.
         wake: called with a pod's uid when something it uses changed.
+        last_known: None = nothing is remembered.
     """
 
-    def __init__(self, client: Client, scope: TaskScope, wake: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        scope: TaskScope,
+        wake: Callable[[str], None],
+        last_known: LastKnown | None = None,
+    ) -> None:
+        self._last_known = last_known
+        self._remembered: dict[tuple[str, str, str], _Remembered] = {}
         self._client = client
         self._scope = scope
         self._wake = wake
         self._entries: dict[tuple[Resource, str, str], _Entry] = {}
         self._tokens: dict[tuple[str, str], _Token] = {}
 
+    async def load(self) -> None:
+        """Read what was remembered; before any pod asks."""
+        if self._last_known is not None:
+            for one in await self._last_known.read(_LIST) or ():
+                key = (one["resource"], one["namespace"], one["name"])
+                self._remembered[key] = _Remembered(set(one["users"]), one["object"])
+
+    def keep_only(self, uids: Collection[str]) -> None:
+        """Forget what was remembered for pods that are gone."""
+        users = {uid for one in self._remembered.values() for uid in one.users}
+        for uid in users.difference(uids):
+            self.release(uid)
+
     def view(self, pod: JsonObject) -> PodView:
         """Return the objects as one pod sees them."""
-        return PodView(self, self._client, pod)
+        return PodView(self, pod)
 
     async def find(self, uid: str, resource: Resource, namespace: str, name: str) -> JsonObject | None:
         """Return an object as of now, None when there is none; from then on a change wakes the pod `uid`.
@@ -73,8 +110,12 @@ class ReferencedObjects:
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = _Entry()
+            if (known := self._remembered.get((resource.plural, namespace, name))) is not None:
+                entry.users |= known.users  # they hold it, too: a container that runs does not ask again
             entry.task = self._scope.spawn(self._follow(key, entry), name=f"follow-{resource.plural}")
-        entry.users.add(uid)
+        if uid not in entry.users:
+            entry.users.add(uid)
+            self._note()
         await entry.known.wait()
         if entry.error is not None:
             raise entry.error
@@ -88,8 +129,60 @@ class ReferencedObjects:
                 del self._entries[key]
                 if entry.task is not None:
                     entry.task.cancel()
+        for remembered_key, one in tuple(self._remembered.items()):
+            one.users.discard(uid)
+            if not one.users:
+                del self._remembered[remembered_key]
         for token in [one for one in self._tokens if one[0] == uid]:
             del self._tokens[token]
+        self._note()
+
+    async def get(self, uid: str, resource: Resource, namespace: str, name: str) -> JsonObject:
+        """Return an object that is not followed.
+
+        Raises:
+            ApiError: it cannot be read, nor is it remembered.
+        """
+        key = (resource.plural, namespace, name)
+        try:
+            found = await self._client.get(resource, name, namespace=namespace)
+        except Unreachable:
+            known = self._remembered.get(key)
+            if known is None or known.obj is None:
+                raise
+            return known.obj
+        if self._last_known is not None:
+            users = self._remembered[key].users if key in self._remembered else set()
+            self._remembered[key] = _Remembered(users | {uid}, found)
+            self._note()
+        return found
+
+    def _note(self) -> None:
+        if self._last_known is not None:
+            self._last_known.note(_LIST, self._snapshot)
+
+    def _snapshot(self) -> Sequence[JsonObject]:
+        known = dict(self._remembered)
+        for (resource, namespace, name), entry in self._entries.items():
+            if entry.is_current:
+                known[resource.plural, namespace, name] = _Remembered(entry.users, entry.obj)
+        return [
+            {
+                "resource": resource,
+                "namespace": namespace,
+                "name": name,
+                "users": sorted(one.users),
+                "object": None if one.obj is None else essence(one.obj),
+            }
+            for (resource, namespace, name), one in known.items()
+        ]
+
+    def _recall(self, key: tuple[Resource, str, str], entry: _Entry) -> None:
+        """Take what is remembered as long as the server has said nothing."""
+        resource, namespace, name = key
+        known = self._remembered.get((resource.plural, namespace, name))
+        if known is not None and not entry.known.is_set():
+            self._set(entry, known.obj, None)
 
     async def _follow(self, key: tuple[Resource, str, str], entry: _Entry) -> None:
         failures = 0
@@ -100,6 +193,8 @@ class ReferencedObjects:
             except ApiError as error:
                 if error.code == 410:
                     continue
+                if isinstance(error, Unreachable):
+                    self._recall(key, entry)
                 if not entry.known.is_set() or entry.error is not None:
                     self._set(entry, None, error)
                 await asyncio.sleep(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
@@ -109,15 +204,23 @@ class ReferencedObjects:
         resource, namespace, name = key
         selector = f"metadata.name={name}"
         listed = await self._client.list(resource, namespace=namespace, field_selector=selector)
-        self._set(entry, listed.items[0] if listed.items else None, None)
+        self._tell(key, entry, listed.items[0] if listed.items else None)
         async with self._client.watch(
             resource, namespace=namespace, field_selector=selector, resource_version=listed.resource_version
         ) as events:
             async for event in events:
                 if event.type in ("ADDED", "MODIFIED"):
-                    self._set(entry, event.object, None)
+                    self._tell(key, entry, event.object)
                 elif event.type == "DELETED":
-                    self._set(entry, None, None)
+                    self._tell(key, entry, None)
+
+    def _tell(self, key: tuple[Resource, str, str], entry: _Entry, obj: JsonObject | None) -> None:
+        """Take in what the server says."""
+        resource, namespace, name = key
+        entry.is_current = True
+        self._remembered.pop((resource.plural, namespace, name), None)
+        self._set(entry, obj, None)
+        self._note()
 
     def _set(self, entry: _Entry, obj: JsonObject | None, error: ApiError | None) -> None:
         first = not entry.known.is_set()
@@ -152,9 +255,14 @@ class ReferencedObjects:
             answer = await self._client.create(
                 SERVICE_ACCOUNTS, request, namespace=metadata["namespace"], name=account, subresource="token"
             )
-        except ApiError:
+        except ApiError as error:
             if known is not None and now_s < known.expires_s:
+                self._tokens[key] = _Token(known.text, now_s + _TOKEN_RETRY_S, known.expires_s)
                 return known.text
+            if isinstance(error, Unreachable) and self._last_known is not None and self._last_known.offline:
+                # The server that would accept a token is away: the pod need not wait for it.
+                self._tokens[key] = _Token("", now_s + _TOKEN_RETRY_S, 0.0)
+                return ""
             raise
         status = answer["status"]
         expires_s = datetime.fromisoformat(status["expirationTimestamp"]).timestamp()
@@ -181,9 +289,8 @@ def _version(obj: JsonObject | None) -> str:
 class PodView:
     """`volumes.interface.PodObjects` of one pod."""
 
-    def __init__(self, objects: ReferencedObjects, client: Client, pod: JsonObject) -> None:
+    def __init__(self, objects: ReferencedObjects, pod: JsonObject) -> None:
         self._objects = objects
-        self._client = client
         self._pod = pod
         self._namespace: str = pod["metadata"]["namespace"]
         self._uid: str = pod["metadata"]["uid"]
@@ -198,11 +305,11 @@ class PodView:
 
     async def persistent_volume(self, claim: str) -> JsonObject | None:
         """Return the volume that a claim is bound to, None when it is not bound."""
-        found = await self._client.get(PERSISTENT_VOLUME_CLAIMS, claim, namespace=self._namespace)
+        found = await self._objects.get(self._uid, PERSISTENT_VOLUME_CLAIMS, self._namespace, claim)
         name = found["spec"].get("volumeName")
         if not name or (found.get("status") or {}).get("phase") != "Bound":
             return None
-        return await self._client.get(PERSISTENT_VOLUMES, name)
+        return await self._objects.get(self._uid, PERSISTENT_VOLUMES, "", name)
 
     async def token(self, *, audience: str, expiration_s: int, path_key: str) -> str:
         """Return a service account token bound to the pod."""

@@ -115,6 +115,7 @@ class PodManager:
     async def run(self) -> None:
         """Follow pods and runtime until cancelled."""
         await self._informer.wait_synced()
+        self._node.objects.keep_only({one["metadata"]["uid"] for one in self._informer.lister.list()})
         runtime_pods = await self._list_runtime()
         # Seen before any worker makes something: what none of these pods owns can go.
         folders, groups = await asyncio.to_thread(self._list_leftovers)

@@ -27,7 +27,8 @@ from k3py.util.supervise import Policy, TaskScope
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from k3py.client.interface import Client, InformerFactory
+    from k3py.client.interface import Client, Informer, InformerFactory
+    from k3py.client.last_known import LastKnown
     from k3py.kubelet.recording import Recorder
     from k3py.kubelet.volumes.interface import Mounter
     from k3py.network.interface import PodNetwork
@@ -50,6 +51,7 @@ class Kubelet:
         images: their images.
         network: the pod network.
         mounter: None = the system's mounts.
+        last_known: what a start without the server begins with; None = the kubelet waits for the server.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Kubelet:
         network: PodNetwork,
         *,
         mounter: Mounter | None = None,
+        last_known: LastKnown | None = None,
     ) -> None:
         self._config = config
         self._client = client
@@ -72,6 +75,7 @@ class Kubelet:
         self._images = images
         self._network = network
         self._mounter = mounter
+        self._last_known = last_known
         self._reload: Callable[[], None] | None = None
         self.pods: PodManager | None = None
         self.node: NodeManager | None = None
@@ -92,7 +96,7 @@ class Kubelet:
             self._reload()
 
     async def run(self, started: Callable[[], None]) -> None:
-        """Register the node and run its pods until cancelled; `started` is called once the node is registered."""
+        """Register the node and run its pods until cancelled; `started` is called once the node is known."""
         config = self._config
         cgroups = CgroupTree(config.cgroup_root) if config.cgroups_enabled else None
         await asyncio.to_thread(_make_folders, config, cgroups)
@@ -118,7 +122,7 @@ class Kubelet:
                 recorder=self._recorder,
                 runtime=self._runtime,
                 images=images,
-                objects=ReferencedObjects(self._client, scope, wake),
+                objects=ReferencedObjects(self._client, scope, wake, self._last_known),
                 services=services.lister,
                 cgroups=cgroups,
                 mounter=self._mounter or SystemMounter(),
@@ -152,14 +156,26 @@ class Kubelet:
             manager = self.pods = PodManager(context, pod_informer, scope, lambda: node.node)
             manager.runtime_lost = node.runtime_lost
             images.changed = collector.changed = node.images_changed
-            await node.register()
-            await node_informer.wait_synced()
+            await context.objects.load()
+            await self._register(scope, node, node_informer)
             await services.wait_synced()
             if config.cert_file is not None:
                 await self._serve(scope, context, manager, node)
             _ = scope.spawn(node.run(), name="kubelet-node")
             _ = scope.spawn(manager.run(), name="kubelet-pods")
             started()
+
+    async def _register(self, scope: TaskScope, node: NodeManager, informer: Informer) -> None:
+        """Register the node; without a server, one that was registered before goes on, and registers when the server is back."""
+        if self._last_known is None:
+            await node.register()
+            await informer.wait_synced()
+            return
+        registration = scope.spawn(node.register(), name="kubelet-registration")
+        await node.tried.wait()
+        await informer.wait_synced()
+        if node.node is None or not self._last_known.offline:
+            await registration
 
     async def _serve(
         self, scope: TaskScope, context: NodeContext, pods: PodManager, node: NodeManager

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests.support.cluster import Server
+from tests.support.cluster import Server, start_agent
 from tests.support.lab import Lab
 from tests.support.lab.node import PROJECT
 from tests.support.lab.runtime import put_busybox
@@ -12,13 +12,6 @@ from tests.support.lab.runtime import put_busybox
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 IMAGE = "docker.io/library/busybox:local"
-
-
-def start_agent(node, server, token, *flags):
-    command = [sys.executable, "-m", "k3py", "agent", f"--server={server}", "--token-file=/etc/k3py/token", *flags]
-    (node.disk / "etc/k3py/token").write_text(token)
-    with (node.disk / "var/log/k3py.log").open("ab") as log:
-        return node.popen(command, cwd=PROJECT, stdout=log, stderr=log)
 
 
 def run_agent(node, server, token, *flags):

@@ -104,6 +104,14 @@ class Server:
         )
 
 
+def start_agent(node: Node, server: str, token: str, *flags: str) -> NodeProcess:
+    """Start `k3py agent` in a node with the URL of a server; returns at once."""
+    command = [sys.executable, "-m", "k3py", "agent", f"--server={server}", "--token-file=/etc/k3py/token", *flags]
+    (node.disk / "etc/k3py/token").write_text(token)
+    with (node.disk / "var/log/k3py.log").open("ab") as log:
+        return node.popen(command, cwd=PROJECT, stdout=log, stderr=log)
+
+
 @contextmanager
 def running_server(*flags: str, images: bool = True) -> Iterator[Server]:
     """Yield a server whose node is Ready, in a lab of its own."""

@@ -33,6 +33,7 @@ from k3py.api.selectors import (
     parse_label_selector,
     selector_from_object,
 )
+from k3py.client.errors import Unreachable
 from k3py.client.informer import SharedInformer, identity, key_of_document, version_of_document
 from k3py.client.interface import ObjectList, PatchType, WatchEvent
 from k3py.util import clock
@@ -67,6 +68,7 @@ class FakeClient:
         self._history: list[tuple[int, Change]] = []
         self._random = random.Random(1)
         self.graceful_pods = graceful_pods
+        self.away = False  # every request is Unreachable; watches that are open stay silent
         self.actions: list[tuple[str, str, str]] = []  # (verb, plural[/subresource], namespace/name)
 
     # --- for tests -------------------------------------------------------------------------------------------------
@@ -392,6 +394,8 @@ class FakeClient:
     def _note(self, verb: str, resource: Resource, namespace: str, name: str, subresource: str) -> None:
         what = f"{resource.plural}/{subresource}" if subresource else resource.plural
         self.actions.append((verb, what, f"{namespace}/{name}" if namespace else name))
+        if self.away:
+            raise Unreachable("the server is away")
         failures = self._failures.get((verb, _table(resource)))
         if failures:
             raise failures.pop(0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from k3py.api.resource import NODES, PODS
+from k3py.client.reflector import HttpInformerFactory
 from k3py.kubelet.wiring import Kubelet, KubeletConfig
 from k3py.runtime.fake import FakeRuntime
 from k3py.util.supervise import TaskScope
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from k3py.client.last_known import LastKnown
     from k3py.jsontypes import JsonObject
 
 NODE = "n1"
@@ -72,7 +74,7 @@ class Bench:
     runtime: FakeRuntime
     events: Events
     kubelet: Kubelet
-    informers: FakeInformerFactory
+    informers: FakeInformerFactory | HttpInformerFactory
 
     def pod(self, name: str = "p") -> JsonObject | None:
         """Return a pod as the API has it."""
@@ -116,10 +118,11 @@ async def running_kubelet(
     runtime: FakeRuntime | None = None,
     client: FakeClient | None = None,
     static_pods: Path | None = None,
+    last_known: LastKnown | None = None,
 ) -> AsyncIterator[Bench]:
-    """Run a kubelet on node n1."""
+    """Run a kubelet on node n1; with `last_known` as on an agent, which may start without its server."""
     client = client or FakeClient(graceful_pods=True)
-    informers = FakeInformerFactory(client)
+    informers = FakeInformerFactory(client) if last_known is None else HttpInformerFactory(client, last_known)
     events = Events()
     config = KubeletConfig(
         node_name=NODE,
@@ -139,20 +142,37 @@ async def running_kubelet(
         await own.__aenter__()
     used = runtime or own
     assert used is not None
-    kubelet = Kubelet(config, client, informers, events, used, used, NoNetwork(), mounter=NoMounter())
+    kubelet = Kubelet(
+        config,
+        client,
+        informers,
+        events,
+        used,
+        used,
+        NoNetwork(),
+        mounter=NoMounter(),
+        last_known=last_known,
+    )
     started = asyncio.Event()
     try:
         async with TaskScope() as scope:
+            if last_known is not None:
+                _ = scope.spawn(last_known.run(_ignore), name="last-known-state")
+            _ = scope.spawn(informers.run(_ignore), name="informers")
             _ = scope.spawn(kubelet.run(started.set), name="kubelet")
             await started.wait()
             bench = Bench(client, used, events, kubelet, informers)
-            node = await client.get(NODES, NODE)
-            client.seed(NODES, node | {"spec": {**(node.get("spec") or {}), "podCIDR": "10.42.0.0/24"}})
+            for node in client.objects(NODES):
+                client.seed(NODES, node | {"spec": {**(node.get("spec") or {}), "podCIDR": "10.42.0.0/24"}})
             yield bench
             scope.cancel()
     finally:
         if own is not None:
             await own.__aexit__(None, None, None)
+
+
+def _ignore() -> None:
+    """Hear that a component has started."""
 
 
 def bound_pod(

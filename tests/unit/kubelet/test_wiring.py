@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from k3py.api.resource import NODES, PODS
+from k3py.api.resource import NODES, PODS, SECRETS
+from k3py.client.last_known import LastKnown
 from k3py.runtime.fake import FakeRuntime
+from tests.support.fake_client import FakeClient
 from tests.support.kubelet import bound_pod, container, running_kubelet
 
 
@@ -181,3 +183,28 @@ async def test_the_deadline_of_a_pod_fails_it(tmp_path):
         bench.client.seed(PODS, bound_pod(activeDeadlineSeconds=1, terminationGracePeriodSeconds=1))
         await bench.until(lambda: bench.phase() == "Failed")
         assert bench.status()["reason"] == "DeadlineExceeded"
+
+
+async def test_a_node_that_starts_without_its_server_runs_its_pods_and_merges_later(tmp_path):
+    client = FakeClient(graceful_pods=True)
+    login = {"kind": "Secret", "metadata": {"name": "login", "namespace": "default"}, "data": {"k": "eA=="}}
+    client.seed(SECRETS, login)
+    variable = {"name": "K", "valueFrom": {"secretKeyRef": {"name": "login", "key": "k"}}}
+    for name in ("stays", "goes"):
+        client.seed(PODS, bound_pod(name, containers=[container("c", env=[variable])]))
+    async with running_kubelet(tmp_path, client=client, last_known=LastKnown(tmp_path / "known")) as bench:
+        await bench.until(lambda: bench.condition("Ready", "stays") == bench.condition("Ready", "goes") == "True")
+    client.remove(PODS, "goes", "default")
+    client.away = True
+    async with running_kubelet(tmp_path, client=client, last_known=LastKnown(tmp_path / "known")) as bench:
+        # An empty runtime: what a machine has that was installed anew, and what a reboot leaves at the least.
+        running = await bench.until(
+            lambda: [one for one in bench.runtime.containers.values() if one.status["state"] == "CONTAINER_RUNNING"][1:]
+        )
+        assert len(running) == 1
+        first = {one.status["id"] for one in bench.runtime.containers.values()}
+        client.away = False
+        await bench.until(lambda: len(bench.runtime.containers) == 1)
+        await bench.until(lambda: not bench.kubelet.pods.find("default", "goes"))
+        await bench.until(lambda: bench.container(name="stays").get("containerID", "").rpartition("/")[2] in first)
+        assert bench.condition("Ready", "stays") == "True"
