@@ -175,7 +175,7 @@ class Scheduler:
         addition, nominated = "", None
         preemption = framework.profile.preemption
         if preemption is not None and diagnosis.total:
-            candidates, addition, keeps = self._preemptor.find(info, self._cache, diagnosis, preemption)
+            candidates, addition, keeps = await self._preemptor.find(info, self._cache, diagnosis, preemption)
             if candidates:
                 candidates = await self._extenders.review_victims(info, candidates, self._cache)
             if candidates:

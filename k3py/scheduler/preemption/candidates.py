@@ -5,6 +5,8 @@ Source: kubernetes/pkg/scheduler/framework/{preemption/preemption.go,plugins/def
 
 from __future__ import annotations
 
+import itertools
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -68,37 +70,50 @@ def _is_ending_victim(other: PodInfo, pod: PodInfo) -> bool:
     )
 
 
-def find_candidates(
-    pod: PodInfo,
-    cluster: SchedulerCache,
-    diagnosis: Diagnosis,
-    budgets: Sequence[JsonObject],
-    choose: random.Random,
-    arguments: PreemptionArguments,
-) -> tuple[list[Candidate], str]:
-    """Return nodes where ending pods helps, or why there are none."""
-    open_nodes = [
-        node
-        for node in cluster.nodes()
-        if (refusal := diagnosis.refusals.get(node.name)) is not None and not refusal.final
-    ]
-    total = len(open_nodes)
-    wanted = min(total, max(total * arguments.percentage // 100, arguments.absolute))
-    start = choose.randrange(total) if total else 0
-    found: list[Candidate] = []
-    failures: list[str] = []
-    for node in (*open_nodes[start:], *open_nodes[:start]):
-        result = _select_victims(pod, node, cluster, diagnosis.prepared, budgets)
-        if isinstance(result, Refusal):
-            failures.append(result.reason)
-            continue
-        found.append(result)
-        if len(found) >= wanted and any(not one.violations for one in found):
-            break
-    if found:
-        return found, ""
-    counted = count_reasons(failures, NOT_HELPFUL, diagnosis.total - len(failures))
-    return [], f"0/{diagnosis.total} nodes are available: {counted}."
+class CandidateSearch:
+    """Looks for nodes where ending pods helps, some nodes a step, so that others have their turn between steps."""
+
+    def __init__(
+        self,
+        pod: PodInfo,
+        cluster: SchedulerCache,
+        diagnosis: Diagnosis,
+        budgets: Sequence[JsonObject],
+        choose: random.Random,
+        arguments: PreemptionArguments,
+    ) -> None:
+        self._pod = pod
+        self._cluster = cluster
+        self._diagnosis = diagnosis
+        self._budgets = budgets
+        nodes = [
+            node
+            for node in cluster.nodes()
+            if (refusal := diagnosis.refusals.get(node.name)) is not None and not refusal.final
+        ]
+        start = choose.randrange(len(nodes)) if nodes else 0
+        self._wanted = min(len(nodes), max(len(nodes) * arguments.percentage // 100, arguments.absolute))
+        self._left = iter((*nodes[start:], *nodes[:start]))
+        self._failures: list[str] = []
+        self.found: list[Candidate] = []
+
+    def step(self, number: int) -> bool:
+        """Look at so many nodes; say whether the search is over."""
+        for node in itertools.islice(self._left, number):
+            result = _select_victims(self._pod, node, self._cluster, self._diagnosis.prepared, self._budgets)
+            if isinstance(result, Refusal):
+                self._failures.append(result.reason)
+                continue
+            self.found.append(result)
+            if len(self.found) >= self._wanted and any(not one.violations for one in self.found):
+                return True
+        return operator.length_hint(self._left) == 0
+
+    def explain(self) -> str:
+        """Return why nothing was found."""
+        total = self._diagnosis.total
+        counted = count_reasons(self._failures, NOT_HELPFUL, total - len(self._failures))
+        return f"0/{total} nodes are available: {counted}."
 
 
 def _select_victims(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
@@ -10,8 +11,8 @@ from k3py.api.status import ApiError
 from k3py.api.timestamps import format_time
 from k3py.scheduler.preemption.candidates import (
     Candidate,
+    CandidateSearch,
     PreemptionArguments,
-    find_candidates,
     find_ineligibility,
     pick_candidate,
 )
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_NODES_A_STEP: Final = 100
 # DynamicResources is asked first and has no claim to give back.
 _PREFIX: Final = "no new claims to deallocate, preemption: "
 
@@ -47,17 +49,17 @@ class Preemptor:
         self._budgets: Lister = context.lister("poddisruptionbudgets")
         self._choose = choose
 
-    def find(
+    async def find(
         self, pod: PodInfo, cluster: SchedulerCache, diagnosis: Diagnosis, arguments: PreemptionArguments
     ) -> tuple[list[Candidate], str, bool]:
         """Return (candidates, why there are none, whether the pod keeps its nominated node all the same)."""
         ineligibility = find_ineligibility(pod, cluster, diagnosis)
         if ineligibility:
             return [], _PREFIX + ineligibility, True
-        candidates, reason = find_candidates(
-            pod, cluster, diagnosis, self._budgets.list(), self._choose, arguments
-        )
-        return candidates, _PREFIX + reason if reason else "", False
+        search = CandidateSearch(pod, cluster, diagnosis, self._budgets.list(), self._choose, arguments)
+        for _ in iter(lambda: search.step(_NODES_A_STEP), True):
+            await asyncio.sleep(0)  # everybody else has a turn
+        return search.found, "" if search.found else _PREFIX + search.explain(), False
 
     def pick(self, candidates: list[Candidate]) -> Candidate:
         """Return the candidate that hurts least."""

@@ -30,13 +30,21 @@ async def test_attempts_queues_and_results():
     assert f'scheduler_schedule_attempts_total{{{profile},result="unschedulable"}} 1' in lines
     assert f'scheduler_scheduling_attempt_duration_seconds_count{{{profile},result="scheduled"}} 1' in lines
     assert "scheduler_pod_scheduling_attempts_count 1" in lines
-    for point, status in (("PreFilter", "Success"), ("Filter", "Success"), ("Filter", "Unschedulable"), ("Bind", "Success")):
+    for point, status in (
+        ("PreFilter", "Success"),
+        ("Filter", "Success"),
+        ("Filter", "Unschedulable"),
+        ("Bind", "Success"),
+    ):
         labels = f'extension_point="{point}",{profile},status="{status}"'
         assert any(
-            line.startswith(f"scheduler_framework_extension_point_duration_seconds_count{{{labels}}}") for line in lines
+            line.startswith(f"scheduler_framework_extension_point_duration_seconds_count{{{labels}}}")
+            for line in lines
         )
     assert 'scheduler_pending_pods{queue="unschedulable"} 1' in lines
     assert 'scheduler_pending_pods{queue="gated"} 1' in lines
     assert 'scheduler_pending_pods{queue="active"} 0' in lines
     assert 'scheduler_queue_incoming_pods_total{event="PodAdd",queue="active"} 2' in lines
-    assert 'scheduler_queue_incoming_pods_total{event="ScheduleAttemptFailure",queue="unschedulable"} 1' in lines
+    assert (
+        'scheduler_queue_incoming_pods_total{event="ScheduleAttemptFailure",queue="unschedulable"} 1' in lines
+    )

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from k3py.scheduler.node_info import PodInfo
 from k3py.scheduler.preemption.candidates import (
     Candidate,
+    CandidateSearch,
     PreemptionArguments,
-    find_candidates,
     find_ineligibility,
     pick_candidate,
 )
@@ -35,10 +35,13 @@ def budget(allowed, labels):
 
 def victims_of(cluster, boss, budgets=()):
     _, diagnosis = cluster.framework.find_fitting(boss, cluster.cache)
-    found, why = find_candidates(
+    search = CandidateSearch(
         boss, cluster.cache, diagnosis, list(budgets), random.Random(1), PreemptionArguments()
     )
-    return {one.node_name: [victim.uid for victim in one.victims] for one in found}, why
+    while not search.step(1):
+        pass
+    found = {one.node_name: [victim.uid for victim in one.victims] for one in search.found}
+    return found, "" if found else search.explain()
 
 
 def test_only_as_many_as_needed_and_the_least_important():
