@@ -175,7 +175,15 @@ def _pod_matters(old: JsonObject, new: JsonObject) -> bool:
     """Say whether what decides about pods changed; what only tells of them does not count."""
     before, after = old["metadata"], new["metadata"]
     parts = ("labels", "deletionTimestamp")
-    return any(before.get(one) != after.get(one) for one in parts) or bool(old["spec"] != new["spec"])
+    if any(before.get(one) != after.get(one) for one in parts) or old["spec"] != new["spec"]:
+        return True
+    return _amounts(old) != _amounts(new)
+
+
+def _amounts(pod: JsonObject) -> list[tuple[object, object]]:
+    """Return what the node has given the containers: a resize changes it after the spec."""
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    return [(one.get("allocatedResources"), (one.get("resources") or {}).get("requests")) for one in statuses]
 
 
 def _node_part(node: JsonObject) -> tuple[object, ...]:

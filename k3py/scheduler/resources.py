@@ -29,15 +29,15 @@ def read_resources(quantities: Mapping[str, JsonValue] | None) -> Resources:
 
 
 def requests_of(pod: JsonObject) -> Resources:
-    """Return what the pod needs at its peak, one "pods" included."""
-    spec = pod["spec"]
+    """Return what the pod needs at its peak, one "pods" included; while it is resized, the most of what it has and shall have."""
+    spec, has = pod["spec"], _held(pod)
     total: Resources = {}
     for container in spec.get("containers") or ():
-        _add(total, _requests(container))
+        _add(total, _needs(container, has))
     sidecars: Resources = {}
     peak: Resources = {}
     for container in spec.get("initContainers") or ():
-        asked = _requests(container)
+        asked = _needs(container, has)
         if container.get("restartPolicy") == "Always":
             _add(sidecars, asked)
             _raise_to(peak, sidecars)
@@ -68,6 +68,35 @@ def pod_resources(pod: JsonObject) -> tuple[Resources, tuple[int, int]]:
         memory += asked.get("memory") or DEFAULT_MEMORY_BYTES
     whole = requests_of(pod)
     return whole, (max(cpu, whole.get("cpu", 0)), max(memory, whole.get("memory", 0)))
+
+
+def _held(pod: JsonObject) -> Mapping[str, tuple[Resources, bool]]:
+    """Return, by container, what the node has given it, and whether that alone counts: its resize can never be."""
+    status = pod.get("status") or {}
+    alone = any(
+        one["type"] == "PodResizePending" and one["status"] == "True" and one.get("reason") == "Infeasible"
+        for one in status.get("conditions") or ()
+    )
+    found = {}
+    for part in ("containerStatuses", "initContainerStatuses"):
+        for one in status.get(part) or ():
+            given = one.get("resources")
+            if given is None:
+                continue
+            amounts = read_resources(given.get("requests"))
+            _raise_to(amounts, read_resources(one.get("allocatedResources")))
+            found[one["name"]] = (amounts, alone)
+    return found
+
+
+def _needs(container: JsonObject, has: Mapping[str, tuple[Resources, bool]]) -> Resources:
+    asked, held = _requests(container), has.get(container["name"])
+    if held is None:
+        return asked
+    if held[1]:
+        return held[0]
+    _raise_to(asked, held[0])
+    return asked
 
 
 def _requests(container: JsonObject) -> Resources:

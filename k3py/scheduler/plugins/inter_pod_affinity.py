@@ -154,7 +154,7 @@ class InterPodAffinity:
 class _Neighbours(PodFilter):
     """Counts of pods by topology pair, as `InterPodAffinity.prepare` says."""
 
-    __slots__ = ("_pod", "_rules", "attract", "keep_off", "repel")
+    __slots__ = ("_keys", "_pod", "_rules", "attract", "keep_off", "repel")
 
     def __init__(self, rules: InterPodAffinity, pod: PodInfo) -> None:
         super().__init__()
@@ -163,6 +163,7 @@ class _Neighbours(PodFilter):
         self.attract: Counts = {}
         self.repel: Counts = {}
         self.keep_off: Counts = {}
+        self._keys: frozenset[str] | None = None  # the topology keys of `keep_off`
 
     def copy(self) -> Self:
         other = type(self)(self._rules, self._pod)
@@ -171,6 +172,7 @@ class _Neighbours(PodFilter):
 
     def count(self, other: PodInfo, node: NodeInfo, sign: int) -> None:
         own, others = self._pod.affinity, other.affinity
+        self._keys = None
         if others is not None:
             for term in others.anti_affinity:
                 if self._rules.matches(term, self._pod):
@@ -194,9 +196,13 @@ class _Neighbours(PodFilter):
                 value = labels.get(term.topology_key)
                 if value is not None and self.repel.get((term.topology_key, value), 0) > 0:
                     return _NOT_FAR
-        for (key, value), count in self.keep_off.items():
-            if count > 0 and labels.get(key) == value:
-                return _NOT_WELCOME
+        if self.keep_off:
+            if self._keys is None:
+                self._keys = frozenset(key for key, _ in self.keep_off)
+            for key in self._keys:
+                value = labels.get(key)
+                if value is not None and self.keep_off.get((key, value), 0) > 0:
+                    return _NOT_WELCOME
         return None
 
     def _is_near(self, terms: Sequence[AffinityTerm], labels: Mapping[str, str]) -> bool:
