@@ -75,14 +75,18 @@ class FieldSet:
 
     def insert(self, path: Path) -> None:
         """Add a path; the empty path (the object itself) is no member of any set."""
+        if path:
+            self.reach(path[:-1]).members.add(path[-1])
+
+    def reach(self, path: Path) -> FieldSet:
+        """Return the part of the set below a path, made if there was none; to be filled in place."""
         node = self
-        for element in path[:-1]:
+        for element in path:
             child = node.children.get(element)
             if child is None:
                 child = node.children[element] = FieldSet()
             node = child
-        if path:
-            node.members.add(path[-1])
+        return node
 
     def __bool__(self) -> bool:
         return bool(self.members) or any(self.children.values())

@@ -200,6 +200,9 @@ def compare(old: JsonValue, new: JsonValue, kind: MergeType) -> Comparison:
 
 
 def _compare(old: JsonValue, new: JsonValue, kind: MergeType, path: Path, result: Comparison) -> None:
+    if old is ABSENT and path:
+        _add(new, kind, result.added.reach(path[:-1]), path[-1])
+        return
     if old is new or old == new:  # C's comparison; that true equals 1 can only matter in untyped documents
         return
     leaf = False
@@ -218,6 +221,26 @@ def _compare(old: JsonValue, new: JsonValue, kind: MergeType, path: Path, result
             result.added.insert(path)
         elif new is ABSENT:
             result.removed.insert(path)
+
+
+def _add(new: JsonValue, kind: MergeType, parent: FieldSet, element: str) -> None:
+    """Add a value that was not there before, and all below it: what a create is made of."""
+    parent.members.add(element)
+    one = _deduce(kind, ABSENT if new is None else new)
+    if one.kind == "scalar" or one.relation == "atomic":
+        return
+    if one.kind == "list":
+        if isinstance(new, list) and (index := _index(new, one)):
+            inner = parent.reach((element,))
+            for key, entries in index.items():
+                if len(entries) == 1:
+                    _add(entries[0], one.element, inner, key)
+                else:
+                    inner.members.add(key)
+    elif isinstance(new, dict) and new:
+        inner = parent.reach((element,))
+        for name, entry in new.items():
+            _add(entry, one.find(name) or ANY, inner, field_element(name))
 
 
 def _compare_as(old: JsonValue, new: JsonValue, kind: MergeType, path: Path, result: Comparison) -> bool:
