@@ -25,8 +25,6 @@ from k3py.util.supervisor import Supervisor
 from k3py.version import GIT_VERSION
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from k3py.agent.join import Joined
     from k3py.config.agent import AgentConfig
 
@@ -52,7 +50,7 @@ async def run_agent(config: AgentConfig) -> int:
         joined = await _join(config, name, node_ip)
         async with AsyncExitStack() as stack:
             identities = [
-                await _identify(stack, config.server, joined.folder, leaf, agent)
+                await _identify(stack, config.server, joined, leaf, agent)
                 for leaf, agent in (("client-kubelet", "kubelet"), ("client-kube-proxy", "kube-proxy"))
             ]
             settings = _settings(config, joined, name, node_ip)
@@ -89,8 +87,9 @@ async def _join(config: AgentConfig, name: str, node_ip: str) -> Joined:
 
 
 async def _identify(
-    stack: AsyncExitStack, server: str, folder: Path, leaf: str, user_agent: str
+    stack: AsyncExitStack, server: str, joined: Joined, leaf: str, user_agent: str
 ) -> NodeIdentity:
+    folder = joined.folder
     config = Kubeconfig(
         server=server,
         ca=await asyncio.to_thread((folder / "server-ca.crt").read_bytes),
@@ -99,7 +98,7 @@ async def _identify(
         ignores_dates=True,
     )
     client = await stack.enter_async_context(config.make_client(user_agent=user_agent))
-    last_known = LastKnown(folder / "last-known" / user_agent)
+    last_known = LastKnown(folder / "last-known" / user_agent, begins_offline=joined.is_remembered)
     informers = HttpInformerFactory(client, last_known)
     return NodeIdentity(client, informers, (last_known, informers), last_known)
 

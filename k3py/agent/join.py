@@ -37,10 +37,14 @@ SETTINGS_FILE: Final = "etc/server-config.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """What an agent needs to run: folder of certificates, and what the server said of the cluster."""
+    """What an agent needs to run: folder of certificates, and what the server said of the cluster.
+
+    is_remembered: an earlier join's, as the server does not answer.
+    """
 
     folder: Path
     settings: JsonObject
+    is_remembered: bool = False
 
 
 class Joiner:
@@ -160,7 +164,7 @@ def find_joined(folder: Path) -> Joined | None:
     file = folder / SETTINGS_FILE
     if not file.exists():
         return None
-    return Joined(folder=folder, settings=orjson.loads(file.read_bytes()))
+    return Joined(folder=folder, settings=orjson.loads(file.read_bytes()), is_remembered=True)
 
 
 def _authorization(token: JoinToken) -> str:

@@ -42,10 +42,12 @@ class LastKnown:
 
     Args:
         folder: where the files are, made with mode 0700.
+        begins_offline: the server was found away a moment ago: what is known is used at once, the server asked behind that.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, begins_offline: bool = False) -> None:
         self._folder = folder
+        self.begins_offline = begins_offline
         self._changed: dict[str, Callable[[], Sequence[JsonObject]]] = {}
         self._recalled: set[str] = set()
         self._not_before_s: dict[str, float] = {}

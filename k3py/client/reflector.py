@@ -62,6 +62,8 @@ class Reflector:
     async def run(self) -> None:
         """Feed the informer until cancelled."""
         backoff = Backoff(first_s=0.8, cap_s=30.0, jitter=0.5)
+        if self._last_known is not None and self._last_known.begins_offline:
+            await self._recall()
         while not self._ending:
             opened_s = clock.monotonic_s()
             try:
@@ -71,8 +73,11 @@ class Reflector:
             except ApiError as error:
                 if error.code == 410:
                     self._revision = ""
+                # A server that is away for days is told once.
+                is_told = isinstance(error, Unreachable) and backoff.attempts > 0
+                level = logging.DEBUG if is_told else logging.WARNING
                 log.log(
-                    logging.INFO if error.code == 410 else logging.WARNING,
+                    logging.INFO if error.code == 410 else level,
                     "watch ended, will go on",
                     extra={"resource": self._resource.plural, "error": error.message},
                 )

@@ -28,6 +28,7 @@ from k3py.kubelet.node_status import (
 from k3py.kubelet.recording import NORMAL
 from k3py.runtime.errors import RuntimeFailure
 from k3py.util import clock
+from k3py.util.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,6 +46,8 @@ LEASE_S: Final = 40
 RENEW_S: Final = 10.0
 REPORT_S: Final = 300.0
 _NETWORK_RETRY_S: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+_API_RETRY_S: Final = 1.0
+_API_RETRY_MAX_S: Final = 10.0
 _NO_CIDR: Final = (
     "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady "
     "message:Network plugin returns error: node has no podCIDR yet"
@@ -92,7 +95,7 @@ class NodeManager:
         self._images_stale = True
         self._sent: JsonObject = {}
         self._told: dict[str, str] = {}
-        self.tried = asyncio.Event()
+        self.facts_known = asyncio.Event()
         self.port = 0
 
     @property
@@ -128,21 +131,22 @@ class NodeManager:
     async def register(self) -> None:
         """Make the Node, or take over the one that is there; returns when the API has it.
 
-        `tried` is set after the first attempt, whatever came of it.
+        `facts_known` is set before the first attempt: what pods need of the node is there.
         """
         facts = await self._facts()
         self._context.allocatable = allocatable(facts)
         wanted = new_node(facts)
+        self.facts_known.set()
+        backoff = Backoff(first_s=_API_RETRY_S, cap_s=_API_RETRY_MAX_S, jitter=0.2)
         while True:
             try:
                 await self._register(wanted)
             except ApiError as error:
-                log.warning("node cannot be registered", extra={"error": error.message})
-                self.tried.set()
-                await asyncio.sleep(1.0)
+                level = logging.WARNING if backoff.attempts == 0 else logging.DEBUG
+                log.log(level, "node cannot be registered", extra={"error": error.message})
+                await asyncio.sleep(backoff.next_s())
             else:
                 break
-        self.tried.set()
         self._context.recorder.event(self._reference, NORMAL, "Starting", "Starting kubelet.")
 
     async def _register(self, wanted: JsonObject) -> None:
@@ -164,6 +168,7 @@ class NodeManager:
     async def run(self) -> None:
         """Keep lease, status and network up to date until cancelled."""
         self._informer.add_handler(self._handle)
+        backoff = Backoff(first_s=_API_RETRY_S, cap_s=_API_RETRY_MAX_S, jitter=0.2)
         while True:
             self._changed.clear()
             retry_s = await self._configure_network()
@@ -171,10 +176,14 @@ class NodeManager:
                 await self._renew()
                 await self._report()
             except ApiError as error:
-                log.warning("node status not sent", extra={"error": error.message})
+                level = logging.WARNING if backoff.attempts == 0 else logging.DEBUG
+                log.log(level, "node status not sent", extra={"error": error.message})
                 if error.code == 404:
                     await self.register()
-                retry_s = 1.0 if retry_s is None else retry_s
+                pause_s = backoff.next_s()
+                retry_s = pause_s if retry_s is None else retry_s
+            else:
+                backoff.reset()
             await self._sleep(retry_s)
 
     def _handle(self, old: JsonObject | None, new: JsonObject | None) -> None:

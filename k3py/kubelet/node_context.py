@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
-
-from k3py.api.resource import Resource
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from k3py.kubelet.recording import Recorder
     from k3py.kubelet.volumes.interface import Mounter
     from k3py.runtime.interface import RuntimeService
-
-RUNTIME_CLASSES: Final = Resource("node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", namespaced=False)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,8 +53,3 @@ class NodeContext:
             if api is not None:
                 return [api, *own]
         return own
-
-    async def runtime_handler(self, runtime_class: str) -> str:
-        """Return the handler of a RuntimeClass. Raises ApiError when there is none."""
-        found = await self.client.get(RUNTIME_CLASSES, runtime_class)
-        return str(found.get("handler", ""))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PERSISTENT_VOLUMES: Final = Resource("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
+RUNTIME_CLASSES: Final = Resource("node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", namespaced=False)
 PERSISTENT_VOLUME_CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 
 _RETRY_S: Final = (0.1, 0.5, 1.0, 5.0, 15.0)
@@ -112,6 +113,8 @@ class ReferencedObjects:
             entry = self._entries[key] = _Entry()
             if (known := self._remembered.get((resource.plural, namespace, name))) is not None:
                 entry.users |= known.users  # they hold it, too: a container that runs does not ask again
+                if self._is_offline:
+                    self._set(entry, known.obj, None)
             entry.task = self._scope.spawn(self._follow(key, entry), name=f"follow-{resource.plural}")
         if uid not in entry.users:
             entry.users.add(uid)
@@ -144,18 +147,25 @@ class ReferencedObjects:
             ApiError: it cannot be read, nor is it remembered.
         """
         key = (resource.plural, namespace, name)
+        known = self._remembered.get(key)
+        remembered = None if known is None else known.obj
+        if remembered is not None and self._is_offline:
+            return remembered
         try:
             found = await self._client.get(resource, name, namespace=namespace)
         except Unreachable:
-            known = self._remembered.get(key)
-            if known is None or known.obj is None:
+            if remembered is None:
                 raise
-            return known.obj
+            return remembered
         if self._last_known is not None:
             users = self._remembered[key].users if key in self._remembered else set()
             self._remembered[key] = _Remembered(users | {uid}, found)
             self._note()
         return found
+
+    @property
+    def _is_offline(self) -> bool:
+        return self._last_known is not None and self._last_known.offline
 
     def _note(self) -> None:
         if self._last_known is not None:
@@ -239,6 +249,10 @@ class ReferencedObjects:
         now_s = clock.wall_s()
         if known is not None and now_s < known.renew_s:
             return known.text
+        if known is None and self._is_offline:
+            # The server that would accept a token is away: the pod need not wait for it.
+            self._tokens[key] = _Token("", now_s + _TOKEN_RETRY_S, 0.0)
+            return ""
         account = pod["spec"].get("serviceAccountName") or "default"
         metadata = pod["metadata"]
         request: JsonObject = {
@@ -255,14 +269,10 @@ class ReferencedObjects:
             answer = await self._client.create(
                 SERVICE_ACCOUNTS, request, namespace=metadata["namespace"], name=account, subresource="token"
             )
-        except ApiError as error:
-            if known is not None and now_s < known.expires_s:
+        except ApiError:
+            if known is not None and (now_s < known.expires_s or not known.text):
                 self._tokens[key] = _Token(known.text, now_s + _TOKEN_RETRY_S, known.expires_s)
                 return known.text
-            if isinstance(error, Unreachable) and self._last_known is not None and self._last_known.offline:
-                # The server that would accept a token is away: the pod need not wait for it.
-                self._tokens[key] = _Token("", now_s + _TOKEN_RETRY_S, 0.0)
-                return ""
             raise
         status = answer["status"]
         expires_s = datetime.fromisoformat(status["expirationTimestamp"]).timestamp()
@@ -310,6 +320,11 @@ class PodView:
         if not name or (found.get("status") or {}).get("phase") != "Bound":
             return None
         return await self._objects.get(self._uid, PERSISTENT_VOLUMES, "", name)
+
+    async def runtime_handler(self, runtime_class: str) -> str:
+        """Return the handler of a RuntimeClass. Raises ApiError when there is none."""
+        found = await self._objects.get(self._uid, RUNTIME_CLASSES, "", runtime_class)
+        return str(found.get("handler", ""))
 
     async def token(self, *, audience: str, expiration_s: int, path_key: str) -> str:
         """Return a service account token bound to the pod."""

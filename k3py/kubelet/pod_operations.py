@@ -25,6 +25,7 @@ from k3py.kubelet.volumes.interface import VolumeContext
 from k3py.kubelet.volumes.manager import set_up_volumes
 from k3py.runtime.errors import RuntimeFailure
 from k3py.util import clock
+from k3py.util.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,7 @@ _SANDBOX_RETRY_S: Final = 1.0
 _SANDBOX_RETRY_MAX_S: Final = 60.0
 _START_RETRY_S: Final = 10.0
 _STATUS_RETRY_S: Final = 1.0
+_STATUS_RETRY_MAX_S: Final = 16.0
 _FINISH_RETRY_S: Final = 2.0
 
 
@@ -75,6 +77,7 @@ class PodOperations:
         self.volumes_stale = True
         self.volumes_retry_s: float | None = None
         self.status_retry_s = 0.0
+        self._status_backoff = Backoff(first_s=_STATUS_RETRY_S, cap_s=_STATUS_RETRY_MAX_S, jitter=0.2)
         self.finish_retry_s = 0.0
         self.gone = False
 
@@ -197,7 +200,7 @@ class PodOperations:
 
     async def _runtime_handler(self, pod: JsonObject) -> str:
         name = pod["spec"].get("runtimeClassName")
-        return "" if not name else await self._node.runtime_handler(name)
+        return "" if not name else await self._node.objects.view(pod).runtime_handler(name)
 
     async def _make_sandbox_config(self, attempt: int) -> JsonObject:
         return await asyncio.to_thread(self._read_and_make_config, attempt)
@@ -388,7 +391,9 @@ class PodOperations:
     async def _send_status(self) -> None:
         await self._worker.send_status()
         self.status_retry_s = 0.0
+        self._status_backoff.reset()
 
     def _status_failed(self, error: Exception) -> None:
-        self.status_retry_s = clock.wall_s() + _STATUS_RETRY_S
-        log.warning("status not sent", extra={"pod": self._worker.uid, "error": str(error)})
+        level = logging.WARNING if self._status_backoff.attempts == 0 else logging.DEBUG
+        self.status_retry_s = clock.wall_s() + self._status_backoff.next_s()
+        log.log(level, "status not sent", extra={"pod": self._worker.uid, "error": str(error)})

@@ -172,7 +172,7 @@ class Kubelet:
             await informer.wait_synced()
             return
         registration = scope.spawn(node.register(), name="kubelet-registration")
-        await node.tried.wait()
+        await node.facts_known.wait()
         await informer.wait_synced()
         if node.node is None or not self._last_known.offline:
             await registration

@@ -5,6 +5,7 @@ import base64
 import ssl
 import stat
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from cryptography import x509
@@ -88,7 +89,8 @@ async def test_certificates_and_settings_come_and_are_kept(tmp_path):
     async with running(tmp_path) as world:
         joined = await world.joiner(world.token()).join()
     assert joined.settings == SETTINGS
-    assert find_joined(tmp_path / "agent") == joined
+    assert find_joined(tmp_path / "agent") == replace(joined, is_remembered=True)
+    assert not joined.is_remembered
     kubelet = x509.load_pem_x509_certificate((joined.folder / "client-kubelet.crt").read_bytes())
     assert kubelet.subject.rfc4514_string() == "CN=system:node:n1,O=system:nodes"
     serving = x509.load_pem_x509_certificate((joined.folder / "serving-kubelet.crt").read_bytes())

@@ -136,6 +136,22 @@ async def test_an_informer_begins_with_what_was_known_and_tells_deletions_when_t
     await run_informer(client, tmp_path, boot)
 
 
+@pytest.mark.looptime
+async def test_a_server_that_is_known_to_be_away_is_not_waited_for(tmp_path):
+    await keep(tmp_path, "pods", [bound("a")])
+    client = FakeClient()
+    factory = HttpInformerFactory(client, LastKnown(tmp_path, begins_offline=True))
+    informer, asked = factory.informer(PODS), []
+    informer.add_handler(lambda old, new: asked.append(list(client.actions)))
+    async with TaskScope() as scope:
+        scope.spawn(factory.run(lambda: None), name="informers")
+        while len(asked) < 2:
+            await asyncio.sleep(0.1)
+        scope.cancel()
+    assert asked[0] == []  # "a" was told before the server was asked
+    assert informer.lister.list() == []
+
+
 def test_lists_of_different_selectors_have_different_names():
     assert list_name(PODS, "", "spec.nodeName=n1") == "pods_spec.nodeName=n1"
     assert list_name(PODS, "d", "") == "pods_d"

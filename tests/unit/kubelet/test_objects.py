@@ -10,7 +10,13 @@ import pytest
 from k3py.api.resource import CONFIG_MAPS, PODS, SECRETS, SERVICE_ACCOUNTS
 from k3py.client.errors import Unreachable
 from k3py.client.last_known import LastKnown
-from k3py.kubelet.objects import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, ReferencedObjects
+from k3py.kubelet.objects import (
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    RUNTIME_CLASSES,
+    ReferencedObjects,
+)
+from k3py.util import clock
 from k3py.util.supervise import TaskScope
 from tests.support.fake_client import FakeClient
 from tests.support.kubelet import bound_pod
@@ -112,6 +118,15 @@ async def test_a_volume_of_a_claim_is_found_without_the_server(client, tmp_path)
         assert (await objects.view(USER).persistent_volume("c"))["spec"] == volume["spec"]
 
 
+async def test_a_runtime_class_is_known_without_the_server(client, tmp_path):
+    client.seed(RUNTIME_CLASSES, {"kind": "RuntimeClass", "metadata": {"name": "safe"}, "handler": "kata"})
+    async with node(client, tmp_path) as (objects, _):
+        assert await objects.view(USER).runtime_handler("safe") == "kata"
+    client.away = True
+    async with node(client, tmp_path) as (objects, _):
+        assert await objects.view(USER).runtime_handler("safe") == "kata"
+
+
 async def ask(objects):
     return await objects.token(USER, audience="", expiration_s=3600, path_key="token")
 
@@ -134,12 +149,17 @@ async def test_no_token_is_kept_and_a_pod_that_starts_without_the_server_gets_an
 
 
 @pytest.mark.looptime
-async def test_a_token_that_cannot_be_renewed_is_not_asked_for_at_every_look(client, tmp_path):
+async def test_a_token_that_cannot_be_renewed_is_not_asked_for_at_every_look(client, tmp_path, monkeypatch):
     client.away = True
     async with node(client, tmp_path) as (objects, store):
         store.note("pods", lambda: [USER])
     async with node(client, tmp_path) as (objects, store):
         await store.recall("pods")
+        for _ in range(20):
+            await ask(objects)
+        assert "create" not in [verb for verb, _, _ in client.actions]
+        later_s = clock.wall_s() + 11
+        monkeypatch.setattr(clock, "wall_s", lambda: later_s)
         for _ in range(20):
             await ask(objects)
         assert [verb for verb, _, _ in client.actions].count("create") == 1
