@@ -31,7 +31,7 @@ class KubeletConfig:
         node_labels: "key=value", added to the Node.
         node_taints: "key=value:effect", added at registration.
         serialize_image_pulls: One pull at a time.
-        static_pods_dir: Folder with files of pods that run without the API server, None = there are none.
+        static_pods_dir: Folder with files of static pods, None = there are none.
     """
 
     node_name: str

@@ -1,4 +1,4 @@
-"""Pods that lie as files in a folder of the node: they run without an API server. Blocking.
+"""Pods that lie as files in a folder of the node: the API only shows them. Blocking.
 
 Source: pkg/kubelet/config/{file,common}.go v1.35.
 """
