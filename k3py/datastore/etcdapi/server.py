@@ -12,6 +12,7 @@ from grpclib.protocol import H2Protocol
 from grpclib.server import Handler as ConnectionHandler
 from grpclib.server import Server
 from h2.settings import SettingCodes
+from h2.utilities import SizeLimitDict
 
 from k3py.datastore.errors import DatastoreError
 from k3py.datastore.etcdapi import (
@@ -56,6 +57,7 @@ STOP_S: Final = 5.0
 """How long a stop waits for the requests that are being answered."""
 
 _NO_LIMIT: Final = (1 << 31) - 1
+_ENDED_STREAMS: Final = 4_096
 _SERVING: Final = b"\x08\x01"
 
 UNARY: Final[tuple[tuple[str, Answer], ...]] = (
@@ -166,6 +168,8 @@ class _Protocol(H2Protocol):
         # h2 tells clients 100 streams; a client of etcd expects no limit, and has one open for each watch.
         http2 = self.connection._connection  # noqa: SLF001 - grpclib has no setting for it
         http2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: _NO_LIMIT})
+        # h2 remembers 65,536 ended streams, 200 bytes each: 13 MB a connection. It needs them for frames that were on their way.
+        http2._closed_streams = SizeLimitDict(size_limit=_ENDED_STREAMS)  # noqa: SLF001 - as above
         self.connection.flush()
 
     def connection_lost(self, exc: BaseException | None) -> None:
