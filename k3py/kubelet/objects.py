@@ -269,11 +269,14 @@ class ReferencedObjects:
             answer = await self._client.create(
                 SERVICE_ACCOUNTS, request, namespace=metadata["namespace"], name=account, subresource="token"
             )
-        except ApiError:
-            if known is not None and (now_s < known.expires_s or not known.text):
-                self._tokens[key] = _Token(known.text, now_s + _TOKEN_RETRY_S, known.expires_s)
-                return known.text
-            raise
+        except ApiError as error:
+            if known is None:
+                raise
+            # Also one that has ended is not asked for at every look: the pod has it, and the server is away.
+            self._tokens[key] = _Token(known.text, now_s + _TOKEN_RETRY_S, known.expires_s)
+            if now_s >= known.expires_s and not isinstance(error, Unreachable):
+                raise
+            return known.text
         status = answer["status"]
         expires_s = datetime.fromisoformat(status["expirationTimestamp"]).timestamp()
         life_s = expires_s - now_s

@@ -163,3 +163,20 @@ async def test_a_token_that_cannot_be_renewed_is_not_asked_for_at_every_look(cli
         for _ in range(20):
             await ask(objects)
         assert [verb for verb, _, _ in client.actions].count("create") == 1
+
+
+@pytest.mark.looptime
+async def test_a_token_that_ended_while_the_server_is_away_is_asked_for_now_and_then(client, tmp_path, monkeypatch):
+    account = {"kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default"}}
+    client.seed(SERVICE_ACCOUNTS, account)
+    client.seed(PODS, USER)
+    async with node(client, tmp_path) as (objects, _):
+        text = await ask(objects)
+        client.away = True
+        del client.actions[:]
+        later_s = clock.wall_s() + 3 * 24 * 3600
+        monkeypatch.setattr(clock, "wall_s", lambda: later_s)
+        for _ in range(20):
+            assert await ask(objects) == text
+        assert [verb for verb, _, _ in client.actions].count("create") == 1
+        assert objects.renew_at_s(UID) > later_s
