@@ -15,6 +15,7 @@ from grpclib.const import Cardinality, Status
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 from grpclib.protocol import H2Protocol
 from h2.exceptions import ProtocolError as Http2Error
+from h2.utilities import SizeLimitDict
 
 from k3py.datastore.errors import (
     Corrupt,
@@ -49,6 +50,9 @@ _TEXTS: Final[tuple[tuple[str, type[DatastoreError]], ...]] = (
 )
 
 
+ENDED_STREAMS: Final = 4_096
+
+
 class _Protocol(H2Protocol):
     """A connection that tells when it is gone: one under TLS outlives `close` for a while."""
 
@@ -62,6 +66,8 @@ class _Protocol(H2Protocol):
         super().connection_made(transport)
         self.transport = cast("asyncio.Transport", transport)
         self.gone.clear()
+        # h2 remembers 65,536 ended calls, 13 MB; it needs them for frames that were on their way.
+        self.connection._connection._closed_streams = SizeLimitDict(size_limit=ENDED_STREAMS)  # noqa: SLF001
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)

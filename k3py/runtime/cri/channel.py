@@ -13,6 +13,8 @@ from grpclib.client import Channel
 from grpclib.const import Cardinality, Status
 from grpclib.encoding.base import CodecBase
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
+from grpclib.protocol import H2Protocol
+from h2.utilities import SizeLimitDict
 
 from k3py.runtime.errors import (
     RuntimeFailure,
@@ -35,6 +37,7 @@ _CONDITIONS: Final[dict[Status, type[RuntimeFailure]]] = {
     Status.UNAVAILABLE: RuntimeUnavailable,
     Status.UNIMPLEMENTED: RuntimeUnsupported,
 }
+_ENDED_STREAMS: Final = 256
 NAMESPACE: Final = "k8s.io"
 """containerd's namespace for Kubernetes; a header of its own services, ignored by CRI."""
 
@@ -49,6 +52,20 @@ class _BytesCodec(CodecBase):
 
     def decode(self, data: bytes, message_type: Any) -> Any:
         return data
+
+
+class _Protocol(H2Protocol):
+    """A connection that forgets ended calls: h2 remembers 65,536 of them, 13 MB, for frames that were on their way."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.connection._connection._closed_streams = SizeLimitDict(size_limit=_ENDED_STREAMS)  # noqa: SLF001
+
+
+class _Channel(Channel):
+    def _protocol_factory(self) -> H2Protocol:
+        made = super()._protocol_factory()
+        return _Protocol(made.handler, made.config, made.h2_config)
 
 
 class CriChannel:
@@ -119,7 +136,7 @@ class CriChannel:
     def _open(self) -> Channel:
         if self._channel is None:
             asyncio.get_running_loop()  # grpclib binds to the running loop
-            self._channel = Channel(path=str(self.socket), codec=_BytesCodec())
+            self._channel = _Channel(path=str(self.socket), codec=_BytesCodec())
         return self._channel
 
 
