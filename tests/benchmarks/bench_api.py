@@ -273,16 +273,16 @@ class Bench:
                     return
 
         async def write() -> None:
-            connections = [writer, *await self.connect(3)]
+            connections = [writer, *await self.connect(15)]
 
             async def make(part: int) -> None:
-                for n in range(part, EVENTS, 4):
+                for n in range(part, EVENTS, 16):
                     sent[f"w{n}"] = time.perf_counter()
                     status, _ = await connections[part].send("POST", MAPS, make_body(f"w{n}"))
                     assert status == 201
 
             async with asyncio.TaskGroup() as group:
-                for part in range(4):
+                for part in range(16):
                     group.create_task(make(part))
 
         started = time.perf_counter()

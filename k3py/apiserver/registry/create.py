@@ -12,7 +12,7 @@ from k3py.api.status import ApiError, already_exists, invalid
 from k3py.apiserver.interface import ObjectResult
 from k3py.apiserver.registry.conversion import serve_view, to_stored
 from k3py.apiserver.registry.decoding import decode_object, settle_namespace
-from k3py.apiserver.registry.large import run_sized
+from k3py.apiserver.registry.large import give_turn, run_sized
 from k3py.apiserver.registry.metadata import drop_duplicate_owners, fill_new_metadata, validate_metadata
 from k3py.apiserver.registry.options import write_options
 from k3py.storage.errors import ObjectExists, ObjectNotFound
@@ -89,7 +89,9 @@ async def _store_once(call: Call, obj: JsonObject, options: WriteOptions, status
     try:
         strategy.prepare_create(obj, context)
         call.services.schemas.complete(kind, obj)
+        await give_turn(len(call.request.raw_body))
         _validate(kind, obj)
+        await give_turn(len(call.request.raw_body))
         call.request.warnings.extend(strategy.warnings(obj, None))
         await call.services.admission.validate(
             call.admission_request(

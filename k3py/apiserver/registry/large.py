@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from k3py.util.offload import offload
@@ -19,3 +20,9 @@ async def run_sized(size: int, function: Callable[P, T], *args: P.args, **kwargs
     if size > LARGE_BYTES:
         return await offload(function, *args, **kwargs)
     return function(*args, **kwargs)
+
+
+async def give_turn(size: int) -> None:
+    """Let others run between two steps of work on `size` bytes of JSON, when these are many."""
+    if size > LARGE_BYTES:
+        await asyncio.sleep(0)

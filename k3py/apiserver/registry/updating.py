@@ -14,7 +14,7 @@ from k3py.api.status import conflict, invalid
 from k3py.apiserver.interface import ObjectResult
 from k3py.apiserver.registry.conversion import serve_view, to_served, to_stored
 from k3py.apiserver.registry.errors import CHANGED, bad_resource_version
-from k3py.apiserver.registry.large import run_sized
+from k3py.apiserver.registry.large import give_turn, run_sized
 from k3py.apiserver.registry.metadata import (
     carry_over_metadata,
     drop_duplicate_owners,
@@ -123,13 +123,15 @@ class Update:
         del call.request.warnings[self._first_warning :]  # those of a try that was too slow
         old = await to_served(call.kind, call.store, view.parsed)
         self._check_uid(old)
+        size = len(view.served) + len(call.request.raw_body)
         new = await self._transform(old)
+        await give_turn(size)
         warnings: list[str] = call.request.warnings
         drop_duplicate_owners(new, warnings)
         context = call.context(dry_run=self._options.dry_run, field_manager=self._options.field_manager)
         if self._tracked:
             await run_sized(
-                len(view.served) + len(call.request.raw_body),
+                size,
                 call.services.patches.track,
                 call.kind,
                 old,
@@ -149,7 +151,9 @@ class Update:
         self._check_version(new, old)
         if part.is_main and call.hook is not None:
             self._reservation = await call.hook.begin_update(new, old, dry_run=self._options.dry_run)
+        await give_turn(size)
         self._prepare(new, old, context)
+        await give_turn(size)
         await call.services.admission.validate(self._admission(new, old))
         return await self._outcome(new, old)
 
