@@ -1,16 +1,18 @@
 """The protobuf form of `/openapi/v2`, which kubectl asks for where v3 does not know a kind (List, kinds of nobody).
 
-Only the parts of Swagger 2.0 that k3py's documents use have field numbers here; an unknown key is an error of ours, not of a client.
+Only the parts of Swagger 2.0 that documents of API servers use have field numbers here. Other keys are left out, as an old reader of
+protobuf would leave them: custom resources and other servers bring documents that nobody here has seen.
 Source: github.com/google/gnostic-models v0.7.0 openapiv2/OpenAPIv2.proto.
 """
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from k3py.wire.varint import VARINT, put_bytes, put_tag, put_varint
+from k3py.wire.varint import FIXED64, VARINT, put_bytes, put_tag, put_varint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +24,7 @@ ALIASES: Final = (MEDIA_TYPE, "application/com.github.proto-openapi.spec.v2@v1.0
 
 _Fields = dict[str, tuple[int, str]]
 
-# message → JSON key → field number and type. Types: str, bool, any; "X" a message, "X*" a list, "X{}" a message whose only entries
+# message → JSON key → field number and type. Types: str, bool, int, double, any; "X" a message, "X*" a list, "X{}" a message whose only entries
 # are name → X. "x-" = the number of vendor extensions.
 _MESSAGES: Final[dict[str, _Fields]] = {
     "Document": {
@@ -94,8 +96,19 @@ _MESSAGES: Final[dict[str, _Fields]] = {
         "title": (3, "str"),
         "description": (4, "str"),
         "default": (5, "any"),
+        "multipleOf": (6, "double"),
+        "maximum": (7, "double"),
+        "exclusiveMaximum": (8, "bool"),
+        "minimum": (9, "double"),
+        "exclusiveMinimum": (10, "bool"),
+        "maxLength": (11, "int"),
+        "minLength": (12, "int"),
         "pattern": (13, "str"),
+        "maxItems": (14, "int"),
+        "minItems": (15, "int"),
         "uniqueItems": (16, "bool"),
+        "maxProperties": (17, "int"),
+        "minProperties": (18, "int"),
         "required": (19, "str*"),
         "enum": (20, "any*"),
         "additionalProperties": (21, "Additional"),
@@ -103,8 +116,13 @@ _MESSAGES: Final[dict[str, _Fields]] = {
         "items": (23, "Items"),
         "allOf": (24, "Schema*"),
         "properties": (25, "Schema{}"),
+        "discriminator": (26, "str"),
+        "readOnly": (27, "bool"),
+        "externalDocs": (29, "ExternalDocs"),
+        "example": (30, "any"),
         "x-": (31, ""),
     },
+    "ExternalDocs": {"description": (1, "str"), "url": (2, "str"), "x-": (3, "")},
     "ApiKey": {
         "type": (1, "str"),
         "name": (2, "str"),
@@ -116,11 +134,7 @@ _MESSAGES: Final[dict[str, _Fields]] = {
 
 
 def encode_document(document: JsonObject) -> bytes:
-    """Return the message `openapi.v2.Document` of a Swagger 2.0 document.
-
-    Raises:
-        KeyError: the document uses a part of Swagger that has no field number here.
-    """
+    """Return the message `openapi.v2.Document` of a Swagger 2.0 document, without the keys that have no field number here."""
     return bytes(_encode("Document", document))
 
 
@@ -129,7 +143,10 @@ def _encode(message: str, value: Mapping[str, JsonValue]) -> bytearray:
     fields = _MESSAGES[message]
     for key, one in value.items():
         if key.startswith("x-"):
-            put_bytes(out, fields["x-"][0], _named(key, _any(one)))
+            if "x-" in fields:
+                put_bytes(out, fields["x-"][0], _named(key, _any(one)))
+            continue
+        if key not in fields:
             continue
         number, kind = fields[key]
         if kind.endswith("{}"):
@@ -137,10 +154,13 @@ def _encode(message: str, value: Mapping[str, JsonValue]) -> bytearray:
         elif kind.endswith("*"):
             for item in one:
                 put_bytes(out, number, _value(kind[:-1], item))
-        elif kind == "bool":
+        elif kind in ("bool", "int"):
             if one:
                 put_tag(out, number, VARINT)
-                put_varint(out, 1)
+                put_varint(out, int(one))
+        elif kind == "double":
+            put_tag(out, number, FIXED64)
+            out += struct.pack("<d", one)
         else:
             put_bytes(out, number, _value(kind, one))
     return out
