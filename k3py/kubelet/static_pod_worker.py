@@ -101,9 +101,11 @@ class StaticPodWorker(PodWorker):
             except ApiError as error:
                 if error.code not in (404, 409):
                     raise
-                self.mirror = None
+                if self.mirror is mirror:
+                    self.mirror = None
                 continue
-            self.mirror = answer
+            if self.mirror is mirror:  # else what was seen meanwhile is newer: a deletion, perhaps
+                self.mirror = answer
             self._sent = (patch, version_of(answer))
 
     async def _ensure_mirror(self) -> JsonObject:
@@ -114,11 +116,13 @@ class StaticPodWorker(PodWorker):
         if self.mirror is None:
             wanted = self._make_mirror()
             try:
-                self.mirror = await self.node.client.create(PODS, wanted)
+                made = await self.node.client.create(PODS, wanted)
             except ApiError as error:
                 if error.code != 409:
                     raise
-                self.mirror = await self._take_over(wanted, error)
+                made = await self._take_over(wanted, error)
+            if self.mirror is None:
+                self.mirror = made
         return self.mirror
 
     async def _take_over(self, wanted: JsonObject, conflict: ApiError) -> JsonObject:

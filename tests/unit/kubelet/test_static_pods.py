@@ -139,3 +139,22 @@ async def test_a_kubelet_that_begins_again_takes_its_static_pods_over_and_drops_
             await bench.until(lambda: "old" not in mirrors(bench))
             await bench.until(lambda: is_running(bench))
             assert set(runtime.sandboxes) == sandboxes
+
+
+async def test_a_mirror_that_is_deleted_while_its_status_is_written_comes_back(tmp_path, folder):
+    write(folder, manifest())
+    client = FakeClient(graceful_pods=True)
+    patch, deleted = client.patch, []
+
+    async def patch_and_delete(resource, name, body, **options):
+        answer = await patch(resource, name, body, **options)
+        ready = [one for one in answer["status"].get("conditions") or () if (one["type"], one["status"]) == ("Ready", "True")]
+        if resource == PODS and not deleted and ready:  # the last thing there is to tell
+            deleted.append(answer["metadata"]["uid"])
+            await client.delete(PODS, name, namespace="default")  # whose event overtakes this answer
+        return answer
+
+    client.patch = patch_and_delete
+    async with running_kubelet(tmp_path, client=client, static_pods=folder) as bench:
+        await bench.until(lambda: is_running(bench) and deleted)
+        await bench.until(lambda: is_running(bench) and mirrors(bench)[f"web-{NODE}"]["metadata"]["uid"] not in deleted)
