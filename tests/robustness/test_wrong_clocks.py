@@ -18,6 +18,7 @@ import pytest
 from k3py.agent.errors import JoinRefused, ServerUnreachable
 from k3py.agent.join import Joiner
 from tests.support.server_process import ServerProcess
+from tests.support.waiting import wait_for
 
 CODE = """
 import datetime, sys
@@ -52,6 +53,10 @@ def ask(server, method, path, *, certificate=None, body=None):
         return error.code
 
 
+async def has_default_namespace(server):
+    return ask(server, "GET", "/api/v1/namespaces/default") == 200
+
+
 async def join(server, folder, token, password="of this machine"):
     joiner = Joiner(
         server=server.url, token=token, folder=folder, node_name="n1", node_ip="192.0.2.9", node_password=password
@@ -76,6 +81,7 @@ async def test_a_server_and_a_node_come_up_whatever_the_clock_says(tmp_path):
                 token = (tmp_path / "data" / "server" / "node-token").read_text().strip()
             assert (tmp_path / "data" / "server" / "node-token").read_text().strip() == token, name
             body = {"metadata": {"name": f"m{number}"}}
+            await wait_for(lambda server=server: has_default_namespace(server))
             assert ask(server, "POST", "/api/v1/namespaces/default/configmaps", body=body) == 201, name
             for folder in (tmp_path / "node", tmp_path / f"node-{number}"):  # one that comes back, one that is re-installed
                 certificate = await join(server, folder, token)
