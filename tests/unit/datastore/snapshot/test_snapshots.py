@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import sqlite3
 import stat
+import zlib
 from types import SimpleNamespace
 
 import pytest
@@ -104,6 +105,14 @@ def flip(path, at):
     data = bytearray(path.read_bytes())
     data[at] ^= 0x40
     path.write_bytes(data)
+
+
+def is_harmless(damaged, original):
+    """A reference to another place that has the same bytes, say: nothing is lost, and nobody can tell."""
+    try:
+        return gzip.decompress(damaged) == gzip.decompress(original)
+    except (OSError, EOFError, zlib.error):
+        return False
 
 
 @pytest.mark.parametrize("kind", ["copy", "packed", "dump"])
