@@ -3,6 +3,7 @@
 set -u
 state=/run/k3py
 pidfile=$state/supervise.pid
+childfile=$state/supervised.pid
 log=/var/log/k3py.log
 
 running() {
@@ -12,8 +13,25 @@ running() {
     { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -q "k3py-supervise.sh loop"
 }
 
+# A server whose supervisor was killed: nobody would start it again, and it keeps a new one off its data.
+end_orphan() {
+    [ -r "$childfile" ] || return 0
+    orphan=$(cat "$childfile")
+    limit=$(($(date +%s) + 45))
+    while { tr '\0' ' ' <"/proc/$orphan/cmdline"; } 2>/dev/null | grep -q k3py; do
+        if [ "$(date +%s)" -ge "$limit" ]; then
+            kill -KILL "$orphan" 2>/dev/null
+        else
+            kill -TERM "$orphan" 2>/dev/null
+        fi
+        sleep 0.5
+    done
+    rm -f "$childfile"
+}
+
 start() {
     running && exit 0
+    end_orphan
     mkdir -p "$state"
     touch "$log" && chmod 600 "$log"
     setsid "$0" loop "$@" >>"$log" 2>&1 </dev/null &
@@ -21,7 +39,10 @@ start() {
 }
 
 stop() {
-    running || return 0
+    if ! running; then
+        end_orphan
+        return 0
+    fi
     kill -TERM "$pid"
     # k3py gives its parts 30 s to stop.
     limit=$(($(date +%s) + 45))
@@ -54,6 +75,7 @@ loop() {
     while :; do
         "$@" &
         child=$!
+        echo "$child" >"$childfile"
         wait "$child"
         echo "k3py ended with code $?; starting it again in 5 s"
         sleep 5 &

@@ -186,6 +186,19 @@ def test_a_server_that_is_killed_comes_back_and_one_that_is_stopped_leaves_pods_
     assert re.search(r"^hello +1/1 +Running +0 ", node.kubectl("get", "pods").stdout, re.MULTILINE)
 
 
+def test_a_server_whose_supervisor_was_killed_is_taken_down_by_the_next_start(node):
+    node.install()
+    first = node.server_pid()
+    node.run("/bin/sh", "-c", "kill -KILL $(cat /run/k3py/supervise.pid)")
+    assert node.server_pid() == first
+    node.install("--node-label=place=roof")
+    assert node.run("test", "-e", f"/proc/{first}", check=False).returncode == 1
+    assert "place: roof" in node.kubectl("get", "node", "n1", "-o", "yaml").stdout
+    node.run("/bin/sh", "-c", "kill -KILL $(cat /run/k3py/supervise.pid)")
+    node.run("k3py-uninstall.sh")
+    assert node.run("pgrep", "-f", "k3py server", check=False).stdout == ""
+
+
 def test_killall_ends_pods_and_keeps_data_and_uninstall_leaves_nothing(node):
     before = node.leftovers()
     node.start_hello(node.install())
