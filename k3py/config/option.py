@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 ValueType = Literal[
     "string",
@@ -22,6 +22,8 @@ ValueType = Literal[
     "arguments",
 ]
 Role = Literal["server", "agent"]
+BOTH: Final[tuple[Role, ...]] = ("server", "agent")
+AGENT: Final[tuple[Role, ...]] = ("agent",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,64 @@
+"""Flags of security and of the parts that a server runs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from k3py.config.option import Option
+
+OPTIONS: Final[tuple[Option, ...]] = (
+    # C-41
+    Option(
+        name="secrets-encryption",
+        theme="security",
+        value_type="bool",
+        critical=True,
+        help="encrypt Secrets in the datastore (see `k3py secrets-encrypt`)",
+    ),
+    Option(
+        name="secrets-encryption-provider",
+        theme="security",
+        default="aescbc",
+        critical=True,
+        help="how new keys encrypt: aescbc, secretbox or aesgcm",
+    ),
+    # C-42
+    Option(
+        name="kube-apiserver-arg",
+        theme="security",
+        value_type="arguments",
+        help="a flag of kube-apiserver, name=value (repeatable): authentication, authorization, audit log, own encryption keys",
+    ),
+    Option(
+        name="kube-scheduler-arg",
+        theme="components",
+        value_type="arguments",
+        help="a flag of kube-scheduler, name=value: config=FILE, a KubeSchedulerConfiguration",
+    ),
+    # C-36
+    Option(
+        name="disable",
+        theme="components",
+        value_type="list",
+        help="leave a component out: coredns (the cluster's DNS), metrics-server (the metrics API)",
+    ),
+    # C-37, C-38
+    Option(
+        name="disable-agent",
+        theme="components",
+        value_type="bool",
+        help="run the control plane without a node of its own",
+    ),
+    Option(
+        name="disable-scheduler",
+        theme="components",
+        value_type="bool",
+        help="leave scheduling to a foreign scheduler",
+    ),
+    Option(
+        name="disable-kube-proxy",
+        theme="components",
+        value_type="bool",
+        help="leave service addresses to a foreign proxy",
+    ),
+)
