@@ -7,7 +7,6 @@ Source: k8s.io/apimachinery/pkg/util/proxy/upgradeaware.go v0.35.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -16,14 +15,15 @@ from aiohttp import web
 
 from k3py.apiserver.encoding.answer import make_headers
 from k3py.apiserver.filters.authn import WEBSOCKET_TOKEN
-from k3py.util.supervise import TaskScope
+from k3py.util import upgrade
+from k3py.util.upgrade import CHUNK_BYTES
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator, Iterable
 
     from k3py.apiserver.exchange import Exchange
 
-_CHUNK_BYTES: Final = 64 * 1024
 _NOT_FORWARDED: Final = frozenset(
     (
         "authorization",
@@ -64,34 +64,6 @@ class Head:
     def get(self, name: str) -> str:
         """Return a header by its name in lower case, "" = it is not there."""
         return next((value for key, value in self.headers if key.lower() == name), "")
-
-
-class TakenOver(web.StreamResponse):
-    """Stands for an answer that was written to the connection by hand; the connection ends with it."""
-
-    def __init__(self) -> None:
-        super().__init__(status=101)
-        self.force_close()
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        """Write nothing."""
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Write nothing."""
-
-
-class _ClientBytes:
-    """Feeds what the client sends after an upgrade into a StreamReader (a parser in aiohttp's eyes)."""
-
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        self._reader.feed_data(data)
-        return False, b""
-
-    def feed_eof(self) -> None:
-        self._reader.feed_eof()
 
 
 def request_head(
@@ -180,36 +152,8 @@ async def tunnel(
     exchange: Exchange, head: Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> web.StreamResponse:
     """Copy bytes both ways until both sides have ended, or one is broken."""
-    request = exchange.request
-    transport = request.transport
-    if transport is None:
-        raise ConnectionResetError("the client has gone")
-    loop = asyncio.get_running_loop()
-    client_reader = asyncio.StreamReader(limit=_CHUNK_BYTES)
-    client_writer = asyncio.StreamWriter(transport, request.protocol, None, loop)
-    client_writer.write(head.raw)
     exchange.streaming = True
-    request.protocol.set_parser(_ClientBytes(client_reader))  # type: ignore[arg-type]
-    try:
-        async with TaskScope() as scope:
-            upstream = scope.spawn(_copy(client_reader, writer), name="tunnel")
-            await _copy(reader, client_writer)
-            # The other server has ended: what the client still sends is for nobody.
-            upstream.cancel()
-    finally:
-        client_writer.close()
-    return TakenOver()
-
-
-async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    try:
-        while data := await source.read(_CHUNK_BYTES):
-            sink.write(data)
-            await sink.drain()
-        if sink.can_write_eof():
-            sink.write_eof()
-    except ConnectionError:
-        return
+    return await upgrade.tunnel(exchange.request, head.raw, reader, writer)
 
 
 async def relay(exchange: Exchange, head: Head, reader: asyncio.StreamReader) -> web.StreamResponse:
@@ -240,6 +184,6 @@ async def iter_body(head: Head, reader: asyncio.StreamReader) -> AsyncIterator[b
         return
     length = head.get("content-length")
     left = int(length) if length else -1
-    while left and (data := await reader.read(_CHUNK_BYTES if left < 0 else min(left, _CHUNK_BYTES))):
+    while left and (data := await reader.read(CHUNK_BYTES if left < 0 else min(left, CHUNK_BYTES))):
         left -= len(data) if left > 0 else 0
         yield data

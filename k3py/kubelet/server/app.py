@@ -25,11 +25,12 @@ from k3py.kubelet.server.log_reader import read_log
 from k3py.kubelet.server.port_forward import serve_channels, serve_tunnel
 from k3py.kubelet.server.resource_metrics import write_resource_metrics
 from k3py.kubelet.server.stats import summarize
+from k3py.kubelet.server.streaming import connect_runtime
 from k3py.kubelet.server.translator import serve_websocket
-from k3py.kubelet.server.upgrade import connect_runtime, tunnel
 from k3py.pki.tls import ignore_dates
 from k3py.runtime.errors import RuntimeFailure, RuntimeNotFound
 from k3py.util import clock
+from k3py.util.upgrade import tunnel
 from k3py.wire.remotecommand import PORT_FORWARD_TUNNEL, STREAM_VERSION_HEADER
 
 if TYPE_CHECKING:
@@ -252,7 +253,8 @@ class KubeletServer:
             for value in request.headers.getall(STREAM_VERSION_HEADER, [])
             for one in value.split(",")
         ]
-        return await tunnel(request, await connect_runtime(url, protocols))
+        runtime = await connect_runtime(url, protocols)
+        return await tunnel(request, runtime.head, runtime.reader, runtime.writer)
 
     # --- facts --------------------------------------------------------------------------------------------------------
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import WSMsgType, web
 
-from k3py.kubelet.server.upgrade import CHUNK_BYTES, connect_runtime
+from k3py.kubelet.server.streaming import connect_runtime
 from k3py.util.supervise import TaskScope
+from k3py.util.upgrade import CHUNK_BYTES
 from k3py.wire.remotecommand import (
     BASE64_V4,
     PORT,
@@ -27,7 +28,7 @@ from k3py.wire.spdy import DataReceived, SpdyConnection, SpdyError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from k3py.kubelet.server.upgrade import RuntimeConnection
+    from k3py.kubelet.server.streaming import RuntimeConnection
 
 PROTOCOL: Final = "portforward.k8s.io"
 _LARGEST_MESSAGE_BYTES: Final = 32 << 20

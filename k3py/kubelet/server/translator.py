@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import WSMsgType, web
 
-from k3py.kubelet.server.upgrade import CHUNK_BYTES, connect_runtime
+from k3py.kubelet.server.streaming import connect_runtime
 from k3py.util.supervise import TaskScope
+from k3py.util.upgrade import CHUNK_BYTES
 from k3py.wire.remotecommand import (
     STREAM_TYPE,
     V1,
@@ -35,7 +36,7 @@ from k3py.wire.remotecommand import (
 from k3py.wire.spdy import DataReceived, SpdyConnection, SpdyError, StreamReset
 
 if TYPE_CHECKING:
-    from k3py.kubelet.server.upgrade import RuntimeConnection
+    from k3py.kubelet.server.streaming import RuntimeConnection
 
 _CHANNELS: Final = {
     "stdin": Channel.STDIN,
