@@ -15,7 +15,10 @@ AUTHORITIES: Final = {
     "server-ca": "k3py-server",
     "client-ca": "k3py-client",
     "request-header-ca": "k3py-request-header",
+    "etcd/server-ca": "etcd-server",
+    "etcd/peer-ca": "etcd-peer",
 }
+"""Name, which is also the file below server/tls, and what its common name begins with (L-20, L-27)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +106,30 @@ def server_leaves(
             request=LeafRequest(common_name="system:auth-proxy"),
         ),
         *(Leaf(path=tls / name, authority="client-ca", request=request) for name, request in clients.items()),
+    )
+
+
+def etcd_leaves(paths: PkiPaths, *, names: Sequence[str]) -> tuple[Leaf, ...]:
+    """Return the leaves of a member of the managed etcd (L-25); `names`: host names and addresses of this server.
+
+    The client's has no names: an etcd takes a certificate with names only from one of these addresses.
+    """
+    folder = paths.server_tls / "etcd"
+    own = names_of(("localhost", "127.0.0.1", "::1"), names)
+    return (
+        Leaf(
+            path=folder / "client", authority="etcd/server-ca", request=LeafRequest(common_name="etcd-client")
+        ),
+        Leaf(
+            path=folder / "server-client",
+            authority="etcd/server-ca",
+            request=LeafRequest(common_name="etcd-server", names=own, usage="both"),
+        ),
+        Leaf(
+            path=folder / "peer-server-client",
+            authority="etcd/peer-ca",
+            request=LeafRequest(common_name="etcd-peer", names=own, usage="both"),
+        ),
     )
 
 

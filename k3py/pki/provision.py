@@ -39,6 +39,7 @@ def ensure_authorities(paths: PkiPaths) -> dict[str, KeyPair]:
         certificate = paths.authority(name)
         key = certificate.with_suffix(".key")
         if not certificate.exists() and not key.exists():
+            certificate.parent.mkdir(mode=0o700, exist_ok=True)
             pair = make_authority(prefix)
             write_atomically(key, pair.key, mode=0o600)
             write_atomically(certificate, pair.certificate, mode=0o644)

@@ -35,8 +35,10 @@ SERVICES: Final = {
     "auth-proxy": ("client-auth-proxy",),
     "kube-proxy": ("client-kube-proxy",),
     "kubelet": ("client-kubelet", "serving-kubelet"),
+    "etcd": ("etcd/client", "etcd/server-client", "etcd/peer-server-client"),
 }
 SERVICE_ACCOUNT: Final = "service-account"
+_KEPT: Final = ("*.crt", "*.key", "etcd/*.crt", "etcd/*.key")
 
 
 def rotate_leaves(paths: PkiPaths, services: Iterable[str]) -> list[str]:
@@ -54,7 +56,7 @@ def rotate_leaves(paths: PkiPaths, services: Iterable[str]) -> list[str]:
                 (folder / f"{name}{suffix}").unlink(missing_ok=True)
             if (kept / folder.name / f"{name}.crt").exists():
                 done.append(name)
-    for folder in (paths.server_tls, paths.agent):
+    for folder in (paths.server_tls, paths.server_tls / "etcd", paths.agent):
         if folder.exists():
             sync_folder(folder)
     return done
@@ -145,6 +147,7 @@ def install_authorities(paths: PkiPaths, new: NewAuthorities) -> Path:
     try:
         for name, pair in new.pairs.items():
             certificate = paths.authority(name)
+            certificate.parent.mkdir(mode=0o700, exist_ok=True)
             # The certificate first: a pair that a power cut tore apart is found by the next start and named.
             write_atomically(certificate, pair.certificate, mode=0o644)
             write_atomically(certificate.with_suffix(".key"), pair.key, mode=0o600)
@@ -189,10 +192,11 @@ def _keep(paths: PkiPaths) -> Path:
     try:
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (paths.server_tls, paths.agent):
-            for file in (*folder.glob("*.crt"), *folder.glob("*.key")):
-                place = target / folder.name
-                place.mkdir(mode=0o700, exist_ok=True)
-                shutil.copy2(file, place / file.name)
+            # Not all below: <data-dir>/agent also holds images and containers.
+            for file in [one for pattern in _KEPT for one in folder.glob(pattern)]:
+                place = target / folder.name / file.relative_to(folder)
+                place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                shutil.copy2(file, place)
     except OSError as error:
         raise PkiError(f"{error.filename}: {error.strerror}") from error
     return target

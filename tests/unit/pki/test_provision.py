@@ -8,7 +8,7 @@ from cryptography import x509
 
 from k3py.pki.authority import LeafRequest
 from k3py.pki.errors import PkiError
-from k3py.pki.layout import Leaf, node_leaves, pki_paths, server_leaves
+from k3py.pki.layout import Leaf, etcd_leaves, node_leaves, pki_paths, server_leaves
 from k3py.pki.provision import ensure_authorities, ensure_leaves
 from k3py.util import clock
 
@@ -63,3 +63,20 @@ def test_half_an_authority_is_an_error_that_names_the_missing_file(tmp_path):
     (tmp_path / "server/tls/client-ca.key").unlink()
     with pytest.raises(PkiError, match=r"client-ca\.key: is missing"):
         provision(tmp_path)
+
+
+def test_the_leaves_of_etcd_are_signed_by_its_own_authorities(tmp_path):
+    paths = pki_paths(tmp_path)
+    leaves = etcd_leaves(paths, names=("n1", "192.0.2.1"))
+    ensure_leaves(ensure_authorities(paths), leaves)
+    names = {}
+    for leaf in leaves:
+        certificate = x509.load_pem_x509_certificate(leaf.certificate.read_bytes())
+        issuer = x509.load_pem_x509_certificate(paths.authority(leaf.authority).read_bytes())
+        certificate.verify_directly_issued_by(issuer)
+        assert issuer.subject.rfc4514_string().startswith({"etcd/server-ca": "CN=etcd-server-ca@", "etcd/peer-ca": "CN=etcd-peer-ca@"}[leaf.authority])
+        assert leaf.key.stat().st_mode & 0o777 == 0o600
+        found = [one.value for one in certificate.extensions if isinstance(one.value, x509.SubjectAlternativeName)]
+        names[leaf.path.name] = bool(found)
+    assert names == {"client": False, "server-client": True, "peer-server-client": True}
+    assert (tmp_path / "server/tls/etcd").stat().st_mode & 0o777 == 0o700

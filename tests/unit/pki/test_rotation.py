@@ -13,7 +13,7 @@ from k3py.pki.authority import LeafRequest, make_authority, make_key, sign_leaf
 from k3py.pki.chain import find_root
 from k3py.pki.errors import PkiError
 from k3py.pki.inventory import list_certificates
-from k3py.pki.layout import AUTHORITIES, pki_paths, server_leaves
+from k3py.pki.layout import AUTHORITIES, etcd_leaves, pki_paths, server_leaves
 from k3py.pki.provision import ensure_authorities, ensure_leaves
 from k3py.pki.rotation import (
     SERVICES,
@@ -65,6 +65,7 @@ def write_custom(folder, *names, root=ROOT, root_key=ROOT_KEY):
     for index, name in enumerate(names):
         key = ec.generate_private_key(ec.SECP256R1()) if index % 2 else rsa.generate_private_key(public_exponent=65537, key_size=2048)
         authority = sign(f"our-{name}", key, root.subject, root_key)
+        (folder / f"{name}.crt").parent.mkdir(exist_ok=True)
         (folder / f"{name}.crt").write_bytes(pem(authority, root))
         (folder / f"{name}.key").write_bytes(pem(key))
 
@@ -223,3 +224,15 @@ def test_the_inventory_lists_every_certificate_and_how_it_stands(tmp_path, monke
     (tmp_path / "server" / "tls" / "broken.crt").write_text("x")
     with pytest.raises(PkiError, match=r"broken\.crt"):
         list_certificates(tmp_path)
+
+
+def test_certificates_of_etcd_are_rotated_and_kept_beside(tmp_path):
+    paths = pki_paths(tmp_path)
+    leaves = etcd_leaves(paths, names=("n1", "192.0.2.1"))
+    ensure_leaves(ensure_authorities(paths), leaves)
+    old = {leaf.key: leaf.key.read_bytes() for leaf in leaves}
+    assert rotate_leaves(paths, ("etcd",)) == ["etcd/client", "etcd/server-client", "etcd/peer-server-client"]
+    assert not any(leaf.key.exists() or leaf.certificate.exists() for leaf in leaves)
+    (kept,) = (tmp_path / "server").glob("tls-*")
+    assert {file: (kept / "tls" / "etcd" / file.name).read_bytes() for file in old} == old
+    assert len(ensure_leaves(ensure_authorities(paths), leaves)) == 3
