@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, cast
 
+from k3py.api.names import find_subdomain_faults
 from k3py.config.api_server_arguments import ApiServerArguments, parse_api_server_arguments
 from k3py.config.loader import load_values
 from k3py.config.node import OverlayKind, read_node_fields
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Durability = Literal["durable", "balanced", "flash"]
 
-COMPONENTS: Final = ("coredns", "metrics-server")
+COMPONENTS: Final = ("coredns", "metrics-server")  # and names of files in the manifests folder
 ENCRYPTION_PROVIDERS: Final = ("aescbc", "secretbox", "aesgcm")
 
 
@@ -204,8 +205,11 @@ def _find_node_ip(bind_address: str) -> str:
 def _disabled(values: Mapping[str, Value]) -> tuple[str, ...]:
     names = get_list(values, "disable")
     for name in names:
-        if name not in COMPONENTS:
-            raise ConfigError(f"--disable: {name!r}: must be one of {', '.join(COMPONENTS)}")
+        if find_subdomain_faults(name):
+            raise ConfigError(
+                f"--disable: {name!r}: must be one of {', '.join(COMPONENTS)}, or the name of a file or folder "
+                "in DATA_DIR/server/manifests"
+            )
     return names
 
 

@@ -15,6 +15,7 @@ from k3py.datastore.durability import Durability
 from k3py.datastore.factory import open_backend
 from k3py.datastore.tls_files import TlsFiles
 from k3py.errors import ConfigError, K3pyError
+from k3py.server.addons import build_addons
 from k3py.server.cluster_reset import clear_reset_flag
 from k3py.server.control_plane import build_control_plane
 from k3py.server.health import add_checks
@@ -75,6 +76,7 @@ async def run_server(config: ServerConfig) -> int:
                 from k3py.server.node import build_node  # noqa: PLC0415 - a server without a node needs none of it
 
                 components += build_node(config, identity, plane)
+            components += await build_addons(config, plane)
             components += scheduled_snapshots(config, backend)
             supervisor = Supervisor(components)
             add_checks(plane.health, supervisor, backend)

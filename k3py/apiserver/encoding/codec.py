@@ -102,7 +102,7 @@ class Codec:
                 return orjson.dumps(document, option=orjson.OPT_INDENT_2)
             return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
         if form.media_type == YAML:
-            from k3py.apiserver.encoding import yaml_codec  # noqa: PLC0415 - PyYAML is big and rarely needed
+            from k3py.api import yaml_codec  # noqa: PLC0415 - PyYAML is big and rarely needed
 
             return yaml_codec.dump(document)
         try:
@@ -171,7 +171,7 @@ def decode_yaml(body: bytes) -> JsonValue:
             return orjson.loads(body)
         except orjson.JSONDecodeError:
             pass  # YAML's flow style looks the same at first
-    from k3py.apiserver.encoding import yaml_codec  # noqa: PLC0415 - PyYAML is big and rarely needed
+    from k3py.api import yaml_codec  # noqa: PLC0415 - PyYAML is big and rarely needed
 
     return yaml_codec.load(body)
 
@@ -190,7 +190,7 @@ def raw_json_of(body: bytes, content_type: str) -> bytes:
             pass  # YAML's flow style looks the same at first
         else:
             return body
-    from k3py.apiserver.encoding import yaml_codec  # noqa: PLC0415 - PyYAML is big and rarely needed
+    from k3py.api import yaml_codec  # noqa: PLC0415 - PyYAML is big and rarely needed
 
     return yaml_codec.to_raw_json(body)
 

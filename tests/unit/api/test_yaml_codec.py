@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from k3py.api import yaml_codec
 from k3py.api.status import ApiError
-from k3py.apiserver.encoding import yaml_codec
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,9 @@ def test_dump_is_read_back_and_has_no_anchors():
     assert b"&" not in text
     assert yaml_codec.load(text)["number"] == "1"
     assert yaml_codec.load(text)["b"] == shared
+
+
+def test_all_documents_are_read_and_empty_ones_left_out():
+    assert yaml_codec.load_all(b"---\na: 1\n---\n# nothing\n---\nb: 2020-01-01\n") == [{"a": 1}, {"b": "2020-01-01"}]
+    with pytest.raises(ApiError):
+        yaml_codec.load_all(b"a: [")

@@ -62,6 +62,14 @@ def load(body: bytes) -> JsonValue:
         loader.dispose()
 
 
+def load_all(body: bytes) -> list[JsonValue]:
+    """Return all documents; empty ones are left out. Raises ApiError 400."""
+    try:
+        return [_to_json(one) for one in yaml.load_all(body, _Loader) if one is not None]
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise bad_request(f"error converting YAML to JSON: {error}") from error
+
+
 def to_raw_json(body: bytes) -> bytes:
     """Return the first document as JSON text in which repeated keys are still repeated. Raises ApiError 400."""
     loader = _PairsLoader(body)

@@ -1,0 +1,30 @@
+"""Puts the add-ons of a server together."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from k3py.addons.manifests.deployer import ManifestDeployer
+from k3py.addons.packaged.staging import stage_manifests
+from k3py.client.events import EventRecorder
+
+if TYPE_CHECKING:
+    from k3py.config.server import ServerConfig
+    from k3py.server.control_plane import ControlPlane
+    from k3py.util.supervise import Component
+
+
+async def build_addons(config: ServerConfig, plane: ControlPlane) -> list[Component]:
+    """Make the add-ons, in starting order; none of them keeps the server from being ready.
+
+    Raises:
+        OSError: the manifests folder cannot be written.
+    """
+    folder = config.data_dir / "server/manifests"
+    variables = {"CLUSTER_DNS": config.cluster_dns, "CLUSTER_DOMAIN": config.cluster_domain}
+    await asyncio.to_thread(stage_manifests, folder, disabled=config.disable, variables=variables)
+    client = plane.client("system:k3py-supervisor", "system:masters", user_agent="k3py-supervisor")
+    recorder = EventRecorder(client, component="deploy", host=config.node_name)
+    deployer = ManifestDeployer(folder, client, plane.kinds, recorder, disabled=config.disable)
+    return [recorder, deployer]
