@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
+from k3py.cli.printing import align
 from k3py.cli.server_values import CommandParser
 from k3py.config.loader import load_values
 from k3py.errors import ConfigError, K3pyError
@@ -96,9 +97,7 @@ def _check(data_dir: Path, output: str) -> int:
     else:
         rows = [("FILENAME", "SUBJECT", "USAGES", "EXPIRES", "RESIDUAL TIME", "STATUS")]
         rows += [_as_row(one, now) for one in entries]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        for row in rows:
-            print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+        print("\n".join(align(rows)))
     return 1 if any(one.status(now) == "EXPIRED" for one in entries) else 0
 
 

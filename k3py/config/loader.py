@@ -65,6 +65,11 @@ def load_values(role: str, arguments: Sequence[str], environ: Mapping[str, str])
     return values
 
 
+def load_defaults(role: str) -> dict[str, Value]:
+    """Return the value that every flag of `role` has when nobody gives one."""
+    return {one.field: _read(one, [one.default], f"--{one.name}") for one in options_of(role)}
+
+
 def _refuse_not_yet(arguments: Sequence[str]) -> None:
     for argument in arguments:
         name = argument.removeprefix("--").partition("=")[0]
