@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from k3py.cli.doctor.machine import Machine
+from k3py.cli.machine import Machine
 from k3py.config.loader import load_values
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from k3py.cli.doctor.examination import examine
 from k3py.cli.doctor.finding import error
-from k3py.cli.doctor.machine import Machine, holder_of
+from k3py.cli.machine import Machine, holder_of
 from k3py.cli.printing import paint, print_document
 from k3py.cli.server_values import CommandParser
 from k3py.config.loader import load_defaults, load_values

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from k3py.cli.doctor.machine import Machine
+    from k3py.cli.machine import Machine
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from k3py.cli.doctor.finding import Finding
-    from k3py.cli.doctor.machine import Machine
+    from k3py.cli.machine import Machine
 
 CHECKS: Final[tuple[Callable[[Machine], Iterator[Finding]], ...]] = (
     kernel.check_kernel,

@@ -6,13 +6,13 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from k3py.cli.doctor.finding import error, fine, warning
-from k3py.cli.doctor.kernel_config import KernelConfig
+from k3py.cli.kernel_config import KernelConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from k3py.cli.doctor.finding import Finding
-    from k3py.cli.doctor.machine import Machine
+    from k3py.cli.machine import Machine
 
 _OLDEST: Final = (4, 19)
 _CONTROLLERS: Final = ("cpu", "cpuset", "memory", "pids")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from k3py.cli.doctor.finding import Finding
-    from k3py.cli.doctor.machine import Machine
+    from k3py.cli.machine import Machine
     from k3py.jsontypes import JsonObject
 
 _MOST_SERVERS: Final = 3  # the C library asks no more

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from k3py.cli.doctor.finding import Finding
-    from k3py.cli.doctor.machine import Machine
+    from k3py.cli.machine import Machine
 
 _MIB: Final = 1 << 20
 _LEAST_MIB: Final = {"server": 384, "agent": 192}

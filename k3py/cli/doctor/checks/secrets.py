@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from k3py.cli.doctor.finding import Finding
-    from k3py.cli.doctor.machine import Machine
+    from k3py.cli.machine import Machine
 
 
 def check_secrets(machine: Machine) -> Iterator[Finding]:

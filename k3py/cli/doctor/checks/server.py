@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from k3py.cli.doctor.finding import Finding
-    from k3py.cli.doctor.machine import Machine
+    from k3py.cli.machine import Machine
 
 _TIMEOUT_S: Final = 5.0
 _DRIFT_S: Final = 60

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from k3py.cli.doctor.finding import Finding
-    from k3py.cli.doctor.machine import Machine
+    from k3py.cli.machine import Machine
 
 _RESTORE: Final = "k3py etcd-snapshot ls; k3py server --cluster-reset --cluster-reset-restore-path=FILE"
 _CONNECT_S: Final = 5.0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from k3py.cli.doctor.finding import Finding
-    from k3py.cli.doctor.machine import Machine
+    from k3py.cli.machine import Machine
 
 _EARLIEST: Final = dt.datetime(2025, 6, 1, tzinfo=dt.UTC)  # no k3py is older
 _LATEST: Final = dt.datetime(2060, 1, 1, tzinfo=dt.UTC)

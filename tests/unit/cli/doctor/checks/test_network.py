@@ -5,7 +5,7 @@ import json
 import pytest
 
 from k3py.cli.doctor.checks.network import check_firewall, check_names
-from k3py.cli.doctor.machine import Machine
+from k3py.cli.machine import Machine
 from tests.support.examined_machine import make_machine, write
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from k3py.cli.doctor.checks import resources
 from k3py.cli.doctor.checks.resources import check_disk, check_memory, check_speed, check_wear
-from k3py.cli.doctor.machine import Machine
+from k3py.cli.machine import Machine
 from tests.support.examined_machine import make_machine, write
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
-    from k3py.cli.doctor.machine import Machine
+    from pathlib import Path
+
+    from k3py.cli.machine import Machine
 
 State = Literal["enabled", "module", "missing", "unknown"]
 _FILES: Final = (
@@ -57,17 +59,22 @@ class KernelConfig:
         release = machine.read("/proc/sys/kernel/osrelease")
         for pattern in _FILES:
             name = pattern.format(release=release)
-            path = machine.path(name)
-            try:
-                data = path.read_bytes()
-                text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode(errors="replace")
-            except (OSError, EOFError, gzip.BadGzipFile):
-                continue
-            pairs = (
-                line.split("=", 1) for line in text.splitlines() if line.startswith("CONFIG_") and "=" in line
-            )
-            return cls(name, {key.removeprefix("CONFIG_"): value for key, value in pairs}, machine)
+            found = cls.read(machine.path(name), machine)
+            if found.source:
+                return cls(name, found.options, machine)
         return cls("", {}, machine)
+
+    @classmethod
+    def read(cls, path: Path, machine: Machine) -> KernelConfig:
+        """Read a named file, packed or not; one without any option has no source."""
+        try:
+            data = path.read_bytes()
+            text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode(errors="replace")
+        except (OSError, EOFError, gzip.BadGzipFile):
+            text = ""
+        lines = (line for line in text.splitlines() if line.startswith("CONFIG_") and "=" in line)
+        options = dict(line.removeprefix("CONFIG_").split("=", 1) for line in lines)
+        return cls(str(path) if options else "", options, machine)
 
     def state(self, option: str) -> State:
         """Return how CONFIG_<option> stands."""
