@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from k3py.cli.printing import align
 from k3py.cli.server_values import CommandParser
+from k3py.cluster.bootstrap_data.files import FILES, SharedFiles
 from k3py.config.loader import load_values
 from k3py.errors import ConfigError, K3pyError
 from k3py.pki.inventory import list_certificates
@@ -135,6 +136,7 @@ def _rotate(data_dir: Path, services: str | None) -> None:
             raise ConfigError(f"--service: {name!r}: must be of {', '.join((*SERVICES, SERVICE_ACCOUNT))}")
     paths = pki_paths(data_dir)
     if SERVICE_ACCOUNT in names:
+        SharedFiles(paths.server_tls.parent).mark(("ServiceKey",))
         rotate_service_account_key(paths)
         print(
             "tokens of service accounts are signed by a new key from the next start on; older ones stay valid until they end"
@@ -153,6 +155,10 @@ def _rotate_ca(data_dir: Path, folder: Path | None, *, force: bool) -> None:
             f"rotate-ca: {names}: another root or key: agents must join anew with the new token, pods with tokens be started anew, "
             "kubeconfigs be replaced; --force if that is wanted"
         )
+    changed = [f"tls/{name}{suffix}" for name in new.pairs for suffix in (".crt", ".key")]
+    if new.service_account_key:
+        changed.append("tls/service.key")
+    SharedFiles(data_dir / "server").mark(name for name, path in FILES.items() if path in changed)
     kept = install_authorities(paths, new)
     print(
         f"new: {', '.join((*new.pairs, *(('service.key',) if new.service_account_key else ())))}; old files: {kept}"

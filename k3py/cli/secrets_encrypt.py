@@ -11,14 +11,15 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from k3py.cli.server_request import add_address_flags, ask_server, find_address
+from k3py.cli.server_request import add_address_flags, find_address
 from k3py.cli.server_values import CommandParser
+from k3py.cluster.server_client import ask_server
 from k3py.errors import ConfigError, K3pyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from k3py.cli.server_request import ServerAddress
+    from k3py.cluster.server_client import ServerAddress
     from k3py.jsontypes import JsonObject
 
 _PROG: Final = "k3py secrets-encrypt"

@@ -40,6 +40,9 @@ AGENT_GROUP: Final = "k3py:agent"
 SERVER_GROUP: Final = "k3py:server"
 _AGENT_GROUPS: Final = frozenset((AGENT_GROUP, "system:nodes", "system:bootstrappers"))
 _SERVER_GROUPS: Final = frozenset((SERVER_GROUP, MASTERS))
+_BY_TOKEN_ONLY: Final = frozenset(("server-bootstrap", "token"))
+"""What not even administrators get: keys of authorities outlive what an administrator may do."""
+
 _MOST_BODY_BYTES: Final = 64 * 1024
 
 
@@ -97,9 +100,11 @@ class Supervisor:
             _expect(request, "GET")
             return _text(200, "pong")
         user = await self._find_user(request)
-        for_servers = self._server_paths.get(path.removeprefix(PREFIX))
+        name = path.removeprefix(PREFIX)
+        for_servers = self._server_paths.get(name)
         if for_servers is not None:
-            if not _SERVER_GROUPS.intersection(user.groups):
+            allowed = _SERVER_GROUPS if name not in _BY_TOKEN_ONLY else {SERVER_GROUP}
+            if not allowed.intersection(user.groups):
                 raise ApiError(
                     403, "Forbidden", "forbidden: only servers and administrators may ask for this"
                 )
@@ -114,7 +119,7 @@ class Supervisor:
             "serving-kubelet.crt": self._serving_kubelet,
             "client-kubelet.crt": self._client_kubelet,
             "client-kube-proxy.crt": self._client_kube_proxy,
-        }.get(path.removeprefix(PREFIX))
+        }.get(name)
         if handler is None:
             raise ApiError(404, "NotFound", "404 page not found")
         return await handler(request, user)

@@ -90,26 +90,36 @@ def _root_of(pem: bytes, *, as_pem: bool) -> bytes:
     return root.public_bytes(Encoding.PEM if as_pem else Encoding.DER) if root is not None else b""
 
 
-def ensure_server_token(server_dir: Path, ca_pem: bytes, given: str) -> str:
-    """Return the server's token in secure form, writing `token` (0600) and the link `node-token` (L-01, L-02). Blocking.
+def read_password(server_dir: Path) -> str:
+    """Return the password of the token that a data dir was made with, "" when there is none. Blocking.
 
     Raises:
-        ConfigError: `given` cannot be parsed or differs from the one this data dir was made with.
+        ConfigError: the file holds no token.
+        K3pyError: it cannot be read.
     """
     file = server_dir / "token"
-    stored = file.read_text(encoding="utf-8").strip() if file.exists() else ""
-    known = parse_token(stored).password if stored else ""
-    wanted = parse_token(given).password if given else ""
-    if known and wanted and not secrets.compare_digest(known, wanted):
-        raise ConfigError(f"--token: differs from the one in {file}; use that one, or rotate it")
-    password = known or wanted or secrets.token_hex(16)
+    try:
+        stored = file.read_text(encoding="utf-8").strip() if file.exists() else ""
+    except OSError as error:
+        raise K3pyError(f"{file}: cannot be read: {error.strerror}") from error
+    return parse_token(stored).password if stored else ""
+
+
+def write_server_token(server_dir: Path, ca_pem: bytes, password: str) -> str:
+    """Return the server's token in secure form, writing `token` (0600) and the link `node-token` where they differ (L-01, L-02). Blocking.
+
+    Raises:
+        K3pyError: they cannot be written.
+    """
+    file = server_dir / "token"
     text = f"K10{hash_ca(ca_pem)}::server:{password}"
-    if text != stored:
-        try:
+    try:
+        if not file.exists() or file.read_text(encoding="utf-8").strip() != text:
             write_atomically(file, text.encode() + b"\n", mode=0o600)
-            link = server_dir / "node-token"
-            if not link.is_symlink():
-                link.symlink_to("token")
-        except OSError as error:
-            raise K3pyError(f"{file}: cannot be written: {error.strerror}") from error
+        link = server_dir / "node-token"
+        if not link.is_symlink():
+            link.unlink(missing_ok=True)
+            link.symlink_to("token")
+    except OSError as error:
+        raise K3pyError(f"{file}: cannot be written: {error.strerror}") from error
     return text

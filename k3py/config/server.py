@@ -48,6 +48,7 @@ class ServerConfig:
     cluster_dns: str
     cluster_domain: str
     token: str
+    server: str
     datastore_endpoint: str
     datastore_cafile: Path | None
     datastore_certfile: Path | None
@@ -119,6 +120,7 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
         cluster_dns=_cluster_dns(get_text(values, "cluster_dns"), service_cidr),
         cluster_domain=get_text(values, "cluster_domain"),
         token=load_token(values),
+        server=_joined_server(values),
         datastore_endpoint=get_text(values, "datastore_endpoint"),
         datastore_cafile=_optional_path(values, "datastore_cafile"),
         datastore_certfile=_optional_path(values, "datastore_certfile"),
@@ -172,6 +174,24 @@ def _restore_path(values: Mapping[str, Value]) -> Path | None:
             "--cluster-reset: must be given together with --cluster-reset-restore-path; k3py has no etcd members to reset"
         )
     return given if isinstance(given, Path) else None
+
+
+def _joined_server(values: Mapping[str, Value]) -> str:
+    url, endpoint = get_text(values, "server"), get_text(values, "datastore_endpoint")
+    if not url:
+        return ""
+    if not values["token"] and not values["token_file"]:
+        raise ConfigError(f"--server: '{url}': must be given together with --token or --token-file")
+    if not is_shared(endpoint):
+        raise ConfigError(
+            f"--server: '{url}': must be given together with --datastore-endpoint, the datastore of that server"
+        )
+    return url
+
+
+def is_shared(datastore_endpoint: str) -> bool:
+    """Say whether several servers can have this datastore."""
+    return datastore_endpoint.partition("://")[0] not in ("", "sqlite", "memory")
 
 
 def _check_ranges(cluster_cidr: str, service_cidr: str) -> None:

@@ -87,6 +87,11 @@ async def _fetch(settings: S3Settings, name: str, folder: Path) -> Path:
     return target
 
 
+def was_reset(config: ServerConfig) -> bool:
+    """Say whether the datastore was restored since the last normal start."""
+    return (config.data_dir / _FLAG).exists()
+
+
 def clear_reset_flag(config: ServerConfig) -> None:
     """Allow another restore: the server has started normally; remove what a killed one left. Blocking."""
     (config.data_dir / _FLAG).unlink(missing_ok=True)

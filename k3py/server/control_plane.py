@@ -28,6 +28,7 @@ from k3py.controllers.manager import build_controllers
 from k3py.scheduler.configuration import load_scheduler_settings
 from k3py.scheduler.scheduler import Scheduler
 from k3py.server.cluster_dns import ensure_dns_service
+from k3py.server.joining import bootstrap_paths
 from k3py.server.listener import Listener, ServingCertificate
 from k3py.server.metrics_api import METRICS_ACCOUNT, serve_metrics
 from k3py.server.registration import build_supervisor, share_port
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from k3py.scheduler.configuration import SchedulerSettings
     from k3py.server.identity import ServerIdentity
     from k3py.server.secrets_encryption.start import StartedEncryption
+    from k3py.server.shared_identity import SharedIdentity
     from k3py.storage.factory import CachedStorage
     from k3py.util.supervise import Component
 
@@ -108,11 +110,12 @@ async def build_control_plane(
     storage: CachedStorage,
     *,
     encryption: StartedEncryption,
+    shared: SharedIdentity,
     publish: Callable[[int], Awaitable[None]],
 ) -> ControlPlane:
     """Make the parts of the control plane; nothing runs yet.
 
-    encryption: keys of Secrets. publish(port): called once the API listens; writes kubeconfigs.
+    encryption: keys of Secrets. shared: what all servers have in common. publish(port): called once the API listens; writes kubeconfigs.
 
     Raises:
         ConfigError: a file that --kube-apiserver-arg names cannot be used.
@@ -157,8 +160,8 @@ async def build_control_plane(
     )
     masters = plane.client("system:k3py-supervisor", "system:masters", user_agent="k3py-supervisor")
     passwords = NodePasswords(masters)
-    keys_of_secrets = encryption.build(storage, kinds)
-    server_paths = encryption_paths(keys_of_secrets)
+    keys_of_secrets = encryption.build(storage, kinds, shared.change)
+    server_paths = {**encryption_paths(keys_of_secrets), **bootstrap_paths(config, shared)}
     supervisor = build_supervisor(config, identity, assembly.authenticator, passwords, server_paths)
     dialer = KubeletDialer(
         certificate=tls / "client-kube-apiserver.crt",

@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from k3py.cluster.token import ensure_server_token
+from k3py.cluster.token import write_server_token
 from k3py.pki.layout import node_leaves, pki_paths, server_leaves
 from k3py.pki.provision import ensure_authorities, ensure_leaves
 from k3py.pki.service_account import ServiceAccountKeys
@@ -35,11 +35,12 @@ class ServerIdentity:
         return "ServerIdentity(…)"
 
 
-def prepare_identity(config: ServerConfig) -> ServerIdentity:
+def prepare_identity(config: ServerConfig, password: str) -> ServerIdentity:
     """Make or renew what is missing or due. Blocking (keys are made, files synced): call it off the loop.
 
+    password: of the token (k3py.server.shared_identity decides it).
+
     Raises:
-        ConfigError: --token differs from the data dir's.
         PkiError: a file is damaged or half a pair is missing.
     """
     paths = pki_paths(config.data_dir)
@@ -57,7 +58,7 @@ def prepare_identity(config: ServerConfig) -> ServerIdentity:
         leaves += node_leaves(paths, node_name=config.node_name, names=(config.node_ip,))
     ensure_leaves(authorities, leaves)
     root_ca = authorities["server-ca"].certificate
-    token = ensure_server_token(config.data_dir / "server", root_ca, config.token)
+    token = write_server_token(config.data_dir / "server", root_ca, password)
     issuer, *formerly = config.kube_apiserver_arg.texts("service-account-issuer") or (
         f"https://kubernetes.default.svc.{config.cluster_domain}",
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from k3py.api.user import ANONYMOUS
 from k3py.apiserver.filters.authn import Authentication
 from k3py.cluster.supervisor import Supervisor
+from k3py.config.critical import critical_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -55,6 +56,7 @@ def describe_cluster(config: ServerConfig) -> JsonObject:
         "flannelBackend": config.flannel_backend,
         "disableKubeProxy": config.disable_kube_proxy,
         "httpsPort": config.https_listen_port,
+        "criticalArguments": critical_arguments(config),
     }
 
 

@@ -16,12 +16,14 @@ from k3py.datastore.factory import open_backend
 from k3py.datastore.tls_files import TlsFiles
 from k3py.errors import ConfigError, K3pyError
 from k3py.server.addons import build_addons
-from k3py.server.cluster_reset import clear_reset_flag
+from k3py.server.cluster_reset import clear_reset_flag, was_reset
 from k3py.server.control_plane import build_control_plane
 from k3py.server.health import add_checks
 from k3py.server.identity import prepare_identity
+from k3py.server.joining import join_servers
 from k3py.server.metrics import add_storage_metrics
 from k3py.server.secrets_encryption.start import start_encryption
+from k3py.server.shared_identity import share_identity
 from k3py.server.snapshots import scheduled_snapshots
 from k3py.storage.factory import open_storage
 from k3py.util.data_dir import hold_data_dir
@@ -30,6 +32,7 @@ from k3py.version import GIT_VERSION
 
 if TYPE_CHECKING:
     from k3py.config.server import ServerConfig
+    from k3py.datastore.interface import Backend
     from k3py.server.identity import ServerIdentity
     from k3py.util.supervise import Component
 
@@ -48,9 +51,7 @@ async def run_server(config: ServerConfig) -> int:
         "starting", extra={"version": GIT_VERSION, "node": config.node_name, "data_dir": str(config.data_dir)}
     )
     with hold_data_dir(config.data_dir):
-        await asyncio.to_thread(clear_reset_flag, config)
-        identity = await asyncio.to_thread(prepare_identity, config)
-        encryption = await asyncio.to_thread(start_encryption, config)
+        await join_servers(config)
         async with (
             open_backend(
                 config.datastore_endpoint,
@@ -61,29 +62,38 @@ async def run_server(config: ServerConfig) -> int:
                 witness=config.data_dir / "server/db/known-revision",
             ) as backend,
             control_of(backend, config.datastore_endpoint, config.data_dir / "server"),
-            open_storage(backend, transformers=encryption.at_rest) as storage,
         ):
-
-            async def publish(port: int) -> None:
-                await asyncio.to_thread(_publish, config, identity, port)
-
-            plane = await build_control_plane(
-                config, identity, storage, encryption=encryption, publish=publish
-            )
-            add_storage_metrics(plane.metrics, storage, plane.kinds, backend)
-            components: list[Component] = [*plane.components]
-            if not config.disable_agent:
-                from k3py.server.node import build_node  # noqa: PLC0415 - a server without a node needs none of it
-
-                components += build_node(config, identity, plane)
-            components += await build_addons(config, plane)
-            components += scheduled_snapshots(config, backend)
-            supervisor = Supervisor(components)
-            add_checks(plane.health, supervisor, backend)
-            plane.follow_health(supervisor.health)
-            await supervisor.run(signals=(signal.SIGTERM, signal.SIGINT))
+            await _serve(config, backend)
     log.info("stopped")
     return 0
+
+
+async def _serve(config: ServerConfig, backend: Backend) -> None:
+    """Run everything above an open datastore until a signal ends it. Raises K3pyError."""
+    shared = await share_identity(config, backend, restored=was_reset(config))
+    await asyncio.to_thread(clear_reset_flag, config)
+    identity = await asyncio.to_thread(prepare_identity, config, shared.password)
+    encryption = await asyncio.to_thread(start_encryption, config)
+    async with open_storage(backend, transformers=encryption.at_rest) as storage:
+
+        async def publish(port: int) -> None:
+            await asyncio.to_thread(_publish, config, identity, port)
+
+        plane = await build_control_plane(
+            config, identity, storage, encryption=encryption, shared=shared, publish=publish
+        )
+        add_storage_metrics(plane.metrics, storage, plane.kinds, backend)
+        components: list[Component] = [*plane.components]
+        if not config.disable_agent:
+            from k3py.server.node import build_node  # noqa: PLC0415 - a server without a node needs none of it
+
+            components += build_node(config, identity, plane)
+        components += await build_addons(config, plane)
+        components += scheduled_snapshots(config, backend)
+        supervisor = Supervisor(components)
+        add_checks(plane.health, supervisor, backend)
+        plane.follow_health(supervisor.health)
+        await supervisor.run(signals=(signal.SIGTERM, signal.SIGINT))
 
 
 def _publish(config: ServerConfig, identity: ServerIdentity, port: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from k3py.config.option import AGENT, BOTH, Option
+from k3py.config.option import BOTH, Option
 
 OPTIONS: Final[tuple[Option, ...]] = (
     # C-31, C-32
@@ -31,7 +31,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         theme="cluster",
         value_type="url",
         env="K3PY_URL",
-        roles=AGENT,
-        help="URL of the server to join, such as https://192.0.2.1:6443",
+        roles=BOTH,
+        help="URL of a server to join, such as https://192.0.2.1:6443",
     ),
 )

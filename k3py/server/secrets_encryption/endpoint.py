@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from aiohttp import web
 
+from k3py.errors import K3pyError
 from k3py.server.secrets_encryption.key_ring import RotationRefused
 from k3py.util.body import BodyTooLong, read_bounded
 
@@ -52,6 +53,8 @@ def encryption_paths(
             return _text(400, str(error))
         except OSError as error:
             return _text(500, f"the keys cannot be written: {error.strerror}; nothing has changed")
+        except K3pyError as error:
+            return _text(503, f"{error}; nothing has changed")
         return web.Response(body=orjson.dumps(encryption.status()), content_type="application/json")
 
     return {"encrypt/status": status, "encrypt/config": change}

@@ -19,6 +19,13 @@ CONFIG: Final = "encryption-config.json"
 STATE: Final = "encryption-state.json"
 
 
+def as_files(ring: KeyRing) -> dict[str, bytes]:
+    """Return the content of both files, by K3s' names; {} of a ring that was never written."""
+    if not ring.keys and ring.stage == "start":
+        return {}
+    return {"EncryptionConfig": ring.document, "EncryptionHash": ring.state.encode() + b"\n"}
+
+
 class KeyFiles:
     """The two files of one server; all methods block."""
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from k3py.errors import K3pyError
 from k3py.server.secrets_encryption import key_ring
+from k3py.server.secrets_encryption.key_files import as_files
 from k3py.server.secrets_encryption.key_ring import BUSY, TYPES, KeyRing, RotationRefused, hash_of, make_key
 from k3py.util import clock
 from k3py.util.supervise import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from k3py.api.kind import Kind
     from k3py.jsontypes import JsonObject
@@ -31,6 +32,13 @@ log = logging.getLogger(__name__)
 _TOLD_EVERY: Final = 1000
 
 
+class ShareKeys(Protocol):
+    """Puts the two files into the datastore, before they are written here."""
+
+    async def __call__(self, new: Mapping[str, bytes], before: Mapping[str, bytes]) -> None:
+        """Replace files, by K3s' names, that were `before`. Raises K3pyError: another server changed them, or no datastore answers."""
+
+
 class SecretsEncryption:
     """A component: waits until re-encryption is asked for.
 
@@ -39,6 +47,7 @@ class SecretsEncryption:
         at_rest: what storage seals by.
         storage, kinds: what is stored.
         provider: of new keys.
+        share: see ShareKeys.
     """
 
     name = "secrets-encryption"
@@ -53,6 +62,7 @@ class SecretsEncryption:
         kinds: Iterable[Kind],
         *,
         provider: str,
+        share: ShareKeys,
     ) -> None:
         self._ring = ring
         self._files = files
@@ -60,6 +70,7 @@ class SecretsEncryption:
         self._storage = storage
         self._kinds = kinds
         self._provider = provider
+        self._share = share
         self._asked = asyncio.Event()
         self._changing = asyncio.Lock()
         self._done = 0
@@ -127,6 +138,8 @@ class SecretsEncryption:
         return key
 
     async def _take(self, ring: KeyRing) -> None:
+        """Put keys into the datastore, then on the disk, then to use. Raises K3pyError, OSError: nothing has changed here."""
+        await self._share(as_files(ring), as_files(self._ring))
         await asyncio.to_thread(self._files.save, ring)
         self._ring = ring
         self._at_rest.use(ring.rules)

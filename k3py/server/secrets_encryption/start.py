@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from k3py.server.secrets_encryption.key_files import KeyFiles
-from k3py.server.secrets_encryption.rotation import SecretsEncryption
+from k3py.server.secrets_encryption.rotation import SecretsEncryption, ShareKeys
 from k3py.storage.encryption.at_rest import EncryptionAtRest
 from k3py.storage.encryption.configuration import parse_encryption
 
@@ -28,11 +28,15 @@ class StartedEncryption:
     ring: KeyRing | None
     provider: str
 
-    def build(self, storage: CachedStorage, kinds: Iterable[Kind]) -> SecretsEncryption | None:
+    def build(
+        self, storage: CachedStorage, kinds: Iterable[Kind], share: ShareKeys
+    ) -> SecretsEncryption | None:
         """Make the component that carries out `k3py secrets-encrypt`; None = the configuration is the operator's."""
         if self.ring is None:
             return None
-        return SecretsEncryption(self.ring, self.files, self.at_rest, storage, kinds, provider=self.provider)
+        return SecretsEncryption(
+            self.ring, self.files, self.at_rest, storage, kinds, provider=self.provider, share=share
+        )
 
 
 def start_encryption(config: ServerConfig) -> StartedEncryption:

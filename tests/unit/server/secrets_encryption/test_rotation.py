@@ -7,6 +7,7 @@ import pytest
 
 from k3py.api.kinds.core.secret import KIND
 from k3py.datastore.factory import open_backend
+from k3py.errors import K3pyError
 from k3py.server.secrets_encryption.key_files import KeyFiles
 from k3py.server.secrets_encryption.key_ring import BUSY, RotationRefused
 from k3py.server.secrets_encryption.rotation import SecretsEncryption
@@ -27,6 +28,7 @@ class Server:
         self.backend = backend
         self.files = KeyFiles(folder)
         self.left = kill_at
+        self.refuses = False
 
     async def __aenter__(self):
         ring = self.files.load(wanted=True, provider="aescbc")
@@ -36,7 +38,16 @@ class Server:
         self._storage = open_storage(self.backend, transformers=at_rest)
         self.storage = await self._storage.__aenter__()
         self.store = await self.storage.store_for(KIND)
-        self.encryption = SecretsEncryption(ring, self.files, at_rest, self.storage, [KIND], provider="aescbc")
+        self.shared: list[dict[str, bytes]] = []
+
+        async def share(new, before):
+            if self.refuses:
+                raise K3pyError("another server")
+            self.shared.append(dict(new))
+
+        self.encryption = SecretsEncryption(
+            ring, self.files, at_rest, self.storage, [KIND], provider="aescbc", share=share
+        )
         return self
 
     async def __aexit__(self, *_):
@@ -161,3 +172,15 @@ async def test_status_shows_no_secret(backend, tmp_path):
         assert key.secret not in str(server.encryption.status())
     for file in tmp_path.iterdir():
         assert file.stat().st_mode & 0o777 == 0o600
+
+
+async def test_keys_are_in_the_datastore_before_they_are_on_the_disk_or_not_at_all(backend, tmp_path):
+    async with Server(backend, tmp_path) as server:
+        await server.encryption.change({"stage": "prepare"})
+        assert server.shared[-1]["EncryptionConfig"] == (tmp_path / "encryption-config.json").read_bytes()
+        assert server.shared[-1]["EncryptionHash"] == (tmp_path / "encryption-state.json").read_bytes()
+        server.refuses, before = True, server.encryption.status()
+        with pytest.raises(K3pyError, match="another server"):
+            await server.encryption.change({"stage": "rotate"})
+        assert server.encryption.status() == before
+        assert server.shared[-1]["EncryptionConfig"] == (tmp_path / "encryption-config.json").read_bytes()
