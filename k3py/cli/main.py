@@ -26,6 +26,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     ),
     Command("certificate", "k3py.cli.certificate", "show and replace certificates and authorities"),
     Command("config", "k3py.cli.config", "check and print the configuration of a server or an agent"),
+    Command("status", "k3py.cli.status", "show servers, nodes, pods, and what waits for what"),
     Command("doctor", "k3py.cli.doctor", "find out what is wrong on this machine, and what mends it"),
     Command("check-config", "k3py.cli.check_config", "check the kernel's configuration, as K3s does"),
     Command("kine", "k3py.cli.kine", "serve the datastore to clients of etcd"),

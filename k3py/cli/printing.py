@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 Colour = Literal["red", "green", "yellow"]
 _CODES: Final = {"red": "31", "green": "32", "yellow": "33"}
+_COLOURING: Final = re.compile(r"\x1b\[\d+m")
 
 
 def print_document(document: JsonValue, output: str) -> None:
@@ -34,8 +36,15 @@ def paint(text: str, colour: Colour | None) -> str:
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows of cells as lines of columns, two blanks between."""
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))] if rows else []
+    """Return rows of cells, coloured or not, as lines of columns, two blanks between."""
+    widths = [max(_width(row[at]) for row in rows) for at in range(len(rows[0]))] if rows else []
     return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        "  ".join(
+            cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in rows
     ]
+
+
+def _width(cell: str) -> int:
+    return len(_COLOURING.sub("", cell)) if "\x1b" in cell else len(cell)

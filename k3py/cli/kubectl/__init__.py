@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from k3py.cli.admin_client import KUBECONFIG, kubeconfig_path
 from k3py.cli.execute import execute
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-KUBECONFIG: Final = Path("/etc/k3py/k3py.yaml")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -30,7 +29,7 @@ def run(arguments: Sequence[str]) -> int:
 
     from k3py.cli.kubectl.command_line import run_builtin  # noqa: PLC0415 - the same
 
-    return asyncio.run(run_builtin(arguments, Path(environment["KUBECONFIG"].split(":")[0])))
+    return asyncio.run(run_builtin(arguments, kubeconfig_path()))
 
 
 def _find_kubectl() -> str | None:

@@ -13,16 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Never
 
 from k3py.api.status import ApiError
+from k3py.cli.admin_client import load_admin_config, tell_failure
 from k3py.cli.kubectl import apply, containers, delete, describe, get, version, wait
 from k3py.cli.kubectl.session import Session
-from k3py.client.errors import KubeconfigError, Unreachable
-from k3py.client.kubeconfig import load_kubeconfig
 from k3py.errors import ConfigError, K3pyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from k3py.client.kubeconfig import Kubeconfig
 
 
 class _Parser(argparse.ArgumentParser):
@@ -60,14 +57,14 @@ async def run_builtin(arguments: Sequence[str], kubeconfig: Path) -> int:
     try:
         options = build_parser().parse_args(before)
         options.after = after
-        config = _load(Path(options.kubeconfig) if options.kubeconfig else kubeconfig)
+        config = load_admin_config(Path(options.kubeconfig) if options.kubeconfig else kubeconfig)
         async with config.make_client(user_agent="k3py-kubectl") as client:
             session = Session(client, config, options.namespace or config.namespace)
             try:
                 code = int(await options.run(session, options))
                 sys.stdout.flush()
             except ApiError as error:
-                print(_tell(error, config), file=sys.stderr)
+                print(tell_failure(error, config), file=sys.stderr)
                 return 1
             else:
                 return code
@@ -78,40 +75,3 @@ async def run_builtin(arguments: Sequence[str], kubeconfig: Path) -> int:
     except K3pyError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-
-
-def _load(path: Path) -> Kubeconfig:
-    try:
-        return load_kubeconfig(path)
-    except KubeconfigError as error:
-        match error.__cause__:
-            case FileNotFoundError():
-                advice = "start k3py server, which writes it, or name another one with KUBECONFIG"
-            case PermissionError():
-                advice = "run as root, or start k3py server with --write-kubeconfig-mode"
-            case _:
-                advice = "name another one with KUBECONFIG"
-        raise K3pyError(f"{error}; {advice}") from error
-
-
-def _tell(error: ApiError, config: Kubeconfig) -> str:
-    """Return what kubectl says about a failed request (Source: kubectl v0.35 cmdutil.checkErr)."""
-    if isinstance(error, Unreachable):
-        host = config.server.partition("://")[2]
-        text = str(error.__cause__ or error)
-        match error.__cause__:
-            case OSError() if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
-                why = text.partition("certificate verify failed:")[2].partition("(_ssl")[0].strip(" ]")
-                return f"Unable to connect to the server: tls: failed to verify certificate of {host}: {why or text}"
-            case OSError() if isinstance(
-                error.__cause__.__cause__ or error.__cause__, ConnectionRefusedError
-            ):
-                return f"The connection to the server {host} was refused - did you specify the right host or port?"
-            case _:
-                return f"Unable to connect to the server {host}: {text or type(error.__cause__).__name__}"
-    reason = f" ({error.reason})" if error.reason else ""
-    if error.code == 401:
-        return "error: You must be logged in to the server (Unauthorized)"
-    if error.reason == "Invalid":
-        return f"The {error.message}"
-    return f"Error from server{reason}: {error.message}"

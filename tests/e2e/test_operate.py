@@ -1,0 +1,49 @@
+"""What an operator looks at on a machine that runs: `k3py status`, `k3py doctor`."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from tests.support.lab.node import PROJECT
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: big}
+spec:
+  containers: [{name: c, image: docker.io/library/busybox:local, command: [sleep, "3600"], resources: {requests: {cpu: "1000"}}}]
+"""
+
+
+def k3py(server, *arguments, check=True):
+    environment = {"KUBECONFIG": "/etc/k3py/k3py.yaml"}
+    return server.node.run([sys.executable, "-m", "k3py", *arguments], check=check, env=environment, cwd=PROJECT)
+
+
+def test_status_shows_servers_nodes_and_why_a_pod_waits(server, namespace):
+    server.kubectl("apply", "-n", namespace, "-f", "-", stdin=POD)
+    server.until(lambda: "Insufficient cpu" in json.dumps(server.get("pod", "big", "-n", namespace)["status"]))
+    status = json.loads(k3py(server, "status", "-o", "json").stdout)
+    assert status["ready"] is True
+    assert [(one["node"], one["ready"]) for one in status["servers"]] == [("n1", True)]
+    assert status["nodes"][0]["state"] == "Ready"
+    (big,) = [one for one in status["waiting"] if one["object"] == "pod/big"]
+    assert "Insufficient cpu" in big["why"]
+    screen = k3py(server, "status").stdout
+    assert "\x1b" not in screen  # no terminal, no colours
+    assert f"{namespace}/pod/big" in screen
+
+
+def test_doctor_knows_that_k3py_runs_and_answers(server):
+    found = json.loads(k3py(server, "doctor", "-o", "json", check=False).stdout)["findings"]
+    by_check = {one["check"]: one for one in found}
+    assert by_check["server"]["found"] == "https://127.0.0.1:6443 answers"
+    assert "k3py runs (process" in by_check["ports"]["found"]
+    # What k3py sets up is right; memory and disk are the test machine's.
+    for check in ("kernel", "cgroups", "programs", "certificates", "datastore", "permissions"):
+        assert by_check[check]["level"] == "ok", by_check[check]
