@@ -124,5 +124,7 @@ def _settings(config: AgentConfig, joined: Joined, name: str, node_ip: str) -> N
         snapshotter=config.snapshotter,
         pause_image=config.pause_image,
         resolv_conf=config.resolv_conf,
+        private_registry=config.private_registry,
+        disable_default_registry_endpoint=config.disable_default_registry_endpoint,
         control_plane=False,
     )

@@ -6,6 +6,7 @@ Source: https://github.com/google/re2/wiki/Syntax; texts of faults: Go's regexp/
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -14,6 +15,7 @@ from k3py.errors import K3pyError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_REFERENCE: Final = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})", re.ASCII)
 _MOST_MEMORY: Final = 4 << 20  # bytes of a pattern's program and of the states that it has met
 
 # What the C++ library says → what Go says.
@@ -40,6 +42,12 @@ class Match(Protocol):
 
     def __getitem__(self, group: int) -> str:
         """Return what a group fits; 0 is the whole."""
+
+    def start(self) -> int:
+        """Return where the whole begins."""
+
+    def end(self) -> int:
+        """Return where the whole ends."""
 
 
 class Pattern(Protocol):
@@ -69,6 +77,35 @@ def compile_pattern(pattern: str) -> Pattern:
     except (re2.error, UnicodeEncodeError) as error:
         raise PatternError(_fault_text(error, pattern)) from error
     return compiled
+
+
+def replace_all(pattern: Pattern, replacement: str, text: str) -> str:
+    """Return the text with all that fits replaced; `$1` and `${1}` in the replacement are groups, `$$` is a dollar.
+
+    Groups by name are not known, and empty, as is a group that the pattern does not have. Source: Go's Regexp.ReplaceAllString.
+    """
+    parts: list[str] = []
+    done = 0
+    for match in pattern.finditer(text):
+        start, end = match.start(), match.end()
+        if start == end == done and parts:
+            continue  # nothing, right behind the place before
+        parts += [text[done:start], _expand(replacement, match)]
+        done = end
+    return "".join([*parts, text[done:]])
+
+
+def _expand(replacement: str, match: Match) -> str:
+    def group(found: re.Match[str]) -> str:
+        name = found[1] or found[2]
+        if name is None:
+            return "$"
+        try:
+            return match[int(name)] or ""
+        except (IndexError, ValueError):
+            return ""
+
+    return _REFERENCE.sub(group, replacement)
 
 
 def _fault_text(error: Exception, pattern: str) -> str:

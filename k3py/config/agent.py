@@ -33,6 +33,8 @@ class AgentConfig:
     snapshotter: str
     pause_image: str
     resolv_conf: str
+    private_registry: Path | None
+    disable_default_registry_endpoint: bool
     debug: bool
     log: str
 

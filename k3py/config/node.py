@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from k3py.api.names import find_subdomain_faults
@@ -30,6 +31,8 @@ class NodeFields(TypedDict):
     snapshotter: str
     pause_image: str
     resolv_conf: str
+    private_registry: Path | None
+    disable_default_registry_endpoint: bool
 
 
 def read_node_fields(values: Mapping[str, Value]) -> NodeFields:
@@ -39,6 +42,7 @@ def read_node_fields(values: Mapping[str, Value]) -> NodeFields:
         raise ConfigError(f"--node-name: {name!r} (from the host name): {'; '.join(faults)}")
     if get_text(values, "snapshotter") not in ("overlayfs", "native"):
         raise ConfigError(f"--snapshotter: {values['snapshotter']!r}: must be overlayfs or native")
+    registry_file = values["private_registry"]
     return NodeFields(
         node_name=name,
         node_ip=get_text(values, "node_ip"),
@@ -49,6 +53,8 @@ def read_node_fields(values: Mapping[str, Value]) -> NodeFields:
         snapshotter=get_text(values, "snapshotter"),
         pause_image=get_text(values, "pause_image"),
         resolv_conf=str(values["resolv_conf"] or "/etc/resolv.conf"),
+        private_registry=registry_file.absolute() if isinstance(registry_file, Path) else None,
+        disable_default_registry_endpoint=bool(values["disable_default_registry_endpoint"]),
     )
 
 

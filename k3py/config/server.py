@@ -71,6 +71,8 @@ class ServerConfig:
     snapshotter: str
     pause_image: str
     resolv_conf: str
+    private_registry: Path | None
+    disable_default_registry_endpoint: bool
     flannel_backend: OverlayKind
     debug: bool
     log: str

@@ -28,6 +28,8 @@ from k3py.runtime.containerd import Containerd
 from k3py.runtime.containerd_config import ContainerdConfig
 from k3py.runtime.cri import CriRuntime
 from k3py.runtime.program import find_program, get_cni_dir, get_program
+from k3py.runtime.registries.images import RegistryImages
+from k3py.runtime.registries.settings import DEFAULT_FILE, load_registries
 from k3py.util.step import Step
 
 if TYPE_CHECKING:
@@ -67,6 +69,8 @@ class NodeSettings:
     snapshotter: str
     pause_image: str
     resolv_conf: str
+    private_registry: Path | None
+    disable_default_registry_endpoint: bool
     control_plane: bool
 
 
@@ -89,10 +93,19 @@ def build_node(settings: NodeSettings, *, kubelet: NodeIdentity, proxy: NodeIden
     kubelet, proxy: identities of the kubelet (system:node:<name>) and of what follows services and nodes (system:kube-proxy).
 
     Raises:
+        ConfigError: registries.yaml cannot be used.
         MissingProgram: a program that the node needs is missing; names it and the package.
     """
+    registries = load_registries(
+        settings.private_registry or DEFAULT_FILE,
+        explicit=settings.private_registry is not None,
+        default_endpoints=not settings.disable_default_registry_endpoint,
+    )
     containerd = ContainerdConfig.for_data_dir(
-        settings.data_dir, pause_image=settings.pause_image, snapshotter=settings.snapshotter
+        settings.data_dir,
+        pause_image=settings.pause_image,
+        snapshotter=settings.snapshotter,
+        registries=registries,
     )
     socket = Path(settings.container_runtime_endpoint.removeprefix("unix://") or containerd.socket)
     components: list[Component] = [Step("kernel-settings", partial(_set_up_network, settings))]
@@ -101,6 +114,7 @@ def build_node(settings: NodeSettings, *, kubelet: NodeIdentity, proxy: NodeIden
         components.append(Containerd(containerd))
     recorder = EventRecorder(kubelet.client, component="kubelet", host=settings.node_name)
     runtime = CriRuntime(socket)
+    images = RegistryImages(runtime, registries) if registries.mirrors or registries.hosts else runtime
     network = BridgeNetwork(mtu=_LINK_MTU - OVERHEAD_BYTES if settings.overlay == "vxlan" else 0)
     agent = Kubelet(
         _kubelet_config(settings, containerd),
@@ -108,7 +122,7 @@ def build_node(settings: NodeSettings, *, kubelet: NodeIdentity, proxy: NodeIden
         kubelet.informers,
         recorder,
         runtime,
-        runtime,
+        images,
         network,
         last_known=kubelet.last_known,
     )

@@ -24,6 +24,7 @@ from k3py.runtime.errors import RuntimeFailure, RuntimeUnavailable
 from k3py.runtime.images import import_images
 from k3py.runtime.machine import choose_snapshotter, has_sys_resource
 from k3py.runtime.program import get_cni_dir, get_program, search_path
+from k3py.runtime.registries.hosts_file import write_hosts
 from k3py.util.process import dying_with_parent
 from k3py.util.supervise import Component, Policy
 
@@ -211,6 +212,7 @@ def _prepare(config: ContainerdConfig, text: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     if config.log_file.exists():
         config.log_file.replace(config.log_file.with_name(config.log_file.name + _KEPT_LOG))
+    write_hosts(config.registry_dir, config.registries)
     config.config_file.write_text(text)
 
 

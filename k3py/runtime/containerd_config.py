@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from k3py.runtime.registries.settings import Registries
 
 # What k3py has no use for; less memory, and no folder made outside of the data directory (opt).
 _DISABLED: Final = (
@@ -39,6 +41,7 @@ class ContainerdConfig:
         pause_image: Name of the sandbox image.
         snapshotter: "" chooses overlayfs where it works, else native.
         cgroup_driver: "cgroupfs" or "systemd"; the kubelet's, which names the parents of containers' groups.
+        registries: Mirrors and how to trust them; written to `registry_dir`.
     """
 
     root: Path
@@ -53,6 +56,7 @@ class ContainerdConfig:
     pause_image: str = "k3py.io/pause:1"
     snapshotter: str = ""
     cgroup_driver: str = "cgroupfs"
+    registries: Registries = field(default_factory=Registries)
 
     @classmethod
     def for_data_dir(
@@ -62,6 +66,7 @@ class ContainerdConfig:
         run_dir: Path = Path("/run/k3py"),
         pause_image: str = "",
         snapshotter: str = "",
+        registries: Registries | None = None,
     ) -> ContainerdConfig:
         """Return the layout below k3py's data directory and run directory."""
         agent = data_dir / "agent"
@@ -77,6 +82,7 @@ class ContainerdConfig:
             bin_dir=data_dir / "bin",
             pause_image=pause_image or "k3py.io/pause:1",
             snapshotter=snapshotter,
+            registries=registries or Registries(),
         )
 
 

@@ -61,6 +61,14 @@ class FakeImages(ImageService):
         found = self.images.setdefault(_qualified(image), _image(_qualified(image)))
         return str(found["id"])
 
+    async def tag_image(self, source: str, target: str) -> None:
+        """Give an image a further name."""
+        self.check("tag_image")
+        found = self.find_image(source)
+        if found is None:
+            raise ImagePullFailed(f'image "{source}": not found')
+        self.images[target] = {**found, "repo_tags": [target]}
+
     async def remove_image(self, image: str) -> None:
         """Forget an image."""
         self.check("remove_image")

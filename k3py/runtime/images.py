@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from k3py.runtime.cri.images import is_seen, wait_seen
 from k3py.runtime.errors import RuntimeFailure
 from k3py.runtime.image_archive import build_archive
 from k3py.runtime.machine import choose_snapshotter
@@ -32,7 +33,6 @@ _SUFFIXES: Final = (".tar", ".tar.gz", ".tgz", ".tar.zst")
 _PINNED: Final = "io.cri-containerd.pinned"
 _CALL_S: Final = 30.0
 _OWN_PREFIX: Final = "k3py.io/pause:"
-_SEEN_PAUSES_S: Final = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 
 async def import_images(config: ContainerdConfig, channel: CriChannel) -> None:
@@ -91,12 +91,12 @@ async def import_archive(config: ContainerdConfig, channel: CriChannel, archive:
         image = found["image"] | {"labels": {_PINNED: "pinned"}}
         update = {"image": image, "update_mask": {"paths": [f"labels.{_PINNED}"]}}
         await channel.call(_IMAGES + "Update", update, timeout_s=_CALL_S)
-        await _wait_seen(channel, name)
+        await wait_seen(channel, name)
     return names
 
 
 async def _import_pause(config: ContainerdConfig, channel: CriChannel) -> None:
-    if await _is_seen(channel, config.pause_image):
+    if await is_seen(channel, config.pause_image):
         return
     machine = platform.machine()
     if machine not in ARCHITECTURES:
@@ -106,21 +106,6 @@ async def _import_pause(config: ContainerdConfig, channel: CriChannel) -> None:
         archive = Path(folder) / "pause.tar"
         await asyncio.to_thread(archive.write_bytes, data)
         await import_archive(config, channel, archive)
-
-
-async def _is_seen(channel: CriChannel, name: str) -> bool:
-    request = {"image": {"image": name}}
-    answer = await channel.call("/runtime.v1.ImageService/ImageStatus", request, timeout_s=_CALL_S)
-    return "image" in answer
-
-
-async def _wait_seen(channel: CriChannel, name: str) -> None:
-    """Wait until CRI's half has heard of an image: it learns by an event."""
-    for pause_s in _SEEN_PAUSES_S:
-        await asyncio.sleep(pause_s)
-        if await _is_seen(channel, name):
-            return
-    raise RuntimeFailure(f"image {name} was imported, but CRI does not show it")
 
 
 async def _list_images(channel: CriChannel) -> dict[str, tuple[int, int]]:

@@ -124,6 +124,9 @@ class ImageService(Protocol):
     async def pull_image(self, image: str, *, auth: JsonObject | None = None) -> str:
         """Pull an image; return its reference. Raises ImagePullFailed with the runtime's reason."""
 
+    async def tag_image(self, source: str, target: str) -> None:
+        """Give an image a further name; both are whole references. Raises ImagePullFailed."""
+
     async def remove_image(self, image: str) -> None:
         """Remove an image; idempotent."""
 

@@ -47,6 +47,8 @@ def build_node(config: ServerConfig, identity: ServerIdentity, plane: ControlPla
         snapshotter=config.snapshotter,
         pause_image=config.pause_image,
         resolv_conf=config.resolv_conf,
+        private_registry=config.private_registry,
+        disable_default_registry_endpoint=config.disable_default_registry_endpoint,
         control_plane=True,
     )
     kubelet = plane.client(f"system:node:{config.node_name}", "system:nodes", user_agent="kubelet")

@@ -66,4 +66,18 @@ OPTIONS: Final[tuple[Option, ...]] = (
         roles=BOTH,
         help="image of pod sandboxes (default: k3py's own, which needs no registry)",
     ),
+    Option(
+        name="private-registry",
+        theme="runtime",
+        value_type="path",
+        roles=BOTH,
+        help="file that describes registries: mirrors, credentials, TLS (default: /etc/k3py/registries.yaml)",
+    ),
+    Option(
+        name="disable-default-registry-endpoint",
+        theme="runtime",
+        value_type="bool",
+        roles=BOTH,
+        help="never ask a registry itself for which that file has mirrors",
+    ),
 )

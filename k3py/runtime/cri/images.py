@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from k3py.runtime.errors import ImagePullFailed, RuntimeFailure, RuntimeTimeout, RuntimeUnavailable
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from k3py.runtime.cri.channel import CriChannel
 
 _SERVICE: Final = "/runtime.v1.ImageService/"
+_NAMES: Final = "/containerd.services.images.v1.Images/"
+_SEEN_PAUSES_S: Final = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _CALL_S: Final = 120.0
 _PULL_S: Final = 3600.0
 
@@ -48,6 +51,24 @@ class CriImages(ImageService):
             raise ImagePullFailed(str(error)) from None
         return str(answer["image_ref"])
 
+    async def tag_image(self, source: str, target: str) -> None:
+        """Give an image a further name: containerd only, CRI itself has no such call."""
+        try:
+            found = await self._channel.call(_NAMES + "Get", {"name": source}, timeout_s=_CALL_S)
+            image = {"name": target, "target": found["image"]["target"]}
+            try:
+                await self._channel.call(_NAMES + "Create", {"image": image}, timeout_s=_CALL_S)
+            except RuntimeFailure as error:
+                if "already exists" not in str(error):
+                    raise
+                update = {"image": image, "update_mask": {"paths": ["target"]}}
+                await self._channel.call(_NAMES + "Update", update, timeout_s=_CALL_S)
+        except (RuntimeUnavailable, RuntimeTimeout):
+            raise
+        except RuntimeFailure as error:
+            raise ImagePullFailed(f"the runtime cannot name {source} anew: {error}") from None
+        await wait_seen(self._channel, target)
+
     async def remove_image(self, image: str) -> None:
         """Remove an image; idempotent (the runtime takes unknown names)."""
         await self._channel.call(_SERVICE + "RemoveImage", {"image": {"image": image}}, timeout_s=_CALL_S)
@@ -57,3 +78,18 @@ class CriImages(ImageService):
         answer = await self._channel.call(_SERVICE + "ImageFsInfo", {}, timeout_s=_CALL_S)
         filesystems: list[JsonObject] = answer["image_filesystems"]
         return filesystems
+
+
+async def is_seen(channel: CriChannel, name: str) -> bool:
+    """Say whether CRI knows an image by this name."""
+    answer = await channel.call(_SERVICE + "ImageStatus", {"image": {"image": name}}, timeout_s=_CALL_S)
+    return "image" in answer
+
+
+async def wait_seen(channel: CriChannel, name: str) -> None:
+    """Wait until CRI's half has heard of an image that containerd has: it learns by an event. Raises RuntimeFailure."""
+    for pause_s in _SEEN_PAUSES_S:
+        await asyncio.sleep(pause_s)
+        if await is_seen(channel, name):
+            return
+    raise RuntimeFailure(f"containerd has image {name}, but CRI does not show it")
