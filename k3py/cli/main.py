@@ -30,6 +30,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("doctor", "k3py.cli.doctor", "find out what is wrong on this machine, and what mends it"),
     Command("check-config", "k3py.cli.check_config", "check the kernel's configuration, as K3s does"),
     Command("kine", "k3py.cli.kine", "serve the datastore to clients of etcd"),
+    Command("dashboard", "k3py.cli.dashboard", "print the dashboard's address and a token for it"),
     Command("kubectl", "k3py.cli.kubectl", "run kubectl with the administrator's kubeconfig"),
     Command("ctr", "k3py.cli.ctr", "run containerd's client on k3py's containerd"),
 )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Durability = Literal["durable", "balanced", "flash"]
 
-COMPONENTS: Final = ("coredns", "metrics-server")  # and names of files in the manifests folder
+COMPONENTS: Final = ("coredns", "dashboard", "metrics-server")  # and names of files in the manifests folder
 ENCRYPTION_PROVIDERS: Final = ("aescbc", "secretbox", "aesgcm")
 
 

@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+from k3py.addons.dashboard.site import DashboardSite
 from k3py.api.kinds import ALL
 from k3py.api.openapi.documents import OpenApiDocuments
 from k3py.api.registry import KindRegistry
@@ -267,7 +268,7 @@ def _build_listener(
         jwks=keys.jwks(),
     )
     return Listener(
-        share_port(supervisor, api.handle),
+        share_port(supervisor, api.handle, None if "dashboard" in config.disable else DashboardSite()),
         drain=api.drain,
         host=config.bind_address,
         port=config.https_listen_port,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from k3py.addons.dashboard.site import DashboardSite
     from k3py.api.user import User
     from k3py.apiserver.interface import Authenticator
     from k3py.cluster.node_password import NodePasswords
@@ -61,13 +62,17 @@ def describe_cluster(config: ServerConfig) -> JsonObject:
 
 
 def share_port(
-    supervisor: Supervisor, api: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+    supervisor: Supervisor,
+    api: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+    site: DashboardSite | None,
 ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
     """Return a handler that gives each request to the one that owns its path."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         if supervisor.owns(request.raw_path):
             return await supervisor.handle(request)
+        if site is not None and site.owns(request.raw_path):
+            return await site.handle(request)
         return await api(request)
 
     return handle

@@ -148,7 +148,7 @@ class Registry:
 
 
 def process_metrics(stats: Callable[[], Mapping[str, float]]) -> tuple[Metric, ...]:
-    """Return the process_* metrics; `stats` gives cpu_s, resident_bytes, virtual_bytes, open_fds, max_fds, start_s."""
+    """Return the process_* metrics; `stats` gives cpu_s, resident_bytes, virtual_bytes, open_fds, max_fds, start_s, written_bytes."""
 
     def one(key: str) -> Callable[[], Iterable[tuple[tuple[str, ...], float]]]:
         return lambda: [((), stats()[key])]
@@ -160,6 +160,13 @@ def process_metrics(stats: Callable[[], Mapping[str, float]]) -> tuple[Metric, .
         Computed("process_open_fds", "Open file descriptors.", (), one("open_fds")),
         Computed("process_max_fds", "Most file descriptors.", (), one("max_fds")),
         Computed("process_start_time_seconds", "Start, since the epoch.", (), one("start_s")),
+        Computed(
+            "k3py_process_written_bytes_total",
+            "Bytes sent to disks.",
+            (),
+            one("written_bytes"),
+            kind="counter",
+        ),
     )
 
 

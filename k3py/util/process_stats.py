@@ -16,7 +16,7 @@ _PROC: Final = Path("/proc/self")
 
 
 class ProcessStats:
-    """Reads cpu_s, resident_bytes, virtual_bytes, open_fds, max_fds and start_s; files in /proc do not block."""
+    """Reads cpu_s, resident_bytes, virtual_bytes, open_fds, max_fds, start_s and written_bytes; files in /proc do not block."""
 
     def __init__(self) -> None:
         self._page_bytes = os.sysconf("SC_PAGE_SIZE")
@@ -33,9 +33,19 @@ class ProcessStats:
             "open_fds": sum(1 for _ in (_PROC / "fd").iterdir()),
             "max_fds": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             "start_s": self._start_s,
+            "written_bytes": _read_written(),
         }
 
     def _age_s(self) -> float:
         started_ticks = int((_PROC / "stat").read_text().rpartition(")")[2].split()[19])
         uptime_s = float(Path("/proc/uptime").read_text().split()[0])
         return uptime_s - started_ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _read_written() -> int:
+    """Return how many bytes went to disks for this process and its ended children: what wears flash memory."""
+    for line in (_PROC / "io").read_text().splitlines():
+        name, _, value = line.partition(": ")
+        if name == "write_bytes":
+            return int(value)
+    return 0
