@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from k3py.addons.dashboard.accounts import ADMINISTRATOR, VIEWER, issue_token
 from k3py.addons.dashboard.site import PATH
 from k3py.api.status import ApiError
 from k3py.api.timestamps import parse_duration
-from k3py.cli.kubectl import KUBECONFIG
+from k3py.cli.admin_client import kubeconfig_path, load_admin_config, tell_failure
 from k3py.cli.server_values import CommandParser
-from k3py.client.kubeconfig import load_kubeconfig
 from k3py.errors import ConfigError, K3pyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from k3py.client.kubeconfig import Kubeconfig
 
 _SHORTEST_S: Final = 600  # what the API gives at least
 _LONGEST_S: Final = 30 * 24 * 3600
@@ -41,8 +40,9 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--output", "-o", choices=("text", "json"), default="text", help="format")
     parsed = parser.parse_args(arguments)
     lifetime_s = _read_lifetime(parsed.duration)
-    path = Path(os.environ.get("KUBECONFIG", str(KUBECONFIG)).split(":")[0])
-    url, token = asyncio.run(_ask(path, VIEWER if parsed.view else ADMINISTRATOR, lifetime_s))
+    url, token = asyncio.run(
+        _ask(load_admin_config(kubeconfig_path()), VIEWER if parsed.view else ADMINISTRATOR, lifetime_s)
+    )
     if parsed.output == "json":
         print(json.dumps({"url": url, "token": token}))
     else:
@@ -60,11 +60,10 @@ def _read_lifetime(text: str) -> int:
     return lifetime_s
 
 
-async def _ask(kubeconfig: Path, account: str, lifetime_s: int) -> tuple[str, str]:
-    config = load_kubeconfig(kubeconfig)
+async def _ask(config: Kubeconfig, account: str, lifetime_s: int) -> tuple[str, str]:
     async with config.make_client(user_agent="k3py-dashboard") as client:
         try:
             token = await issue_token(client, account, lifetime_s)
         except ApiError as error:
-            raise K3pyError(f"{config.server}: {error.message}") from error
+            raise K3pyError(tell_failure(error, config)) from error
     return f"{config.server.rstrip('/')}{PATH}/", token
