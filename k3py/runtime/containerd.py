@@ -22,11 +22,12 @@ from k3py.runtime.containerd_config import ContainerdConfig, MachineFacts, rende
 from k3py.runtime.cri.channel import CriChannel
 from k3py.runtime.errors import RuntimeFailure, RuntimeUnavailable
 from k3py.runtime.images import import_images
+from k3py.runtime.images_folder import follow_images_folder
 from k3py.runtime.machine import choose_snapshotter, has_sys_resource
 from k3py.runtime.program import get_cni_dir, get_program, search_path
 from k3py.runtime.registries.hosts_file import write_hosts
 from k3py.util.process import dying_with_parent
-from k3py.util.supervise import Component, Policy
+from k3py.util.supervise import Component, Policy, TaskScope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,8 +103,10 @@ class Containerd(Component):
         finally:
             channel.close()
         started()
-        code = await process.wait()
-        raise RuntimeUnavailable(f"containerd ended with code {code}; see {self.config.log_file}")
+        async with TaskScope() as scope:
+            _ = scope.spawn(follow_images_folder(self.config), name="images-folder")
+            code = await process.wait()
+            raise RuntimeUnavailable(f"containerd ended with code {code}; see {self.config.log_file}")
 
 
 async def read_facts(config: ContainerdConfig, program: Path) -> MachineFacts:

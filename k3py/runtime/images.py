@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _IMAGES: Final = "/containerd.services.images.v1.Images/"
-_SUFFIXES: Final = (".tar", ".tar.gz", ".tgz", ".tar.zst")
+_SUFFIXES: Final = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst", ".tar.bz2", ".tbz")
+_BZIP2: Final = (".tar.bz2", ".tbz")
+_NOT_READ: Final = (".tar.lz4",)
 _PINNED: Final = "io.cri-containerd.pinned"
 _CALL_S: Final = 30.0
 _OWN_PREFIX: Final = "k3py.io/pause:"
@@ -49,13 +52,32 @@ async def import_images(config: ContainerdConfig, channel: CriChannel) -> None:
         if name in done:
             continue
         try:
-            names = await import_archive(config, channel, config.images_dir / name)
+            names = await _import_file(config, channel, config.images_dir / name)
         except RuntimeFailure as error:
             _log.error("image archive %s cannot be imported: %s", config.images_dir / name, error)
             continue
         _log.info("imported %s from %s", ", ".join(names) or "nothing new", name)
         done[name] = mark
     await asyncio.to_thread(memory_file.write_bytes, orjson.dumps(done))
+
+
+async def _import_file(config: ContainerdConfig, channel: CriChannel, archive: Path) -> list[str]:
+    if not archive.name.endswith(_BZIP2):
+        return await import_archive(config, channel, archive)
+    with tempfile.TemporaryDirectory(dir=config.root) as folder:  # not in `state`: that is memory
+        unpacked = Path(folder) / "images.tar"
+        try:
+            await asyncio.to_thread(_unpack_bzip2, archive, unpacked)
+        except (OSError, EOFError) as error:
+            raise RuntimeFailure(f"cannot be unpacked: {error}") from error
+        return await import_archive(config, channel, unpacked)
+
+
+def _unpack_bzip2(archive: Path, unpacked: Path) -> None:
+    import bz2  # noqa: PLC0415 - such archives are rare
+
+    with bz2.open(archive) as source, unpacked.open("wb") as target:
+        shutil.copyfileobj(source, target, 1 << 20)
 
 
 async def import_archive(config: ContainerdConfig, channel: CriChannel, archive: Path) -> list[str]:
@@ -86,13 +108,18 @@ async def import_archive(config: ContainerdConfig, channel: CriChannel, archive:
     after = await _list_images(channel)
     names = [name for name, mark in after.items() if before.get(name) != mark]
     for name in names:
-        found = await channel.call(_IMAGES + "Get", {"name": name}, timeout_s=_CALL_S)
-        # Whole, though the mask names one field: containerd 2.4 crashes on an image without its target.
-        image = found["image"] | {"labels": {_PINNED: "pinned"}}
-        update = {"image": image, "update_mask": {"paths": [f"labels.{_PINNED}"]}}
-        await channel.call(_IMAGES + "Update", update, timeout_s=_CALL_S)
+        await pin_image(channel, name)
         await wait_seen(channel, name)
     return names
+
+
+async def pin_image(channel: CriChannel, name: str) -> None:
+    """Keep an image from garbage collection. Raises RuntimeFailure."""
+    found = await channel.call(_IMAGES + "Get", {"name": name}, timeout_s=_CALL_S)
+    # Whole, though the mask names one field: containerd 2.4 crashes on an image without its target.
+    image = found["image"] | {"labels": {_PINNED: "pinned"}}
+    update = {"image": image, "update_mask": {"paths": [f"labels.{_PINNED}"]}}
+    await channel.call(_IMAGES + "Update", update, timeout_s=_CALL_S)
 
 
 async def _import_pause(config: ContainerdConfig, channel: CriChannel) -> None:
@@ -121,6 +148,10 @@ def _find_archives(folder: Path) -> dict[str, list[int]]:
     """Return size and time (ns) of each archive."""
     found = {}
     for path in sorted(folder.iterdir()):
+        if path.name.endswith(_NOT_READ):
+            _log.warning(
+                "image archive %s is left out: its compression is not known; use gzip, zstd or bzip2", path
+            )
         if path.name.endswith(_SUFFIXES) and path.is_file():
             status = path.stat()
             found[path.name] = [status.st_size, status.st_mtime_ns]

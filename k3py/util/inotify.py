@@ -70,6 +70,19 @@ class Inotify:
         await self._event.wait()
         self._event.clear()
 
+    async def settled(self, *, quiet_s: float, longest_s: float) -> None:
+        """Return when nothing has changed for `quiet_s`, or when changes have not ended after `longest_s`."""
+        try:
+            async with asyncio.timeout(longest_s):
+                while True:
+                    try:
+                        async with asyncio.timeout(quiet_s):
+                            await self.changed()
+                    except TimeoutError:
+                        return
+        except TimeoutError:
+            return
+
     def _on_readable(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(self._descriptor, 64 * 1024)

@@ -81,6 +81,12 @@ def test_images_of_a_registry_with_a_password(server):
         )
     images = node.run([*ctr, "ls", "-q"]).stdout.split()
     assert "docker.io/library/box:1" in images
+    # a list in the images folder is pulled, and kept
+    (node.disk / "var/lib/k3py/agent/images/wanted.txt").write_text("# for later\nmirrored/box:1\n")
+    server.until(
+        lambda: "docker.io/mirrored/box:1" in node.run([*ctr, "ls", "-q", "labels.\"io.cri-containerd.pinned\"==pinned"]).stdout,
+        what="the image of the list",
+    )
     # the password is in the file that says it, and nowhere else that others could read
     found = node.run(["grep", "-rlF", PASSWORD, "/var/lib/k3py", "/var/log", "/run/k3py", "/etc/k3py"], check=False)
     assert found.stdout.split() == ["/etc/k3py/registries.yaml"]

@@ -116,22 +116,9 @@ class ManifestDeployer:
                             await changes.changed()
                     except TimeoutError:
                         continue
-                    await self._settle(changes)
+                    await changes.settled(quiet_s=self._quiet_s, longest_s=_LONGEST_UNREST_S)
             finally:
                 end()
-
-    async def _settle(self, changes: Inotify) -> None:
-        """Return when nothing has changed for a moment, or changes do not end."""
-        try:
-            async with asyncio.timeout(_LONGEST_UNREST_S):
-                while True:
-                    try:
-                        async with asyncio.timeout(self._quiet_s):
-                            await changes.changed()
-                    except TimeoutError:
-                        return
-        except TimeoutError:
-            return
 
     async def _pass(self, changes: Inotify) -> None:
         """Bring the cluster in line with the folder once."""
