@@ -62,6 +62,7 @@ class ServerConfig:
     disable_agent: bool
     disable_scheduler: bool
     disable_kube_proxy: bool
+    disable_network_policy: bool
     node_name: str
     node_ip: str
     node_labels: tuple[str, ...]
@@ -136,6 +137,7 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
         disable_agent=bool(values["disable_agent"]),
         disable_scheduler=bool(values["disable_scheduler"]),
         disable_kube_proxy=bool(values["disable_kube_proxy"]),
+        disable_network_policy=bool(values["disable_network_policy"]),
         debug=bool(values["debug"]),
         log=str(values["log"]),
         etcd_disable_snapshots=bool(values["etcd_disable_snapshots"]),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from k3py.kubelet.objects import ReferencedObjects
     from k3py.kubelet.recording import Recorder
     from k3py.kubelet.volumes.interface import Mounter
+    from k3py.network.interface import PolicyEnforcer
     from k3py.runtime.interface import RuntimeService
 
 
@@ -27,6 +28,7 @@ class NodeContext:
     allocatable: the node's allocatable resources, for the downward API.
     runtime_name: as in "containerd://<id>".
     owners: uid of the pod by id of its sandboxes and containers, for runtime events.
+    policy_enforcer: what has to know a new pod's addresses before its containers start; None = nobody.
     network_ready: pods that are not on the host network may get sandboxes.
     """
 
@@ -43,6 +45,7 @@ class NodeContext:
     allocatable: Mapping[str, str] = field(default_factory=dict)
     runtime_name: str = "containerd"
     owners: dict[str, str] = field(default_factory=dict)
+    policy_enforcer: PolicyEnforcer | None = None
     network_ready: bool = False
 
     def services_of(self, namespace: str) -> Sequence[JsonObject]:

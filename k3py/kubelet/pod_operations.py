@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.status import ApiError
@@ -19,6 +20,7 @@ from k3py.kubelet.images import ImageError
 from k3py.kubelet.operations import CLEAN, FINISH, STATUS, VOLUMES, Operations
 from k3py.kubelet.pod import containers, find_container, init_containers, is_host_network
 from k3py.kubelet.pod_removal import PodRemoval
+from k3py.kubelet.runtime_state import record_sandbox
 from k3py.kubelet.sandbox_config import log_directory, sandbox_config
 from k3py.kubelet.sync_plan import SANDBOX, CreateSandbox, KillContainer, StartContainer, Waiting
 from k3py.kubelet.volumes.interface import VolumeContext
@@ -195,8 +197,13 @@ class PodOperations:
             config, runtime_handler=await self._runtime_handler(pod)
         )
         self._node.owners[identity] = self._worker.uid
+        if self._node.policy_enforcer is not None and not is_host_network(pod):
+            await self._node.policy_enforcer.admit(pod, partial(self._find_addresses, identity))
         self._sandbox_config = config
         self._sandbox_failures = 0
+
+    async def _find_addresses(self, sandbox_id: str) -> Sequence[str]:
+        return record_sandbox(await self._node.runtime.pod_sandbox_status(sandbox_id)).ips
 
     async def _runtime_handler(self, pod: JsonObject) -> str:
         name = pod["spec"].get("runtimeClassName")

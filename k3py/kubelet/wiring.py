@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from k3py.client.last_known import LastKnown
     from k3py.kubelet.recording import Recorder
     from k3py.kubelet.volumes.interface import Mounter
-    from k3py.network.interface import PodNetwork
+    from k3py.network.interface import PodNetwork, PolicyEnforcer
     from k3py.runtime.interface import ImageService, RuntimeService
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class Kubelet:
         runtime: containers.
         images: their images.
         network: the pod network.
+        policy_enforcer: enforces network policies; None = nobody does.
         mounter: None = the system's mounts.
         last_known: what a start without the server begins with; None = the kubelet waits for the server.
     """
@@ -64,6 +65,7 @@ class Kubelet:
         images: ImageService,
         network: PodNetwork,
         *,
+        policy_enforcer: PolicyEnforcer | None = None,
         mounter: Mounter | None = None,
         last_known: LastKnown | None = None,
     ) -> None:
@@ -74,6 +76,7 @@ class Kubelet:
         self._runtime = runtime
         self._images = images
         self._network = network
+        self._policy_enforcer = policy_enforcer
         self._mounter = mounter
         self._last_known = last_known
         self._reload: Callable[[], None] | None = None
@@ -127,6 +130,7 @@ class Kubelet:
                 cgroups=cgroups,
                 mounter=self._mounter or SystemMounter(),
                 machine=machine,
+                policy_enforcer=self._policy_enforcer,
             )
 
             collector = ImageCollector(

@@ -32,6 +32,7 @@ from k3py.server.cluster_dns import ensure_dns_service
 from k3py.server.joining import bootstrap_paths
 from k3py.server.listener import Listener, ServingCertificate
 from k3py.server.metrics_api import METRICS_ACCOUNT, serve_metrics
+from k3py.server.network_policy_role import ensure_network_policy_role
 from k3py.server.registration import build_supervisor, share_port
 from k3py.server.renewal import CertificateRenewal
 from k3py.server.secrets_encryption.endpoint import encryption_paths
@@ -188,6 +189,8 @@ async def build_control_plane(
         Step("bootstrap-objects", assembly.bootstrap),
         Step("registration", open_registration),
     ]
+    if not config.disable_network_policy:
+        plane.components.append(Step("network-policy-role", partial(ensure_network_policy_role, masters)))
     if config.served_dns:
         plane.components.append(Step("dns-service", partial(ensure_dns_service, masters, config.served_dns)))
     if "metrics-server" not in config.disable:

@@ -61,4 +61,11 @@ OPTIONS: Final[tuple[Option, ...]] = (
         value_type="bool",
         help="leave service addresses to a foreign proxy",
     ),
+    Option(
+        name="disable-network-policy",
+        theme="components",
+        value_type="bool",
+        critical=True,
+        help="enforce no NetworkPolicy (or leave that to a foreign program)",
+    ),
 )
