@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 Durability = Literal["durable", "balanced", "flash"]
 
-COMPONENTS: Final = ("coredns", "dashboard", "metrics-server")  # and names of files in the manifests folder
+# And names of files in the manifests folder.
+COMPONENTS: Final = ("coredns", "dashboard", "metrics-server", "local-storage")
 ENCRYPTION_PROVIDERS: Final = ("aescbc", "secretbox", "aesgcm")
 
 
@@ -59,6 +60,7 @@ class ServerConfig:
     secrets_encryption: bool
     secrets_encryption_provider: str
     disable: tuple[str, ...]
+    default_local_storage_path: Path
     disable_agent: bool
     disable_scheduler: bool
     disable_kube_proxy: bool
@@ -134,6 +136,8 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
         secrets_encryption=bool(values["secrets_encryption"]),
         secrets_encryption_provider=_encryption_provider(values),
         disable=_disabled(values),
+        default_local_storage_path=_optional_path(values, "default_local_storage_path")
+        or get_path(values, "data_dir").absolute() / "storage",
         disable_agent=bool(values["disable_agent"]),
         disable_scheduler=bool(values["disable_scheduler"]),
         disable_kube_proxy=bool(values["disable_kube_proxy"]),

@@ -65,8 +65,11 @@ _SYSTEM_GROUP = "system:serviceaccounts"
 class ControlPlane:
     """Made once by `build_control_plane`; `components` in starting order.
 
-    `renewal_hooks` are called when certificates were renewed.
+    `renewal_hooks` are called when certificates were renewed. `informers`: shared ones of the controllers. `dialer`: the way to kubelets.
     """
+
+    informers: LocalInformerFactory
+    dialer: KubeletDialer
 
     def __init__(
         self,
@@ -170,6 +173,7 @@ async def build_control_plane(
         key=tls / "client-kube-apiserver.key",
         authority=tls / "server-ca.crt",
     )
+    plane.dialer = dialer
     plane.renewal_hooks.append(dialer.reload)
     listener = _build_listener(config, identity, plane, schemas, supervisor, dialer, access)
 
@@ -283,7 +287,7 @@ def _build_loops(
     config: ServerConfig, identity: ServerIdentity, plane: ControlPlane, scheduling: SchedulerSettings
 ) -> list[Component]:
     manager = plane.client("system:kube-controller-manager", user_agent="kube-controller-manager")
-    informers = LocalInformerFactory(manager)
+    informers = plane.informers = LocalInformerFactory(manager)
     recorder = EventRecorder(manager, component="kube-controller-manager")
 
     def client_for(account: str) -> LocalClient:
