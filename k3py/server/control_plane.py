@@ -29,6 +29,7 @@ from k3py.controllers.manager import build_controllers
 from k3py.scheduler.configuration import load_scheduler_settings
 from k3py.scheduler.scheduler import Scheduler
 from k3py.server.cluster_dns import ensure_dns_service
+from k3py.server.etcd.endpoint import member_paths
 from k3py.server.joining import bootstrap_paths
 from k3py.server.listener import Listener, ServingCertificate
 from k3py.server.metrics_api import METRICS_ACCOUNT, serve_metrics
@@ -166,7 +167,11 @@ async def build_control_plane(
     masters = plane.client("system:k3py-supervisor", "system:masters", user_agent="k3py-supervisor")
     passwords = NodePasswords(masters)
     keys_of_secrets = encryption.build(storage, kinds, shared.change)
-    server_paths = {**encryption_paths(keys_of_secrets), **bootstrap_paths(config, shared)}
+    server_paths = {
+        **encryption_paths(keys_of_secrets),
+        **bootstrap_paths(config, shared),
+        **member_paths(config),
+    }
     supervisor = build_supervisor(config, identity, assembly.authenticator, passwords, server_paths)
     dialer = KubeletDialer(
         certificate=tls / "client-kube-apiserver.crt",
