@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
     from k3py.kubelet.cgroups import CgroupTree
     from k3py.kubelet.config import KubeletConfig
+    from k3py.kubelet.csi.volumes import CsiVolumes
     from k3py.kubelet.images import ImageManager
     from k3py.kubelet.machine import Machine
     from k3py.kubelet.objects import ReferencedObjects
@@ -30,6 +31,7 @@ class NodeContext:
     owners: uid of the pod by id of its sandboxes and containers, for runtime events.
     policy_enforcer: what has to know a new pod's addresses before its containers start; None = nobody.
     network_ready: pods that are not on the host network may get sandboxes.
+    csi: volumes of CSI drivers, None = a node without them.
     """
 
     config: KubeletConfig
@@ -47,6 +49,7 @@ class NodeContext:
     owners: dict[str, str] = field(default_factory=dict)
     policy_enforcer: PolicyEnforcer | None = None
     network_ready: bool = False
+    csi: CsiVolumes | None = None
 
     def services_of(self, namespace: str) -> Sequence[JsonObject]:
         """Return the services that a pod of a namespace sees in its environment."""

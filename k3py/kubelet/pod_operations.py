@@ -120,6 +120,7 @@ class PodOperations:
             objects=self._node.objects.view(pod),
             allocatable=self._node.allocatable,
             host_ips=self._node.config.node_ips,
+            csi=self._node.csi,
         )
 
     async def _set_up_volumes(self) -> None:
@@ -377,8 +378,14 @@ class PodOperations:
         log.warning("dead containers cannot be removed", extra={"pod": self._worker.uid, "error": str(error)})
 
     def finish(self, *, gone: bool) -> None:
-        """Take down what the pod does not need any more; if it is deleted, remove it everywhere."""
-        self._other.start(FINISH, self._finish(gone=gone), self._finish_failed)
+        """Take down what the pod does not need any more; if it is deleted, remove it everywhere.
+
+        Volumes that are still being set up are given up first: finish is called again when that has ended.
+        """
+        if VOLUMES in self._other:
+            self._other.cancel(VOLUMES)
+        else:
+            self._other.start(FINISH, self._finish(gone=gone), self._finish_failed)
 
     async def _finish(self, *, gone: bool) -> None:
         self.gone = await self._removal.finish(gone=gone)
