@@ -95,6 +95,7 @@ class ApiOptions:
     """What the composition chooses.
 
     advertise_address: IP address of the endpoint of the Service `kubernetes`; secure_port: its TCP port.
+    alone: no other servers share the datastore; else somebody else keeps the endpoints of that Service.
     service_cidrs: one range an IP family, primary first. node_ports: first and last.
     audiences: what service-account tokens are for when nobody says otherwise, and what the API accepts.
     admission: which plugins run, and how.
@@ -109,6 +110,7 @@ class ApiOptions:
 
     advertise_address: str = "127.0.0.1"
     secure_port: int = 6443
+    alone: bool = True
     service_cidrs: tuple[str, ...] = ("10.43.0.0/16",)
     node_ports: tuple[int, int] = (30000, 32767)
     most_reading: int = 400
@@ -283,7 +285,10 @@ async def build_dispatcher(
     dangling = DanglingSchemas(dispatcher)
     flows = FlowControl(most_reading=options.most_reading, most_mutating=options.most_mutating)
     address = ServiceAddress(
-        cidrs=options.service_cidrs, advertise=options.advertise_address, port=options.secure_port
+        cidrs=options.service_cidrs,
+        advertise=options.advertise_address,
+        port=options.secure_port,
+        alone=options.alone,
     )
     extensions = Extensions(
         dispatcher=dispatcher,

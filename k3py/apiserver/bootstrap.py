@@ -21,6 +21,7 @@ from k3py.api.timestamps import format_time
 from k3py.api.user import AUTHENTICATED, MASTERS, User
 from k3py.apiserver.authz.rule import find_uncovered, read_rules
 from k3py.apiserver.interface import ApiRequest, ListResult
+from k3py.apiserver.kubernetes_service import make_endpoint_slice, make_endpoints
 from k3py.util import clock
 from k3py.util.supervise import TaskScope
 
@@ -43,11 +44,13 @@ class ServiceAddress:
 
     cidrs: service ranges, primary first; the first address of the primary is the Service's.
     advertise: IP address under which nodes and pods reach this server, port: its TCP port there.
+    alone: this server is the only one, so that its address is all that stands behind the Service.
     """
 
     cidrs: tuple[str, ...]
     advertise: str
     port: int
+    alone: bool = True
 
 
 class Bootstrap:
@@ -194,7 +197,6 @@ class Bootstrap:
         address = self._address
         network = ipaddress.ip_network(address.cidrs[0])
         cluster_ip = str(network.network_address + 1)
-        family = f"IPv{ipaddress.ip_address(address.advertise).version}"
         service: JsonObject = {
             "kind": "Service",
             "apiVersion": "v1",
@@ -212,36 +214,14 @@ class Bootstrap:
                 "ipFamilies": [f"IPv{network.version}"],
             },
         }
-        endpoints: JsonObject = {
-            "kind": "Endpoints",
-            "apiVersion": "v1",
-            "metadata": {
-                "name": "kubernetes",
-                "namespace": "default",
-                "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"},
-            },
-            "subsets": [
-                {
-                    "addresses": [{"ip": address.advertise}],
-                    "ports": [{"name": "https", "port": address.port, "protocol": "TCP"}],
-                }
-            ],
-        }
-        endpoint_slice: JsonObject = {
-            "kind": "EndpointSlice",
-            "apiVersion": "discovery.k8s.io/v1",
-            "metadata": {
-                "name": "kubernetes",
-                "namespace": "default",
-                "labels": {"kubernetes.io/service-name": "kubernetes"},
-            },
-            "addressType": family,
-            "endpoints": [{"addresses": [address.advertise], "conditions": {"ready": True}}],
-            "ports": [{"name": "https", "protocol": "TCP", "port": address.port}],
-        }
-        if ipaddress.ip_address(address.advertise).is_loopback:
+        if not address.alone or ipaddress.ip_address(address.advertise).is_loopback:
             return [service]  # A machine without a network: nobody could reach that, and the API refuses it.
-        return [service, endpoints, endpoint_slice]
+        advertised = (address.advertise,)
+        return [
+            service,
+            make_endpoints({address.port: advertised}),
+            make_endpoint_slice(advertised, address.port),
+        ]
 
 
 # Of these kinds there may be many, and one is ours.

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 JITTER: Final = 1.2
+_SPREAD_S: Final = 0.3
+"""Candidates that wait for the same deadline come one after the other."""
 
 
 class LeadershipLost(K3pyError):
@@ -74,7 +76,7 @@ class LeaderElector:
         while True:
             if await self._try_to_lead():
                 break
-            await asyncio.sleep(self._election.retry_s * (1.0 + random.random() * JITTER))  # noqa: S311
+            await self._wait()
         log.info("became leader", extra={"lease": self._election.name})
         try:
             async with TaskScope() as scope:
@@ -83,6 +85,32 @@ class LeaderElector:
                 renewing.cancel()
         finally:
             await self._release()
+
+    async def _wait(self) -> None:
+        """Wait until the lease changes or its holder has been silent for its whole time; at most, when it cannot be watched, a pause."""
+        pause_s = self._election.retry_s * (1.0 + random.random() * JITTER)  # noqa: S311
+        spec = self._observed["spec"] if self._observed is not None else {}
+        left_s = spec.get("leaseDurationSeconds", 0.0) - (clock.monotonic_s() - self._observed_s)
+        if self._observed is None or left_s <= 0:  # we may, but could not
+            await asyncio.sleep(pause_s)
+            return
+        try:
+            async with asyncio.timeout(left_s + random.random() * _SPREAD_S):  # noqa: S311
+                try:
+                    async with self._client.watch(
+                        LEASES,
+                        namespace=self._election.namespace,
+                        field_selector=f"metadata.name={self._election.name}",
+                        resource_version=self._observed["metadata"]["resourceVersion"],
+                    ) as events:
+                        async for event in events:
+                            if event.type != "BOOKMARK":
+                                return
+                except ApiError as error:
+                    log.debug("cannot watch the lease", extra={"error": error.message})
+                await asyncio.sleep(pause_s)
+        except TimeoutError:
+            return
 
     async def _renew(self) -> None:
         last_s = clock.monotonic_s()

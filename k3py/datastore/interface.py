@@ -282,6 +282,9 @@ class Backend(Protocol):
     def on_compacted(self, note: Callable[[int], Awaitable[None]]) -> None:
         """Have `note(current revision)` called after each compaction that the store does by itself."""
 
+    def compact_by_itself(self, *, whether: bool) -> None:
+        """Have the store compact what is older than its history, as it does unless told otherwise, or leave that to another server of the store."""
+
     async def compact(self, revision: Revision, *, physical: bool = False) -> None:
         """Forget revisions below `revision` for readers at once; the space is freed in slices afterwards.
 

@@ -6,12 +6,7 @@ from k3py.errors import K3pyError
 
 
 class RuntimeFailure(K3pyError):
-    """The runtime refused or failed; the message is its own.
-
-    code: name of the gRPC status, "" = no answer came.
-    """
-
-    code: str = ""
+    """The runtime refused or failed; the message is its own."""
 
 
 class RuntimeUnavailable(RuntimeFailure):

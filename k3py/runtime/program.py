@@ -27,7 +27,6 @@ _DEBIAN_PACKAGES: Final = {
     "conntrack": "conntrack",
     "bridge": "containernetworking-plugins",
     "ip": "iproute2",
-    "etcd": "etcd-server",
 }
 
 

@@ -44,4 +44,8 @@ async def ensure_dns_service(client: Client, address: str) -> None:
     except ApiError as error:
         if error.code != 404:
             raise
-        await client.create(SERVICES, service, namespace=_NAMESPACE)
+        try:
+            await client.create(SERVICES, service, namespace=_NAMESPACE)
+        except ApiError as race:
+            if race.reason != "AlreadyExists":  # another server was faster
+                raise

@@ -29,11 +29,10 @@ from k3py.controllers.manager import build_controllers
 from k3py.scheduler.configuration import load_scheduler_settings
 from k3py.scheduler.scheduler import Scheduler
 from k3py.server.cluster_dns import ensure_dns_service
-from k3py.server.etcd.endpoint import member_paths
 from k3py.server.joining import bootstrap_paths
+from k3py.server.leadership import Led, make_election
 from k3py.server.listener import Listener, ServingCertificate
 from k3py.server.metrics_api import METRICS_ACCOUNT, serve_metrics
-from k3py.server.network_policy_role import ensure_network_policy_role
 from k3py.server.registration import build_supervisor, share_port
 from k3py.server.renewal import CertificateRenewal
 from k3py.server.secrets_encryption.endpoint import encryption_paths
@@ -66,11 +65,8 @@ _SYSTEM_GROUP = "system:serviceaccounts"
 class ControlPlane:
     """Made once by `build_control_plane`; `components` in starting order.
 
-    `renewal_hooks` are called when certificates were renewed. `informers`: shared ones of the controllers. `dialer`: the way to kubelets.
+    `renewal_hooks` are called when certificates were renewed.
     """
-
-    informers: LocalInformerFactory
-    dialer: KubeletDialer
 
     def __init__(
         self,
@@ -97,12 +93,20 @@ class ControlPlane:
 
     def follow_health(self, health: Callable[[], Mapping[str, str | None]]) -> None:
         """Show what the supervisor knows (component → fault or None) in ComponentStatuses."""
-        controllers = tuple(one.name for one in self.components if isinstance(one, ControllerLoop))
-        schedulers = tuple(one.name for one in self.components if isinstance(one, Scheduler))
+        parts_of = [
+            part for one in self.components for part in (one.components if isinstance(one, Led) else (one,))
+        ]
+        controllers = tuple(one.name for one in parts_of if isinstance(one, ControllerLoop))
+        schedulers = tuple(one.name for one in parts_of if isinstance(one, Scheduler))
         parts = {"controller-manager": controllers, "scheduler": schedulers}
         self.assembly.component_statuses.follow(
             health, {part: names for part, names in parts.items() if names}
         )
+
+    def led_health(self) -> Mapping[str, str | None]:
+        """Return what is wrong with the parts that run because this server leads."""
+        led = (one for one in self.components if isinstance(one, Led))
+        return {name: problem for one in led for name, problem in one.health().items()}
 
     def client(self, name: str, *groups: str, user_agent: str) -> LocalClient:
         """Return an in-process client with this identity; it passes the same rules as anybody."""
@@ -146,6 +150,7 @@ async def build_control_plane(
             admission=admission,
             advertise_address=config.advertise_address,
             secure_port=config.https_listen_port,
+            alone=not config.shares_datastore,
             service_cidrs=(config.service_cidr,),
             node_ports=config.service_node_port_range,
             most_reading=config.kube_apiserver_arg.number("max-requests-inflight", 400),
@@ -167,18 +172,13 @@ async def build_control_plane(
     masters = plane.client("system:k3py-supervisor", "system:masters", user_agent="k3py-supervisor")
     passwords = NodePasswords(masters)
     keys_of_secrets = encryption.build(storage, kinds, shared.change)
-    server_paths = {
-        **encryption_paths(keys_of_secrets),
-        **bootstrap_paths(config, shared),
-        **member_paths(config),
-    }
+    server_paths = {**encryption_paths(keys_of_secrets), **bootstrap_paths(config, shared)}
     supervisor = build_supervisor(config, identity, assembly.authenticator, passwords, server_paths)
     dialer = KubeletDialer(
         certificate=tls / "client-kube-apiserver.crt",
         key=tls / "client-kube-apiserver.key",
         authority=tls / "server-ca.crt",
     )
-    plane.dialer = dialer
     plane.renewal_hooks.append(dialer.reload)
     listener = _build_listener(config, identity, plane, schemas, supervisor, dialer, access)
 
@@ -198,8 +198,6 @@ async def build_control_plane(
         Step("bootstrap-objects", assembly.bootstrap),
         Step("registration", open_registration),
     ]
-    if not config.disable_network_policy:
-        plane.components.append(Step("network-policy-role", partial(ensure_network_policy_role, masters)))
     if config.served_dns:
         plane.components.append(Step("dns-service", partial(ensure_dns_service, masters, config.served_dns)))
     if "metrics-server" not in config.disable:
@@ -292,7 +290,7 @@ def _build_loops(
     config: ServerConfig, identity: ServerIdentity, plane: ControlPlane, scheduling: SchedulerSettings
 ) -> list[Component]:
     manager = plane.client("system:kube-controller-manager", user_agent="kube-controller-manager")
-    informers = plane.informers = LocalInformerFactory(manager)
+    informers = LocalInformerFactory(manager)
     recorder = EventRecorder(manager, component="kube-controller-manager")
 
     def client_for(account: str) -> LocalClient:
@@ -302,6 +300,7 @@ def _build_loops(
         return plane.client(name, _SYSTEM_GROUP, f"{_SYSTEM_GROUP}:kube-system", user_agent=account)
 
     loops: list[Component] = [recorder, informers]
+    scheduling_loops: list[Component] = []
     controllers = build_controllers(
         client_for=client_for,
         recorder_for=recorder.named,
@@ -319,5 +318,14 @@ def _build_loops(
         scheduler = Scheduler(
             client, informers, scheduler_recorder, settings=scheduling, metrics=plane.metrics
         )
-        loops += [scheduler_recorder, scheduler]
-    return [*loops, *controllers]
+        loops.append(scheduler_recorder)
+        if config.shares_datastore:
+            scheduling_loops.append(
+                Led(client, make_election("kube-scheduler", config.node_name), (scheduler,))
+            )
+        else:
+            scheduling_loops.append(scheduler)
+    if config.shares_datastore:
+        election = make_election("kube-controller-manager", config.node_name)
+        return [*loops, *scheduling_loops, Led(manager, election, controllers)]
+    return [*loops, *scheduling_loops, *controllers]

@@ -14,7 +14,6 @@ from k3py.cluster.bootstrap_data.files import SharedFiles
 from k3py.cluster.server_client import NotReachable, ServerAddress, fetch
 from k3py.cluster.token import hash_ca, is_pinned_by, parse_token
 from k3py.config.critical import critical_arguments, find_mismatch
-from k3py.config.server import is_shared
 from k3py.errors import ConfigError
 from k3py.util.backoff import Backoff
 
@@ -93,7 +92,7 @@ def bootstrap_paths(
     async def give(request: web.BaseRequest) -> web.Response:
         if request.method != "GET":
             return web.Response(status=405, text=f"{request.method}: must be GET\n")
-        if not is_shared(config.datastore_endpoint):
+        if not config.shares_datastore:
             return web.Response(
                 status=400, text="this server has a datastore of its own: no server can join it\n"
             )

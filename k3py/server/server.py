@@ -18,11 +18,11 @@ from k3py.errors import ConfigError, K3pyError
 from k3py.server.addons import build_addons
 from k3py.server.cluster_reset import clear_reset_flag, was_reset
 from k3py.server.control_plane import build_control_plane
-from k3py.server.etcd.choice import chosen_datastore
 from k3py.server.health import add_checks
 from k3py.server.identity import prepare_identity
 from k3py.server.joining import join_servers
 from k3py.server.metrics import add_storage_metrics
+from k3py.server.peers import build_peers, check_peers
 from k3py.server.secrets_encryption.start import start_encryption
 from k3py.server.shared_identity import share_identity
 from k3py.server.snapshots import scheduled_snapshots
@@ -54,7 +54,6 @@ async def run_server(config: ServerConfig) -> int:
     with hold_data_dir(config.data_dir):
         await join_servers(config)
         async with (
-            chosen_datastore(config) as config,
             open_backend(
                 config.datastore_endpoint,
                 data_dir=config.data_dir / "server",
@@ -72,6 +71,8 @@ async def run_server(config: ServerConfig) -> int:
 
 async def _serve(config: ServerConfig, backend: Backend) -> None:
     """Run everything above an open datastore until a signal ends it. Raises K3pyError."""
+    if config.shares_datastore:
+        await check_peers(config, backend)
     shared = await share_identity(config, backend, restored=was_reset(config))
     await asyncio.to_thread(clear_reset_flag, config)
     identity = await asyncio.to_thread(prepare_identity, config, shared.password)
@@ -86,6 +87,8 @@ async def _serve(config: ServerConfig, backend: Backend) -> None:
         )
         add_storage_metrics(plane.metrics, storage, plane.kinds, backend)
         components: list[Component] = [*plane.components]
+        if config.shares_datastore:
+            components += build_peers(config, backend, plane)
         if not config.disable_agent:
             from k3py.server.node import build_node  # noqa: PLC0415 - a server without a node needs none of it
 
@@ -94,7 +97,8 @@ async def _serve(config: ServerConfig, backend: Backend) -> None:
         components += scheduled_snapshots(config, backend)
         supervisor = Supervisor(components)
         add_checks(plane.health, supervisor, backend)
-        plane.follow_health(supervisor.health)
+        plane.health.add_source(plane.led_health, endpoints=("readyz", "healthz"))
+        plane.follow_health(lambda: {**supervisor.health(), **plane.led_health()})
         await supervisor.run(signals=(signal.SIGTERM, signal.SIGINT))
 
 

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-OWN_SCHEDULE: Final = "0 */12 * * *"
-"""For stores that k3py runs itself: SQLite and the managed etcd."""
-
+SQLITE_SCHEDULE: Final = "0 */12 * * *"
 LONGEST_SLEEP_S: Final = 3600.0
 """A clock that is set while the schedule sleeps (a board without a battery, at boot) is noticed so late at most."""
 
@@ -38,8 +36,7 @@ def scheduled_snapshots(config: ServerConfig, backend: Backend) -> list[Snapshot
     """Return the component that the configuration asks for, or none. Raises ConfigError: the bucket is named wrongly."""
     bucket = read_s3_settings(config.etcd_s3)
     database = sqlite_path(config.datastore_endpoint, config.data_dir / "server")
-    is_own = database is not None or config.runs_etcd
-    text = config.etcd_snapshot_schedule_cron or (OWN_SCHEDULE if is_own else "")
+    text = config.etcd_snapshot_schedule_cron or (SQLITE_SCHEDULE if database is not None else "")
     if config.etcd_disable_snapshots or not text:
         return []
     settings = SnapshotSettings(

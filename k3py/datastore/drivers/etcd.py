@@ -262,6 +262,11 @@ class EtcdBackend:
         found = _found(done)
         return (done.revision if done.succeeded and found is not None else None), found
 
+    def compact_by_itself(self, *, whether: bool) -> None:
+        """See `Backend`."""
+        if self.retention is not None:
+            self.retention.enable(whether=whether)
+
     def on_compacted(self, note: Callable[[int], Awaitable[None]]) -> None:
         """See `Backend`."""
         if self.retention is not None:

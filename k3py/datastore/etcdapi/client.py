@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from grpclib.const import Status
-from grpclib.exceptions import GRPCError
+from grpclib.client import Channel
+from grpclib.config import Configuration
+from grpclib.const import Cardinality, Status
+from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
+from grpclib.protocol import H2Protocol
+from h2.exceptions import ProtocolError as Http2Error
+from h2.utilities import SizeLimitDict
 
 from k3py.datastore.errors import (
     Corrupt,
@@ -22,20 +27,20 @@ from k3py.datastore.errors import (
     NoSpace,
     Unavailable,
 )
-from k3py.datastore.etcdapi.channel import decode_message, encode_message, load_messages
-from k3py.datastore.etcdapi.grpc.channel import Channel, ClientConnection
+from k3py.datastore.etcdapi.channel import MessageCodec
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Iterator, Sequence
 
-    from k3py.datastore.etcdapi.grpc.channel import ClientStream
+    from grpclib.client import Stream
+
     from k3py.jsontypes import JsonObject
-    from k3py.wire.protobuf_messages import Method
 
 CALL_TIMEOUT_S: Final = 10.0
 CONNECT_TIMEOUT_S: Final = 3.0
 KEEPALIVE_S: Final = 30.0
+_LOST: Final = (OSError, StreamTerminatedError, ProtocolError, Http2Error)
 _TEXTS: Final[tuple[tuple[str, type[DatastoreError]], ...]] = (
     ("requested lease not found", LeaseNotFound),
     ("lease already exists", LeaseExists),
@@ -43,6 +48,45 @@ _TEXTS: Final[tuple[tuple[str, type[DatastoreError]], ...]] = (
     ("database space exceeded", NoSpace),
     ("corrupt cluster", Corrupt),
 )
+
+
+ENDED_STREAMS: Final = 4_096
+
+
+class _Protocol(H2Protocol):
+    """A connection that tells when it is gone: one under TLS outlives `close` for a while."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.gone = asyncio.Event()
+        self.gone.set()
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.transport = cast("asyncio.Transport", transport)
+        self.gone.clear()
+        # h2 remembers 65,536 ended calls, 13 MB; it needs them for frames that were on their way.
+        self.connection._connection._closed_streams = SizeLimitDict(size_limit=ENDED_STREAMS)  # noqa: SLF001
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self.gone.set()
+
+
+class _Channel(Channel):
+    _last: _Protocol | None = None
+
+    def _protocol_factory(self) -> H2Protocol:
+        made = super()._protocol_factory()
+        self._last = _Protocol(made.handler, made.config, made.h2_config)
+        return self._last
+
+    async def close_and_wait(self) -> None:
+        self.close()
+        if self._last is not None and self._last.transport is not None:
+            self._last.transport.abort()
+            await self._last.gone.wait()
 
 
 class CompactedSomewhere(DatastoreError):
@@ -58,14 +102,25 @@ class EtcdClient:
     """
 
     def __init__(self, endpoints: Sequence[tuple[str, int]], tls: ssl.SSLContext | None) -> None:
-        self._channels = [Channel(host, port, tls=tls, keepalive_s=KEEPALIVE_S) for host, port in endpoints]
+        config = Configuration(
+            _keepalive_time=KEEPALIVE_S,
+            _keepalive_timeout=10.0,
+            _http2_max_pings_without_data=0,
+            _http2_min_sent_ping_interval_without_data=KEEPALIVE_S / 2,
+        )
+        self._channels = [
+            _Channel(host, port, codec=MessageCodec(), ssl=tls, config=config)
+            if port
+            else _Channel(path=host, codec=MessageCodec(), ssl=tls, config=config)
+            for host, port in endpoints
+        ]
         self._names = [f"{host}:{port}" if port else host for host, port in endpoints]
         self._current = 0
 
     async def close(self) -> None:
         """Close the connections; calls that wait fail as Unavailable."""
         for channel in self._channels:
-            await channel.close()
+            await channel.close_and_wait()
 
     async def call(
         self, name: str, request: JsonObject, *, write: bool = False, timeout_s: float = CALL_TIMEOUT_S
@@ -80,18 +135,18 @@ class EtcdClient:
         for _ in self._channels:
             at = self._current
             try:
-                await self._connected(at)
-            except OSError as error:
+                channel = await self._connected(at)
+            except (*_LOST, TimeoutError) as error:
                 failures.append(f"{self._names[at]}: {_told(error)}")
                 self._next(at)
                 continue
             try:
-                return await _unary(self._channels[at], name, request, timeout_s)
+                return await _unary(channel, name, request, timeout_s)
             except GRPCError as error:
                 if error.status is not Status.UNAVAILABLE or write:
                     raise _condition(error, self._names[at]) from None
                 failures.append(f"{self._names[at]}: {error.message}")
-            except OSError as error:
+            except (*_LOST, TimeoutError) as error:
                 if write:
                     self._next(at)
                     raise Unavailable(f"{self._names[at]}: no answer, outcome unknown: {error}") from None
@@ -107,8 +162,7 @@ class EtcdClient:
         """
         for at, endpoint in enumerate(self._names):
             with _translated(endpoint):
-                await self._connected(at)
-                _ = await _unary(self._channels[at], name, request, timeout_s)
+                await _unary(await self._connected(at), name, request, timeout_s)
 
     @asynccontextmanager
     async def stream(self, name: str) -> AsyncIterator[EtcdStream]:
@@ -118,20 +172,25 @@ class EtcdClient:
             Unavailable: it cannot be opened, or breaks inside the block; the next one will be opened at another endpoint.
             DatastoreError: the server ended it.
         """
-        method = load_messages().method(f"/etcdserverpb.{name}")
+        method = MessageCodec.messages().method(f"/etcdserverpb.{name}")
         at = self._current
         try:
             with _translated(self._names[at]):
-                await self._connected(at)
-                async with self._channels[at].stream(method.path) as stream:
-                    yield EtcdStream(stream, self._names[at], method)
+                channel = await self._connected(at)
+                async with channel.request(
+                    method.path, Cardinality.STREAM_STREAM, _named(method.request), _named(method.response)
+                ) as stream:
+                    yield EtcdStream(stream, self._names[at])
+                    await stream.cancel()  # else leaving waits for the server's end
         except Unavailable:
             self._next(at)
             raise
 
-    async def _connected(self, at: int) -> ClientConnection:
+    async def _connected(self, at: int) -> Channel:
+        channel = self._channels[at]
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            return await self._channels[at].connect()
+            await channel.__connect__()
+        return channel
 
     def _next(self, failed: int) -> None:
         if self._current == failed:
@@ -141,23 +200,22 @@ class EtcdClient:
 class EtcdStream:
     """An open two-way stream."""
 
-    def __init__(self, stream: ClientStream, endpoint: str, method: Method) -> None:
+    def __init__(self, stream: Stream[JsonObject, JsonObject], endpoint: str) -> None:
         self._stream = stream
         self._endpoint = endpoint
-        self._method = method
 
     async def send(self, request: JsonObject) -> None:
         """Send a request. Raises DatastoreError."""
         with _translated(self._endpoint):
-            await self._stream.send(encode_message(request, self._method.request))
+            await self._stream.send_message(request)
 
     async def receive(self) -> JsonObject:
         """Wait for a response. Raises Unavailable also when the server has ended the stream."""
         with _translated(self._endpoint):
-            response = await self._stream.receive()
+            response = await self._stream.recv_message()
         if response is None:
             raise Unavailable(f"{self._endpoint} ended the stream")
-        return decode_message(response, self._method.response)
+        return response
 
 
 @contextmanager
@@ -166,7 +224,7 @@ def _translated(endpoint: str) -> Iterator[None]:
         yield
     except GRPCError as error:
         raise _condition(error, endpoint) from None
-    except OSError as error:
+    except (*_LOST, TimeoutError) as error:
         raise Unavailable(f"{endpoint}: {_told(error)}") from None
 
 
@@ -174,10 +232,25 @@ def _told(error: Exception) -> str:
     return str(error) or "does not answer"
 
 
+def _named(message: str) -> Any:
+    """Return the message name where grpclib expects a type."""
+    return message
+
+
 async def _unary(channel: Channel, name: str, request: JsonObject, timeout_s: float) -> JsonObject:
-    method = load_messages().method(f"/etcdserverpb.{name}")
-    message = encode_message(request, method.request)
-    return decode_message(await channel.unary(method.path, message, timeout_s=timeout_s), method.response)
+    method = MessageCodec.messages().method(f"/etcdserverpb.{name}")
+    async with channel.request(
+        method.path,
+        Cardinality.UNARY_UNARY,
+        _named(method.request),
+        _named(method.response),
+        timeout=timeout_s,
+    ) as stream:
+        await stream.send_message(request, end=True)
+        answer: JsonObject | None = await stream.recv_message()
+    if answer is None:
+        raise StreamTerminatedError("no answer")
+    return answer
 
 
 def _condition(error: GRPCError, endpoint: str) -> Exception:

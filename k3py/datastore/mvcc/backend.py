@@ -158,6 +158,11 @@ class MvccBackend(LeaseKeeper):
         self._enqueue(Write(future, evaluate, (key,)))
         return await future
 
+    def compact_by_itself(self, *, whether: bool) -> None:
+        """See `Backend`."""
+        if self.retention is not None:
+            self.retention.enable(whether=whether)
+
     def on_compacted(self, note: Callable[[int], Awaitable[None]]) -> None:
         """See `Backend`."""
         if self.retention is not None:

@@ -57,6 +57,15 @@ class Retention:
         self._written.set()
         self._worth_it = asyncio.Event()
         self._full = asyncio.Event()
+        self._enabled = asyncio.Event()
+        self._enabled.set()
+
+    def enable(self, *, whether: bool) -> None:
+        """Compact, or leave it to another server of the same store."""
+        if whether:
+            self._enabled.set()
+        else:
+            self._enabled.clear()
 
     def on_compacted(self, note: Callable[[int], Awaitable[None]]) -> None:
         """Have `note(current revision)` called after each compaction."""
@@ -93,6 +102,7 @@ class Retention:
                 self._worth_it.set()
             mark = self._current_revision()
             await self._wait()
+            await self._enabled.wait()
             try:
                 await self._compact(mark)
                 self._old_bytes = 0

@@ -1,1 +1,0 @@
-"""How plugins of the kubelet (CSI, dynamic resources, devices) make themselves known: sockets in a folder, and a handshake."""

@@ -1,1 +1,0 @@
-"""HTTP/2 for gRPC: one end of a connection, sans I/O."""

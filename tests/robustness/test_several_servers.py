@@ -1,0 +1,157 @@
+"""Three servers on one PostgreSQL under a load of writes, each killed in turn: nothing acknowledged is lost, others take over."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import threading
+import time
+from contextlib import ExitStack
+
+import orjson
+import pytest
+
+from k3py.datastore.factory import open_backend
+from tests.support.databases import fresh_endpoint
+from tests.support.history.watches import check_log
+from tests.support.history.workload import log_of
+from tests.support.server_process import ServerProcess
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+CLIENTS = 3
+PATIENCE_S = 60.0
+
+
+class Api:
+    """The administrator at one server; a request that fails for want of a server raises OSError."""
+
+    def __init__(self, server):
+        self._server = server
+
+    def ask(self, method, path, body=None):
+        host, _, port = self._server.url.removeprefix("https://").partition(":")
+        context = ssl.create_default_context(cafile=str(self._server.ca))
+        context.load_cert_chain(self._server.admin_cert, self._server.admin_key)
+        connection = http.client.HTTPSConnection(host, int(port), timeout=10, context=context)
+        try:
+            connection.request(method, path, json.dumps(body) if body else None, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        except http.client.HTTPException as error:
+            raise OSError(str(error)) from error
+        finally:
+            connection.close()
+
+
+class Writer(threading.Thread):
+    """Creates ConfigMaps, and counts one of its own up by compare-and-swap, at whichever server answers.
+
+    Attributes:
+        acknowledged: (key, data, resourceVersion) of everything that a server said it had written.
+        longest_s: between two acknowledged writes.
+    """
+
+    def __init__(self, name, servers, over):
+        super().__init__(name=name)
+        self.acknowledged = []
+        self.longest_s = 0.0
+        self._servers, self._over = servers, over
+
+    def run(self):
+        number, last_s = 0, time.monotonic()
+        while not self._over.is_set():
+            number += 1
+            name = f"{self.name}-{number}"
+            body = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": name}, "data": {"n": str(number)}}
+            try:
+                path = "/api/v1/namespaces/default/configmaps"
+                status, answer = Api(self._servers[number % len(self._servers)]).ask("POST", path, body)
+            except OSError:
+                self._over.wait(0.02)
+                continue
+            if status == 201:
+                self.acknowledged.append((name, body["data"], int(answer["metadata"]["resourceVersion"])))
+                self.longest_s = max(self.longest_s, time.monotonic() - last_s)
+                last_s = time.monotonic()
+
+
+def wait_for(what, check):
+    deadline_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            if check():
+                return
+        except OSError:
+            pass
+        assert time.monotonic() < deadline_s, f"waited in vain for {what}"
+        time.sleep(0.1)
+
+
+def leader(server, lease="kube-controller-manager"):
+    path = f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{lease}"
+    status, answer = Api(server).ask("GET", path)
+    return answer["spec"]["holderIdentity"] if status == 200 else ""
+
+
+def addresses(server):
+    _, answer = Api(server).ask("GET", "/api/v1/namespaces/default/endpoints/kubernetes")
+    return {one["ip"] for subset in answer["subsets"] for one in subset["addresses"]}
+
+
+async def test_no_acknowledged_write_is_lost_when_each_server_is_killed_in_turn(tmp_path):
+    endpoint = fresh_endpoint("postgres")
+    names = ("s1", "s2", "s3")
+    everybody = {f"192.0.2.{number}" for number in (1, 2, 3)}
+    over, replaced_s = threading.Event(), []
+    with ExitStack() as stack:
+        servers = []
+        for number, name in enumerate(names, 1):
+            (tmp_path / name).mkdir()
+            arguments = ("--datastore-endpoint", endpoint, "--token", "shared-secret", "--node-name", name)
+            server = ServerProcess(tmp_path / name, *arguments, "--advertise-address", f"192.0.2.{number}")
+            servers.append(stack.enter_context(server))
+        keys = {(tmp_path / name / "data/server/tls/client-ca.key").read_bytes() for name in names}
+        assert len(keys) == 1, "servers must share their authorities"
+        wait_for("all servers behind the Service", lambda: addresses(servers[0]) == everybody)
+        writers = [Writer(f"w{number}", servers, over) for number in range(CLIENTS)]
+        stack.callback(over.set)
+        for writer in writers:
+            writer.start()
+        for _ in names:
+            wait_for("a leader", lambda: leader(servers[0]))
+            old = leader(servers[0])
+            killed = servers[names.index(old.partition("_")[0])]
+            other = next(one for one in servers if one is not killed)
+            killed.kill()
+            killed_s = time.monotonic()
+            wait_for("another leader", lambda other=other, old=old: leader(other) not in ("", old))
+            replaced_s.append(time.monotonic() - killed_s)
+            wait_for("the dead one to leave the Service", lambda other=other: len(addresses(other)) == 2)
+            killed.__enter__()
+            wait_for("it to come back", lambda other=other: addresses(other) == everybody)
+        over.set()
+        for writer in writers:
+            writer.join()
+    acknowledged = [one for writer in writers for one in writer.acknowledged]
+    async with open_backend(endpoint, history_s=None) as backend:
+        log = await log_of(backend)
+    check_log(log)
+    written = {
+        (event.kv.key, event.kv.mod_revision): event.kv.value
+        for event in log
+        if event.kv.key.startswith(b"/registry/configmaps/default/w")
+    }
+    lost = [
+        name
+        for name, data, revision in acknowledged
+        if orjson.loads(written.get((b"/registry/configmaps/default/" + name.encode(), revision), b"{}")).get("data") != data
+    ]
+    longest_s = max(writer.longest_s for writer in writers)
+    print(
+        f"{len(acknowledged)} acknowledged writes, {len(lost)} lost; longest write outage {longest_s:.2f} s; "
+        f"leaders replaced after {', '.join(f'{one:.1f}' for one in replaced_s)} s"
+    )
+    assert acknowledged
+    assert not lost
