@@ -1,10 +1,10 @@
-"""Make k3py/wire/cri.tsv (CRI, containerd) and etcd.tsv, compact tables of messages, from a table of gRPC definitions.
+"""Make k3py/wire/cri.tsv (CRI, containerd), etcd.tsv and plugins.tsv (what plugins of the kubelet speak), compact tables of messages, from a table of gRPC definitions.
 
     python packaging/generate_grpc.py grpc.json
 
 Input: a JSON list of {"message", "fields": [[number, name, type, …]]}, {"enum", "values"} and {"method", "request", "response", "stream"}.
 Output, one definition a line, fields separated by tabs; only what the methods below reach:
-    M  name  "number field type" … (*type: repeated, ?type: a scalar of a oneof)        E  name  "NAME=number" …        R  path  request  response  stream
+    M  name  "number field type" … (*type: repeated, ?type: a scalar whose presence means something)        E  name  "NAME=number" …        R  path  request  response  stream
 """
 
 from __future__ import annotations
@@ -22,6 +22,15 @@ CRI = (
     "/containerd.services.version.v1.Version/",
 )
 ETCD = ("/etcdserverpb.",)
+PLUGINS = (
+    "/csi.v1.Node/",
+    "/csi.v1.Identity/",
+    "/pluginregistration.Registration/",
+    "/v1beta1.Registration/",
+    "/v1beta1.DevicePlugin/",
+    "/v1.PodResourcesLister/",
+    "/k8s.io.kubelet.pkg.apis.dra.v1.DRAPlugin/",
+)
 # Messages that come inside google.protobuf.Any, so that no method names them.
 CARRIED = ("TaskStart", "TaskExit", "TaskOOM", "TaskDelete", "ContainerCreate", "ContainerDelete")
 WELL_KNOWN = {
@@ -29,6 +38,7 @@ WELL_KNOWN = {
     "google.protobuf.Timestamp": [[1, "seconds", "int64"], [2, "nanos", "int32"]],
     "google.protobuf.Any": [[1, "type_url", "string"], [2, "value", "bytes"]],
     "google.protobuf.FieldMask": [[1, "paths", "repeated string"]],
+    "google.protobuf.BoolValue": [[1, "value", "bool"]],
     "google.protobuf.Duration": [[1, "seconds", "int64"], [2, "nanos", "int32"]],
 }
 SCALARS = {"bool", "bytes", "double", "int32", "int64", "string", "uint32", "uint64"}
@@ -44,7 +54,7 @@ def inner(kind: str) -> str:
 def short(field: list, enums: dict) -> str:
     """Return a field as it stands in the table."""
     number, name, kind, *more = field
-    oneof = bool(more) and str(more[0]).startswith("oneof") and (kind in SCALARS or kind in enums)
+    oneof = bool(more) and str(more[0]).startswith(("oneof", "optional")) and (kind in SCALARS or kind in enums)
     return f"{number} {name} {'?' if oneof else ''}{kind.replace('repeated ', '*')}"
 
 
@@ -79,6 +89,7 @@ def main(source: Path) -> None:
     records = json.loads(source.read_text())
     write(records, CRI, [f"containerd.events.{name}" for name in CARRIED], "cri.tsv")
     write(records, ETCD, [], "etcd.tsv")
+    write(records, PLUGINS, [], "plugins.tsv")
 
 
 if __name__ == "__main__":

@@ -118,6 +118,7 @@ def _settings(config: AgentConfig, joined: Joined, name: str, node_ip: str) -> N
         cluster_dns=cluster["clusterDNS"],
         overlay=cluster["flannelBackend"],
         service_proxy=not cluster["disableKubeProxy"],
+        network_policy=not cluster.get("disableNetworkPolicy", True),  # an older server has no role for it
         node_labels=config.node_labels,
         node_taints=config.node_taints,
         container_runtime_endpoint=config.container_runtime_endpoint,

@@ -29,6 +29,9 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("status", "k3py.cli.status", "show servers, nodes, pods, and what waits for what"),
     Command("doctor", "k3py.cli.doctor", "find out what is wrong on this machine, and what mends it"),
     Command("check-config", "k3py.cli.check_config", "check the kernel's configuration, as K3s does"),
+    Command(
+        "support-bundle", "k3py.cli.support_bundle", "collect what helps to find a fault, without secrets"
+    ),
     Command("kine", "k3py.cli.kine", "serve the datastore to clients of etcd"),
     Command("dashboard", "k3py.cli.dashboard", "print the dashboard's address and a token for it"),
     Command("kubectl", "k3py.cli.kubectl", "run kubectl with the administrator's kubeconfig"),

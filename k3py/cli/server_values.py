@@ -12,6 +12,7 @@ from k3py.config.loader import load_values
 from k3py.config.server import snapshot_dir
 from k3py.datastore.tls_files import TlsFiles
 from k3py.errors import ConfigError
+from k3py.server.etcd.choice import find_member
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,19 +33,14 @@ class CommandParser(argparse.ArgumentParser):
 
 @dataclass(frozen=True, slots=True)
 class ServerValues:
-    """What the server in `data_dir` would run with."""
+    """What the server in `data_dir` would run with; endpoint and tls: of its datastore, which may be a member of the managed etcd."""
 
     data_dir: Path
     endpoint: str
     node_name: str
     snapshot_dir: Path
     values: dict[str, Value]
-
-    @property
-    def tls(self) -> TlsFiles:
-        """The files for TLS to the datastore."""
-        names = ("datastore_cafile", "datastore_certfile", "datastore_keyfile")
-        return TlsFiles(*(cast("Path | None", self.values[name]) for name in names))
+    tls: TlsFiles
 
     @property
     def server_dir(self) -> Path:
@@ -71,9 +67,19 @@ def load_server_values(parsed: argparse.Namespace, *more: str) -> ServerValues:
         if given is not None:
             arguments.append(f"--{name}={given}")
     values = load_values("server", arguments, os.environ)
+    data_dir = cast("Path", values["data_dir"]).absolute()
+    names = ("datastore_cafile", "datastore_certfile", "datastore_keyfile")
+    endpoint, tls = (
+        cast("str", values["datastore_endpoint"]),
+        TlsFiles(*(cast("Path | None", values[name]) for name in names)),
+    )
+    member = find_member(data_dir) if parsed.datastore_endpoint is None else None
+    if member is not None:  # as the server does
+        endpoint, tls = member.endpoint, member.tls_files
     return ServerValues(
-        data_dir=cast("Path", values["data_dir"]).absolute(),
-        endpoint=cast("str", values["datastore_endpoint"]),
+        data_dir=data_dir,
+        endpoint=endpoint,
+        tls=tls,
         node_name=cast("str", values["node_name"]) or socket.gethostname().lower(),
         snapshot_dir=snapshot_dir(values),
         values=values,

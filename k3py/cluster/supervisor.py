@@ -55,7 +55,7 @@ class Supervisor:
         authenticate: finds the user of other credentials (client certificate, bootstrap token), None = none of them.
         passwords: node passwords.
         settings: what /v1-k3py/config tells agents; no secret in it.
-        server_paths: further paths below /v1-k3py/, for those who hold the server's token or are administrators.
+        server_paths: further paths, whole or below /v1-k3py/, for those who hold the server's token or are administrators.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Supervisor:
     @staticmethod
     def owns(raw_path: str) -> bool:
         """Say whether a request's path, as it came, is the registration endpoint's."""
-        return raw_path.startswith(PREFIX) or raw_path in ("/cacerts", "/ping")
+        return raw_path.startswith(PREFIX) or raw_path in ("/cacerts", "/ping", "/db/info")
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         """Answer one request; never raises for what a client sent."""

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 Durability = Literal["durable", "balanced", "flash"]
 
-COMPONENTS: Final = ("coredns", "dashboard", "metrics-server")  # and names of files in the manifests folder
+# And names of files in the manifests folder.
+COMPONENTS: Final = ("coredns", "dashboard", "metrics-server", "local-storage")
 ENCRYPTION_PROVIDERS: Final = ("aescbc", "secretbox", "aesgcm")
 
 
@@ -59,9 +60,11 @@ class ServerConfig:
     secrets_encryption: bool
     secrets_encryption_provider: str
     disable: tuple[str, ...]
+    default_local_storage_path: Path
     disable_agent: bool
     disable_scheduler: bool
     disable_kube_proxy: bool
+    disable_network_policy: bool
     node_name: str
     node_ip: str
     node_labels: tuple[str, ...]
@@ -84,6 +87,12 @@ class ServerConfig:
     etcd_snapshot_compress: bool
     etcd_s3: Mapping[str, Value]
     """The values of all flags that begin so, by field name; `k3py.server.snapshot_bucket` reads them."""
+
+    cluster_init: bool
+    etcd_expose_metrics: bool
+    etcd_arg: tuple[str, ...]
+    runs_etcd: bool = False
+    """The datastore is a member of the managed etcd; set at the start (`k3py.server.etcd.choice`)."""
 
     cluster_reset: bool
     cluster_reset_restore_path: Path | None
@@ -138,9 +147,12 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
         secrets_encryption=bool(values["secrets_encryption"]),
         secrets_encryption_provider=_encryption_provider(values),
         disable=_disabled(values),
+        default_local_storage_path=_optional_path(values, "default_local_storage_path")
+        or get_path(values, "data_dir").absolute() / "storage",
         disable_agent=bool(values["disable_agent"]),
         disable_scheduler=bool(values["disable_scheduler"]),
         disable_kube_proxy=bool(values["disable_kube_proxy"]),
+        disable_network_policy=bool(values["disable_network_policy"]),
         debug=bool(values["debug"]),
         log=str(values["log"]),
         etcd_disable_snapshots=bool(values["etcd_disable_snapshots"]),
@@ -150,6 +162,9 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
         etcd_snapshot_dir=snapshot_dir(values),
         etcd_snapshot_compress=bool(values["etcd_snapshot_compress"]),
         etcd_s3={name: value for name, value in values.items() if name.startswith("etcd_s3")},
+        cluster_init=bool(values["cluster_init"]),
+        etcd_expose_metrics=bool(values["etcd_expose_metrics"]),
+        etcd_arg=get_list(values, "etcd_arg"),
         cluster_reset=bool(values["cluster_reset"]),
         cluster_reset_restore_path=_restore_path(values),
         flannel_backend=_overlay(values),
@@ -176,10 +191,6 @@ def _restore_path(values: Mapping[str, Value]) -> Path | None:
         raise ConfigError(
             f"--cluster-reset-restore-path: '{given}': must be given together with --cluster-reset"
         )
-    if not isinstance(given, Path) and values["cluster_reset"]:
-        raise ConfigError(
-            "--cluster-reset: must be given together with --cluster-reset-restore-path; k3py has no etcd members to reset"
-        )
     return given if isinstance(given, Path) else None
 
 
@@ -189,9 +200,9 @@ def _joined_server(values: Mapping[str, Value]) -> str:
         return ""
     if not values["token"] and not values["token_file"]:
         raise ConfigError(f"--server: '{url}': must be given together with --token or --token-file")
-    if not is_shared(endpoint):
+    if endpoint and not is_shared(endpoint):
         raise ConfigError(
-            f"--server: '{url}': must be given together with --datastore-endpoint, the datastore of that server"
+            f"--server: '{url}': must be given without --datastore-endpoint, or with one that servers can share"
         )
     return url
 

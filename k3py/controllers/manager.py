@@ -77,6 +77,8 @@ CONTROLLERS: Final[tuple[Entry, ...]] = (
     Entry(
         "persistent-volume-binder", "k3py.controllers.storage.volume_binder", "persistentvolume-controller"
     ),
+    Entry("attachdetach-controller", "k3py.controllers.storage.attach_detach.controller"),
+    Entry("expand-controller", "k3py.controllers.storage.volume_expander", "volume_expand"),
     Entry("pvc-protection-controller", "k3py.controllers.storage.claim_protection"),
     Entry("pv-protection-controller", "k3py.controllers.storage.volume_protection"),
     Entry(

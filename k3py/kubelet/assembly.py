@@ -14,13 +14,16 @@ from k3py.kubelet.name_servers import NameServers
 from k3py.kubelet.wiring import Kubelet
 from k3py.network.cni import BridgeNetwork
 from k3py.network.dns.records import ClusterRecords
-from k3py.network.dns.server import DnsServer
+from k3py.network.dns.server import DnsServer, gateway_of
 from k3py.network.dns.upstream import Upstream
 from k3py.network.kernel_settings import apply_kernel_settings
 from k3py.network.masquerade import Masquerade
+from k3py.network.nftables import NftTable
 from k3py.network.overlay.controller import OverlayController
 from k3py.network.overlay.host_gw import HostGwOverlay
 from k3py.network.overlay.vxlan import OVERHEAD_BYTES, VxlanOverlay
+from k3py.network.policy.controller import NetworkPolicyController
+from k3py.network.policy.planner import TABLE as POLICY_TABLE
 from k3py.network.proxy.nftables import NftablesProxy
 from k3py.network.proxy.service_watch import ServiceProxyController
 from k3py.network.service_route import ensure_service_route
@@ -33,9 +36,12 @@ from k3py.runtime.registries.settings import DEFAULT_FILE, load_registries
 from k3py.util.step import Step
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from k3py.client.interface import Client, InformerFactory
     from k3py.client.last_known import LastKnown
     from k3py.config.node import OverlayKind
+    from k3py.jsontypes import JsonObject
     from k3py.network.interface import Overlay
     from k3py.util.supervise import Component
 
@@ -63,6 +69,7 @@ class NodeSettings:
     overlay: OverlayKind
     cluster_dns: str
     service_proxy: bool
+    network_policy: bool
     node_labels: tuple[str, ...]
     node_taints: tuple[str, ...]
     container_runtime_endpoint: str
@@ -116,6 +123,7 @@ def build_node(settings: NodeSettings, *, kubelet: NodeIdentity, proxy: NodeIden
     runtime = CriRuntime(socket)
     images = RegistryImages(runtime, registries) if registries.mirrors or registries.hosts else runtime
     network = BridgeNetwork(mtu=_LINK_MTU - OVERHEAD_BYTES if settings.overlay == "vxlan" else 0)
+    policies = _make_policies(settings, proxy) if settings.network_policy else None
     agent = Kubelet(
         _kubelet_config(settings, containerd),
         kubelet.client,
@@ -124,9 +132,27 @@ def build_node(settings: NodeSettings, *, kubelet: NodeIdentity, proxy: NodeIden
         runtime,
         images,
         network,
+        policy_enforcer=policies,
         last_known=kubelet.last_known,
     )
-    return [*components, recorder, *kubelet.parts, agent, *_build_network(settings, proxy)]
+    parts = _build_network(settings, proxy)
+    if policies is not None:
+        parts.append(policies)
+    else:
+        table = NftTable(nft=get_program("nft"), table=POLICY_TABLE)
+        parts.append(Step("no-network-policy", partial(table.apply, None)))
+    return [*components, recorder, *kubelet.parts, agent, *parts]
+
+
+def _make_policies(settings: NodeSettings, identity: NodeIdentity) -> NetworkPolicyController:
+    def dns_addresses(node: JsonObject) -> Sequence[str]:
+        cidr = (node.get("spec") or {}).get("podCIDR") if settings.cluster_dns else ""
+        return [gateway_of(cidr)] if cidr else []
+
+    table = NftTable(nft=get_program("nft"), table=POLICY_TABLE)
+    return NetworkPolicyController(
+        identity.informers, table, node_name=settings.node_name, dns_addresses=dns_addresses
+    )
 
 
 def _kubelet_config(settings: NodeSettings, containerd: ContainerdConfig) -> KubeletConfig:

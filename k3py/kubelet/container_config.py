@@ -28,6 +28,7 @@ class ContainerInputs:
     mounts: CRI Mounts, in order.
     image: the image's document as the runtime has it.
     target_id: container whose processes an ephemeral container sees.
+    devices: CRI Devices.
     """
 
     attempt: int
@@ -36,6 +37,7 @@ class ContainerInputs:
     image: JsonObject
     node_memory_bytes: int
     target_id: str = ""
+    devices: Sequence[JsonObject] = ()
 
 
 def container_log_path(name: str, attempt: int) -> str:
@@ -63,6 +65,7 @@ def container_config(pod: JsonObject, container: JsonObject, inputs: ContainerIn
         "working_dir": container.get("workingDir") or "",
         "envs": [{"key": key, "value": value} for key, value in inputs.environment.items()],
         "mounts": list(inputs.mounts),
+        "devices": list(inputs.devices),
         "labels": container_labels(pod, name),
         "annotations": container_annotations(pod, container, attempt=inputs.attempt),
         "log_path": container_log_path(name, inputs.attempt),
@@ -79,6 +82,15 @@ def container_config(pod: JsonObject, container: JsonObject, inputs: ContainerIn
     if signal := (container.get("lifecycle") or {}).get("stopSignal"):
         config["stop_signal"] = signal
     return config
+
+
+def volume_device(device: JsonObject, host_path: str, *, read_only: bool) -> JsonObject:
+    """Return CRI's Device of a volumeDevice."""
+    return {
+        "container_path": device["devicePath"],
+        "host_path": host_path,
+        "permissions": "r" if read_only else "mrw",
+    }
 
 
 def mount_document(mount: JsonObject, host_path: str, *, read_only: bool = False) -> JsonObject:

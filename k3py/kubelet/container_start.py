@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING
 
 from k3py.api.status import ApiError
 from k3py.errors import K3pyError
-from k3py.kubelet.container_config import ContainerInputs, container_config, mount_document
+from k3py.kubelet.container_config import (
+    ContainerInputs,
+    container_config,
+    mount_document,
+    volume_device,
+)
 from k3py.kubelet.downward import UnresolvableField
 from k3py.kubelet.environment import (
     ContainerConfigError,
@@ -101,6 +106,7 @@ class ContainerStarter:
                 image=image,
                 node_memory_bytes=self._node.machine.memory_bytes,
                 target_id=target_id,
+                devices=self._volume_devices(container),
             )
             config = container_config(self._pod, container, inputs)
         except (ContainerConfigError, UnresolvableField, VolumeError, ApiError, OSError) as error:
@@ -195,6 +201,20 @@ class ContainerStarter:
         message_file = make_message_file(pod_dir, container["name"])
         mounts.append({"container_path": message_path, "host_path": str(message_file)})
         return mounts
+
+    def _volume_devices(self, container: JsonObject) -> list[JsonObject]:
+        read_only = {
+            one["name"]
+            for one in self._pod["spec"].get("volumes") or ()
+            if (one.get("persistentVolumeClaim") or {}).get("readOnly")
+        }
+        found = []
+        for device in container.get("volumeDevices") or ():
+            path = self._volumes.get(device["name"])
+            if path is None:
+                raise VolumeError(f"volume {device['name']} is not set up")
+            found.append(volume_device(device, str(path), read_only=device["name"] in read_only))
+        return found
 
     def _sub_path(self, mount: JsonObject, environment: Mapping[str, str]) -> str:
         if expression := mount.get("subPathExpr"):

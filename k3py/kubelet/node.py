@@ -96,6 +96,7 @@ class NodeManager:
         self._sent: JsonObject = {}
         self._told: dict[str, str] = {}
         self.facts_known = asyncio.Event()
+        self.volumes_in_use: Callable[[], Sequence[str]] | None = None
         self.port = 0
 
     @property
@@ -317,6 +318,7 @@ class NodeManager:
             port=self.port,
             not_ready=self._runtime_error or ("" if self._configured else _NO_CIDR),
             images=self._image_list,
+            volumes_in_use=() if self.volumes_in_use is None else self.volumes_in_use(),
         )
 
     async def _report(self) -> None:

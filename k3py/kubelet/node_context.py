@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
     from k3py.kubelet.cgroups import CgroupTree
     from k3py.kubelet.config import KubeletConfig
+    from k3py.kubelet.csi.volumes import CsiVolumes
     from k3py.kubelet.images import ImageManager
     from k3py.kubelet.machine import Machine
     from k3py.kubelet.objects import ReferencedObjects
     from k3py.kubelet.recording import Recorder
     from k3py.kubelet.volumes.interface import Mounter
+    from k3py.network.interface import PolicyEnforcer
     from k3py.runtime.interface import RuntimeService
 
 
@@ -27,7 +29,9 @@ class NodeContext:
     allocatable: the node's allocatable resources, for the downward API.
     runtime_name: as in "containerd://<id>".
     owners: uid of the pod by id of its sandboxes and containers, for runtime events.
+    policy_enforcer: what has to know a new pod's addresses before its containers start; None = nobody.
     network_ready: pods that are not on the host network may get sandboxes.
+    csi: volumes of CSI drivers, None = a node without them.
     """
 
     config: KubeletConfig
@@ -43,7 +47,9 @@ class NodeContext:
     allocatable: Mapping[str, str] = field(default_factory=dict)
     runtime_name: str = "containerd"
     owners: dict[str, str] = field(default_factory=dict)
+    policy_enforcer: PolicyEnforcer | None = None
     network_ready: bool = False
+    csi: CsiVolumes | None = None
 
     def services_of(self, namespace: str) -> Sequence[JsonObject]:
         """Return the services that a pod of a namespace sees in its environment."""

@@ -29,6 +29,7 @@ class NodeFacts:
 
     not_ready: why pods cannot run, "" = they can.
     port: where the kubelet's server listens, 0 = nowhere.
+    volumes_in_use: volumes that must not be detached.
     """
 
     config: KubeletConfig
@@ -39,6 +40,7 @@ class NodeFacts:
     port: int
     not_ready: str = ""
     images: Sequence[JsonObject] = field(default_factory=tuple)
+    volumes_in_use: Sequence[str] = ()
 
 
 def node_labels(config: KubeletConfig, machine: Machine) -> dict[str, str]:
@@ -135,6 +137,8 @@ def node_status(facts: NodeFacts, old: JsonObject) -> JsonObject:
             "systemUUID": machine.system_uuid,
         },
     }
+    if facts.volumes_in_use or old.get("volumesInUse"):
+        status["volumesInUse"] = list(facts.volumes_in_use)
     if machine.swap_bytes:
         status["nodeInfo"]["swap"] = {"capacity": machine.swap_bytes}
     return status

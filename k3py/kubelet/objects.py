@@ -17,10 +17,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.resource import CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS, Resource
+from k3py.api.resource import (
+    CONFIG_MAPS,
+    CSI_DRIVERS,
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    Resource,
+)
 from k3py.api.status import ApiError
 from k3py.client.errors import Unreachable
 from k3py.client.last_known import essence
+from k3py.kubelet.status import timestamp
 from k3py.util import clock
 
 if TYPE_CHECKING:
@@ -33,14 +42,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PERSISTENT_VOLUMES: Final = Resource("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
 RUNTIME_CLASSES: Final = Resource("node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", namespaced=False)
-PERSISTENT_VOLUME_CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 
 _RETRY_S: Final = (0.1, 0.5, 1.0, 5.0, 15.0)
 _MAX_TOKEN_AGE_S: Final = 24 * 3600.0
 _TOKEN_RETRY_S: Final = 10.0
 _LIST: Final = "referenced"
+_CSI: Final = "\0csi"
 
 
 @dataclass(slots=True)
@@ -244,7 +252,7 @@ class ReferencedObjects:
     async def token(self, pod: JsonObject, *, audience: str, expiration_s: int, path_key: str) -> str:
         """Return a service account token bound to `pod`, a new one when 80 % of its life (or 24 h) are over."""
         uid = pod["metadata"]["uid"]
-        key = (uid, f"{audience}\0{expiration_s}\0{path_key}")
+        key = _token_key(uid, audience, expiration_s, path_key)
         known = self._tokens.get(key)
         now_s = clock.wall_s()
         if known is not None and now_s < known.renew_s:
@@ -284,8 +292,19 @@ class ReferencedObjects:
         return str(status["token"])
 
     def renew_at_s(self, uid: str) -> float | None:
-        """Return when a token of a pod is due for renewal (seconds since the epoch)."""
-        return min((token.renew_s for key, token in self._tokens.items() if key[0] == uid), default=None)
+        """Return when a token in a pod's files is due for renewal (seconds since the epoch)."""
+        own = (
+            token.renew_s
+            for key, token in self._tokens.items()
+            if key[0] == uid and not key[1].endswith(_CSI)
+        )
+        return min(own, default=None)
+
+    async def csi_token(self, pod: JsonObject, *, audience: str, expiration_s: int) -> tuple[str, str]:
+        """Return a token for a CSI driver and when it ends; the driver says itself when it wants another."""
+        text = await self.token(pod, audience=audience, expiration_s=expiration_s, path_key=_CSI)
+        token = self._tokens[_token_key(pod["metadata"]["uid"], audience, expiration_s, _CSI)]
+        return text, timestamp(token.expires_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +312,10 @@ class _Token:
     text: str
     renew_s: float
     expires_s: float
+
+
+def _token_key(uid: str, audience: str, expiration_s: int, path_key: str) -> tuple[str, str]:
+    return uid, f"{audience}\0{expiration_s}\0{path_key}"
 
 
 def _version(obj: JsonObject | None) -> str:
@@ -316,13 +339,26 @@ class PodView:
         """Return a Secret of the pod's namespace."""
         return await self._objects.find(self._uid, SECRETS, self._namespace, name)
 
-    async def persistent_volume(self, claim: str) -> JsonObject | None:
-        """Return the volume that a claim is bound to, None when it is not bound."""
-        found = await self._objects.get(self._uid, PERSISTENT_VOLUME_CLAIMS, self._namespace, claim)
+    async def bound_volume(self, claim: str) -> tuple[JsonObject, JsonObject] | None:
+        """Return the volume that a claim is bound to, and the claim; None when it is not bound.
+
+        The claim is followed: a pod that waits for it goes on when it is bound, and a volume that grew is seen to.
+        """
+        found = await self._objects.find(self._uid, PERSISTENT_VOLUME_CLAIMS, self._namespace, claim)
+        if found is None:
+            return None
         name = found["spec"].get("volumeName")
         if not name or (found.get("status") or {}).get("phase") != "Bound":
             return None
-        return await self._objects.get(self._uid, PERSISTENT_VOLUMES, "", name)
+        return await self._objects.get(self._uid, PERSISTENT_VOLUMES, "", name), found
+
+    async def csi_driver(self, name: str) -> JsonObject | None:
+        """Return a CSIDriver, followed."""
+        return await self._objects.find(self._uid, CSI_DRIVERS, "", name)
+
+    async def csi_token(self, *, audience: str, expiration_s: int) -> tuple[str, str]:
+        """Return a token for a driver and when it ends."""
+        return await self._objects.csi_token(self._pod, audience=audience, expiration_s=expiration_s)
 
     async def runtime_handler(self, runtime_class: str) -> str:
         """Return the handler of a RuntimeClass. Raises ApiError when there is none."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.status import ApiError
@@ -19,6 +20,7 @@ from k3py.kubelet.images import ImageError
 from k3py.kubelet.operations import CLEAN, FINISH, STATUS, VOLUMES, Operations
 from k3py.kubelet.pod import containers, find_container, init_containers, is_host_network
 from k3py.kubelet.pod_removal import PodRemoval
+from k3py.kubelet.runtime_state import record_sandbox
 from k3py.kubelet.sandbox_config import log_directory, sandbox_config
 from k3py.kubelet.sync_plan import SANDBOX, CreateSandbox, KillContainer, StartContainer, Waiting
 from k3py.kubelet.volumes.interface import VolumeContext
@@ -118,6 +120,7 @@ class PodOperations:
             objects=self._node.objects.view(pod),
             allocatable=self._node.allocatable,
             host_ips=self._node.config.node_ips,
+            csi=self._node.csi,
         )
 
     async def _set_up_volumes(self) -> None:
@@ -195,8 +198,13 @@ class PodOperations:
             config, runtime_handler=await self._runtime_handler(pod)
         )
         self._node.owners[identity] = self._worker.uid
+        if self._node.policy_enforcer is not None and not is_host_network(pod):
+            await self._node.policy_enforcer.admit(pod, partial(self._find_addresses, identity))
         self._sandbox_config = config
         self._sandbox_failures = 0
+
+    async def _find_addresses(self, sandbox_id: str) -> Sequence[str]:
+        return record_sandbox(await self._node.runtime.pod_sandbox_status(sandbox_id)).ips
 
     async def _runtime_handler(self, pod: JsonObject) -> str:
         name = pod["spec"].get("runtimeClassName")
@@ -370,8 +378,14 @@ class PodOperations:
         log.warning("dead containers cannot be removed", extra={"pod": self._worker.uid, "error": str(error)})
 
     def finish(self, *, gone: bool) -> None:
-        """Take down what the pod does not need any more; if it is deleted, remove it everywhere."""
-        self._other.start(FINISH, self._finish(gone=gone), self._finish_failed)
+        """Take down what the pod does not need any more; if it is deleted, remove it everywhere.
+
+        Volumes that are still being set up are given up first: finish is called again when that has ended.
+        """
+        if VOLUMES in self._other:
+            self._other.cancel(VOLUMES)
+        else:
+            self._other.start(FINISH, self._finish(gone=gone), self._finish_failed)
 
     async def _finish(self, *, gone: bool) -> None:
         self.gone = await self._removal.finish(gone=gone)

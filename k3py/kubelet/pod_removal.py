@@ -58,6 +58,8 @@ class PodRemoval:
         """
         worker, node = self._worker, self._node
         pod_dir = node.config.pod_dir(worker.uid)
+        if node.csi is not None:
+            await node.csi.take_down(worker.uid)
         for path in (pod_dir / "volumes", pod_dir / "volume-subpaths"):
             await asyncio.to_thread(remove_pod_dir, path, node.mounter)
         if node.cgroups is not None:

@@ -173,7 +173,8 @@ class PodWorker:
         """One look at everything; say whether the pod is gone."""
         self.changed.clear()
         self._deadline_s = None
-        if self._stale:
+        # Again when something ended meanwhile: what it made must not be made twice.
+        while self._stale:
             try:
                 await self._read()
             except RuntimeFailure as error:
@@ -275,7 +276,7 @@ class PodWorker:
                 case EndPod():
                     self._ending = True
                     self.changed.set()
-        if (renew_s := self.node.objects.renew_at_s(self.uid)) is not None:
+        if (renew_s := self._renew_at_s()) is not None:
             if renew_s <= clock.wall_s():
                 operations.refresh_volumes()
                 operations.prepare()
@@ -283,6 +284,15 @@ class PodWorker:
                 self._wake_at(renew_s)
         if operations.volumes_retry_s is not None:
             self._wake_at(operations.volumes_retry_s)
+
+    def _renew_at_s(self) -> float | None:
+        """Return when volumes are due for renewal: tokens that end, drivers that want to publish again."""
+        csi = self.node.csi
+        due = (
+            self.node.objects.renew_at_s(self.uid),
+            None if csi is None else csi.republish_at_s(self.uid),
+        )
+        return min((one for one in due if one is not None), default=None)
 
     def _situation(self, prober: Prober, operations: PodOperations) -> Situation:
         def until(name: str, finished_s: float) -> float:

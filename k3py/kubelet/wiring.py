@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from k3py.api.resource import NODES, PODS, SERVICES
 from k3py.kubelet.cgroups import CgroupTree
 from k3py.kubelet.config import KubeletConfig
+from k3py.kubelet.csi.assembly import build_csi
 from k3py.kubelet.eviction import EvictionManager
 from k3py.kubelet.image_gc import ImageCollector
 from k3py.kubelet.images import ImageManager
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from k3py.client.last_known import LastKnown
     from k3py.kubelet.recording import Recorder
     from k3py.kubelet.volumes.interface import Mounter
-    from k3py.network.interface import PodNetwork
+    from k3py.network.interface import PodNetwork, PolicyEnforcer
     from k3py.runtime.interface import ImageService, RuntimeService
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Kubelet:
         runtime: containers.
         images: their images.
         network: the pod network.
+        policy_enforcer: enforces network policies; None = nobody does.
         mounter: None = the system's mounts.
         last_known: what a start without the server begins with; None = the kubelet waits for the server.
     """
@@ -64,6 +66,7 @@ class Kubelet:
         images: ImageService,
         network: PodNetwork,
         *,
+        policy_enforcer: PolicyEnforcer | None = None,
         mounter: Mounter | None = None,
         last_known: LastKnown | None = None,
     ) -> None:
@@ -74,6 +77,7 @@ class Kubelet:
         self._runtime = runtime
         self._images = images
         self._network = network
+        self._policy_enforcer = policy_enforcer
         self._mounter = mounter
         self._last_known = last_known
         self._reload: Callable[[], None] | None = None
@@ -127,6 +131,7 @@ class Kubelet:
                 cgroups=cgroups,
                 mounter=self._mounter or SystemMounter(),
                 machine=machine,
+                policy_enforcer=self._policy_enforcer,
             )
 
             collector = ImageCollector(
@@ -151,18 +156,27 @@ class Kubelet:
                 if collector.is_due():
                     _ = scope.spawn(collector.collect(), name="kubelet-image-gc")
 
+            def drivers_changed() -> None:
+                if manager is not None:
+                    for worker in manager.workers():
+                        worker.refresh_volumes()
+                    _ = scope.spawn(manager.clean_volumes(), name="kubelet-csi-clean")
+
             node = NodeManager(context, self._images, self._network, node_informer, wake_all, housekeep)
+            csi = build_csi(context, node, node_informer, drivers_changed)
             self.node = node
             manager = self.pods = PodManager(context, pod_informer, scope, lambda: node.node)
             manager.runtime_lost = node.runtime_lost
             images.changed = collector.changed = node.images_changed
             await context.objects.load()
+            await csi.volumes.load()
             await self._register(scope, node, node_informer)
             await services.wait_synced()
             if config.cert_file is not None:
                 await self._serve(scope, context, manager, node)
             _ = scope.spawn(node.run(), name="kubelet-node")
             _ = scope.spawn(manager.run(), name="kubelet-pods")
+            _ = scope.spawn(csi.run(), name="kubelet-plugins")
             started()
 
     async def _register(self, scope: TaskScope, node: NodeManager, informer: Informer) -> None:

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
+
+    from k3py.jsontypes import JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,21 @@ class ServicePort:
     internal_local: bool = False
     session_affinity_s: int = 0
     endpoints: tuple[Endpoint, ...] = field(default=())
+
+
+class PolicyEnforcer(Protocol):
+    """Enforces network policies for the pods of this node."""
+
+    async def admit(self, pod: JsonObject, find_addresses: Callable[[], Awaitable[Sequence[str]]]) -> None:
+        """Return once the rules for a pod that has its addresses, and no container yet, are in the kernel.
+
+        Args:
+            pod: the v1 Pod.
+            find_addresses: asks the runtime; only called when a policy selects the pod.
+
+        Raises:
+            K3pyError: they cannot be written; the pod must not start.
+        """
 
 
 class PodNetwork(Protocol):

@@ -8,13 +8,9 @@ the same, the next start knows it by the pid file and ends it first, since its l
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import re
-import select
-import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from k3py.errors import ConfigError
@@ -26,17 +22,16 @@ from k3py.runtime.images_folder import follow_images_folder
 from k3py.runtime.machine import choose_snapshotter, has_sys_resource
 from k3py.runtime.program import get_cni_dir, get_program, search_path
 from k3py.runtime.registries.hosts_file import write_hosts
-from k3py.util.process import dying_with_parent
+from k3py.util.child_process import end_leftover, start_child, stop_child, turn_log_over
 from k3py.util.supervise import Component, Policy, TaskScope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 _log = logging.getLogger(__name__)
 
 _START_S: Final = 60.0
-_STOP_S: Final = 5.0
-_KEPT_LOG: Final = ".1"
 
 
 class Containerd(Component):
@@ -67,27 +62,17 @@ class Containerd(Component):
         get_program("containerd-shim-runc-v2", config.bin_dir)
         facts = await read_facts(config, program)
         await asyncio.to_thread(_prepare, config, render_config(config, facts))
-        await end_leftover(config)
-        log = await asyncio.to_thread(config.log_file.open, "ab")
+        await end_leftover(_pid_file(config), str(config.config_file), self.name)
+        process = await start_child(
+            [str(program), "--config", str(config.config_file)],
+            log_file=config.log_file,
+            pid_file=_pid_file(config),
+            env=_environment(config),
+        )
         try:
-            process = await asyncio.create_subprocess_exec(
-                str(program),
-                "--config",
-                str(config.config_file),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=_environment(config),
-                start_new_session=True,
-                preexec_fn=dying_with_parent(),
-            )
-        finally:
-            log.close()
-        try:
-            _pid_file(config).write_text(f"{process.pid}\n")
             await self._serve(process, started)
         finally:
-            await _stop(process)
+            await stop_child(process, self.name)
             _pid_file(config).unlink(missing_ok=True)
 
     async def _serve(self, process: asyncio.subprocess.Process, started: Callable[[], None]) -> None:
@@ -133,43 +118,6 @@ async def read_facts(config: ContainerdConfig, program: Path) -> MachineFacts:
     )
 
 
-async def end_leftover(config: ContainerdConfig) -> None:
-    """End the containerd of a k3py that was killed; its shims go on."""
-    pid = _find_leftover(config)
-    if pid is None:
-        return
-    _log.warning("a containerd of an earlier k3py still runs (process %d), ending it", pid)
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            signal.pidfd_send_signal(handle, number)
-            if await asyncio.to_thread(_ended, handle, _STOP_S):
-                return
-    except ProcessLookupError:
-        return
-    finally:
-        os.close(handle)
-
-
-def _find_leftover(config: ContainerdConfig) -> int | None:
-    try:
-        pid = int(_pid_file(config).read_text())
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError, ValueError):
-        return None
-    # Else the number belongs to another process by now.
-    return pid if str(config.config_file).encode() in command else None
-
-
-def _ended(handle: int, limit_s: float) -> bool:
-    poll = select.poll()
-    poll.register(handle, select.POLLIN)
-    return bool(poll.poll(limit_s * 1000))
-
-
 async def _wait_ready(channel: CriChannel, process: asyncio.subprocess.Process, log_file: Path) -> None:
     """Ask until CRI answers: the socket is there before the service is."""
     pause_s = 0.01
@@ -187,21 +135,6 @@ async def _wait_ready(channel: CriChannel, process: asyncio.subprocess.Process, 
             return
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        async with asyncio.timeout(_STOP_S):
-            await process.wait()
-    except TimeoutError:
-        _log.warning("containerd did not end within %g s, killing it", _STOP_S)
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
 def _prepare(config: ContainerdConfig, text: str) -> None:
     """Make the folders, turn over the log, write the configuration."""
     for folder in (config.root, config.state, config.socket.parent, config.images_dir):
@@ -213,8 +146,7 @@ def _prepare(config: ContainerdConfig, text: str) -> None:
         config.log_file.parent,
     ):
         folder.mkdir(parents=True, exist_ok=True)
-    if config.log_file.exists():
-        config.log_file.replace(config.log_file.with_name(config.log_file.name + _KEPT_LOG))
+    turn_log_over(config.log_file)
     write_hosts(config.registry_dir, config.registries)
     config.config_file.write_text(text)
 

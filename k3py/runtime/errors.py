@@ -6,7 +6,12 @@ from k3py.errors import K3pyError
 
 
 class RuntimeFailure(K3pyError):
-    """The runtime refused or failed; the message is its own."""
+    """The runtime refused or failed; the message is its own.
+
+    code: name of the gRPC status, "" = no answer came.
+    """
+
+    code: str = ""
 
 
 class RuntimeUnavailable(RuntimeFailure):

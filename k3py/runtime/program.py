@@ -27,6 +27,7 @@ _DEBIAN_PACKAGES: Final = {
     "conntrack": "conntrack",
     "bridge": "containernetworking-plugins",
     "ip": "iproute2",
+    "etcd": "etcd-server",
 }
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from k3py.addons.local_path.provisioner import PROVISIONER, LocalPathProvisioner
 from k3py.addons.manifests.deployer import ManifestDeployer
 from k3py.addons.packaged.staging import stage_manifests
 from k3py.client.events import EventRecorder
+from k3py.controllers.base import ControllerLoop
+from k3py.server.kubelet_requests import KubeletRequests
 
 if TYPE_CHECKING:
     from k3py.config.server import ServerConfig
@@ -22,9 +25,17 @@ async def build_addons(config: ServerConfig, plane: ControlPlane) -> list[Compon
         OSError: the manifests folder cannot be written.
     """
     folder = config.data_dir / "server/manifests"
-    variables = {"CLUSTER_DNS": config.cluster_dns, "CLUSTER_DOMAIN": config.cluster_domain}
+    variables = {
+        "CLUSTER_DNS": config.cluster_dns,
+        "CLUSTER_DOMAIN": config.cluster_domain,
+        "DEFAULT_LOCAL_STORAGE_PATH": str(config.default_local_storage_path),
+    }
     await asyncio.to_thread(stage_manifests, folder, disabled=config.disable, variables=variables)
     client = plane.client("system:k3py-supervisor", "system:masters", user_agent="k3py-supervisor")
     recorder = EventRecorder(client, component="deploy", host=config.node_name)
-    deployer = ManifestDeployer(folder, client, plane.kinds, recorder, disabled=config.disable)
-    return [recorder, deployer]
+    parts: list[Component] = [recorder]
+    if "local-storage" not in config.disable:
+        told = recorder.named(PROVISIONER)
+        requests = KubeletRequests(plane.dialer)
+        parts.append(ControllerLoop(LocalPathProvisioner(client, plane.informers, told, requests)))
+    return [*parts, ManifestDeployer(folder, client, plane.kinds, recorder, disabled=config.disable)]

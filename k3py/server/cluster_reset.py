@@ -1,4 +1,4 @@
-"""`k3py server --cluster-reset --cluster-reset-restore-path FILE`: puts a snapshot back and ends (D-30, D-32).
+"""`k3py server --cluster-reset`: puts a snapshot back, or makes a member of the managed etcd the only one, and ends (D-30 to D-32).
 
 `server/db/reset-flag` then keeps the same command from running again by mistake (it stays in a unit file, say) until a normal start.
 """
@@ -13,6 +13,8 @@ from k3py.datastore.snapshot.folder import SnapshotFolder
 from k3py.datastore.snapshot.restoring import remove_remains, restore_backend, restore_database
 from k3py.datastore.tls_files import TlsFiles
 from k3py.errors import ConfigError, K3pyError
+from k3py.server.etcd.choice import runs_etcd
+from k3py.server.etcd.layout import EtcdLayout
 from k3py.server.snapshot_bucket import read_s3_settings
 from k3py.util.data_dir import hold_data_dir
 from k3py.util.files import write_atomically
@@ -32,12 +34,10 @@ async def reset_cluster(config: ServerConfig) -> int:
     """Restore; returns the exit code.
 
     Raises:
-        ConfigError: no snapshot is named.
+        ConfigError: no snapshot is named, and the datastore has no members.
         K3pyError: it was done already, a server runs, or the snapshot cannot be used; the store is then unchanged.
     """
     snapshot = config.cluster_reset_restore_path
-    if snapshot is None:
-        raise ConfigError("--cluster-reset-restore-path: must name a snapshot")
     with hold_data_dir(config.data_dir):
         flag = config.data_dir / _FLAG
         if flag.exists():
@@ -46,11 +46,21 @@ async def reset_cluster(config: ServerConfig) -> int:
             )
         folder = flag.parent
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        member = EtcdLayout(data_dir=config.data_dir)
+        if snapshot is None:
+            await _forget_members(config, member)
+            write_atomically(flag, b"members were forgotten\n")
+            return 0
         bucket = read_s3_settings(config.etcd_s3)
         if bucket is not None:
             snapshot = await _fetch(bucket, snapshot.name, config.etcd_snapshot_dir)
         database = sqlite_path(config.datastore_endpoint, config.data_dir / "server")
-        if database is not None:
+        old: Path | None = None
+        if runs_etcd(config) or member.restore_mark.exists():
+            from k3py.server.etcd.reset import restore_member  # noqa: PLC0415 - only for who has one
+
+            restored, old = await restore_member(config, member, snapshot)
+        elif database is not None:
             restored = await restore_database(snapshot, database)
         else:
             tls = TlsFiles(config.datastore_cafile, config.datastore_certfile, config.datastore_keyfile)
@@ -67,10 +77,23 @@ async def reset_cluster(config: ServerConfig) -> int:
             "keys": restored.count,
             "sha256": restored.hash,
             "revision": restored.revision,
-            "old": str(restored.kept or "none"),
+            "old": str(restored.kept or old or "none"),
         },
     )
     return 0
+
+
+async def _forget_members(config: ServerConfig, member: EtcdLayout) -> None:
+    if not runs_etcd(config):
+        raise ConfigError(
+            "--cluster-reset: must be given together with --cluster-reset-restore-path: this server's datastore has no members to forget"
+        )
+    from k3py.server.etcd.reset import forget_members  # noqa: PLC0415 - only for who has one
+
+    await forget_members(config, member)
+    log.info(
+        "this server is the only member of its etcd; start it without --cluster-reset now, and have the others join anew with an empty server/db"
+    )
 
 
 async def _fetch(settings: S3Settings, name: str, folder: Path) -> Path:

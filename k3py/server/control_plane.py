@@ -29,10 +29,12 @@ from k3py.controllers.manager import build_controllers
 from k3py.scheduler.configuration import load_scheduler_settings
 from k3py.scheduler.scheduler import Scheduler
 from k3py.server.cluster_dns import ensure_dns_service
+from k3py.server.etcd.endpoint import member_paths
 from k3py.server.joining import bootstrap_paths
 from k3py.server.leadership import Led, make_election
 from k3py.server.listener import Listener, ServingCertificate
 from k3py.server.metrics_api import METRICS_ACCOUNT, serve_metrics
+from k3py.server.network_policy_role import ensure_network_policy_role
 from k3py.server.registration import build_supervisor, share_port
 from k3py.server.renewal import CertificateRenewal
 from k3py.server.secrets_encryption.endpoint import encryption_paths
@@ -65,8 +67,11 @@ _SYSTEM_GROUP = "system:serviceaccounts"
 class ControlPlane:
     """Made once by `build_control_plane`; `components` in starting order.
 
-    `renewal_hooks` are called when certificates were renewed.
+    `renewal_hooks` are called when certificates were renewed. `informers`: shared ones of the controllers. `dialer`: the way to kubelets.
     """
+
+    informers: LocalInformerFactory
+    dialer: KubeletDialer
 
     def __init__(
         self,
@@ -172,13 +177,18 @@ async def build_control_plane(
     masters = plane.client("system:k3py-supervisor", "system:masters", user_agent="k3py-supervisor")
     passwords = NodePasswords(masters)
     keys_of_secrets = encryption.build(storage, kinds, shared.change)
-    server_paths = {**encryption_paths(keys_of_secrets), **bootstrap_paths(config, shared)}
+    server_paths = {
+        **encryption_paths(keys_of_secrets),
+        **bootstrap_paths(config, shared),
+        **member_paths(config),
+    }
     supervisor = build_supervisor(config, identity, assembly.authenticator, passwords, server_paths)
     dialer = KubeletDialer(
         certificate=tls / "client-kube-apiserver.crt",
         key=tls / "client-kube-apiserver.key",
         authority=tls / "server-ca.crt",
     )
+    plane.dialer = dialer
     plane.renewal_hooks.append(dialer.reload)
     listener = _build_listener(config, identity, plane, schemas, supervisor, dialer, access)
 
@@ -198,6 +208,8 @@ async def build_control_plane(
         Step("bootstrap-objects", assembly.bootstrap),
         Step("registration", open_registration),
     ]
+    if not config.disable_network_policy:
+        plane.components.append(Step("network-policy-role", partial(ensure_network_policy_role, masters)))
     if config.served_dns:
         plane.components.append(Step("dns-service", partial(ensure_dns_service, masters, config.served_dns)))
     if "metrics-server" not in config.disable:
@@ -290,7 +302,7 @@ def _build_loops(
     config: ServerConfig, identity: ServerIdentity, plane: ControlPlane, scheduling: SchedulerSettings
 ) -> list[Component]:
     manager = plane.client("system:kube-controller-manager", user_agent="kube-controller-manager")
-    informers = LocalInformerFactory(manager)
+    informers = plane.informers = LocalInformerFactory(manager)
     recorder = EventRecorder(manager, component="kube-controller-manager")
 
     def client_for(account: str) -> LocalClient:

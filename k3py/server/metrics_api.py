@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import orjson
 
@@ -14,9 +12,7 @@ from k3py.addons.metrics_api.resources import MetricsResources
 from k3py.addons.metrics_api.roles import ACCOUNT as METRICS_ACCOUNT
 from k3py.addons.metrics_api.roles import ensure_roles
 from k3py.addons.metrics_api.sampler import Sampler
-from k3py.api.status import ApiError
-from k3py.apiserver.handlers.forwarding import iter_body, read_head
-from k3py.apiserver.registry.subresources.node_location import url_of_node
+from k3py.server.kubelet_requests import KubeletRequests
 from k3py.util.step import Step
 
 if TYPE_CHECKING:
@@ -28,39 +24,20 @@ if TYPE_CHECKING:
 __all__ = ("METRICS_ACCOUNT", "KubeletSummaries", "serve_metrics")
 
 _PATH = "/stats/summary?only_cpu_and_memory=true"
-_LONGEST_ANSWER = 16 * 1024 * 1024
 
 
 class KubeletSummaries:
     """Fetches /stats/summary from kubelets with the API server's credential."""
 
     def __init__(self, connector: KubeletConnector) -> None:
-        self._connector = connector
+        self._requests = KubeletRequests(connector)
 
     async def fetch(self, node: JsonObject) -> JsonObject:
         """Return the Summary of a Node's kubelet. Raises OSError, TimeoutError."""
-        try:
-            url = url_of_node(node)
-        except ApiError as error:
-            raise OSError(error.message) from error
-        reader, writer = await self._connector.connect(url)
-        try:
-            head = f"GET {_PATH} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nConnection: close\r\n\r\n"
-            writer.write(head.encode())
-            await writer.drain()
-            answer = await read_head(reader)
-            body = bytearray()
-            async for part in iter_body(answer, reader):
-                body += part
-                if len(body) > _LONGEST_ANSWER:
-                    raise OSError(f"the summary is longer than {_LONGEST_ANSWER} bytes")
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
-            raise OSError(f"not an HTTP answer: {error}") from error
-        finally:
-            writer.close()
-        if answer.status != 200:
-            raise OSError(f"the kubelet answered {answer.status}")
-        return _parse(bytes(body))
+        status, body = await self._requests.send(node, "GET", _PATH)
+        if status != 200:
+            raise OSError(f"the kubelet answered {status}")
+        return _parse(body)
 
 
 def _parse(body: bytes) -> JsonObject:

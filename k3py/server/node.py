@@ -41,6 +41,7 @@ def build_node(config: ServerConfig, identity: ServerIdentity, plane: ControlPla
         cluster_dns=config.served_dns,
         overlay=config.flannel_backend,
         service_proxy=not config.disable_kube_proxy,
+        network_policy=not config.disable_network_policy,
         node_labels=config.node_labels,
         node_taints=config.node_taints,
         container_runtime_endpoint=config.container_runtime_endpoint,

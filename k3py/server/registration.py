@@ -56,6 +56,7 @@ def describe_cluster(config: ServerConfig) -> JsonObject:
         "clusterDomain": config.cluster_domain,
         "flannelBackend": config.flannel_backend,
         "disableKubeProxy": config.disable_kube_proxy,
+        "disableNetworkPolicy": config.disable_network_policy,
         "httpsPort": config.https_listen_port,
         "criticalArguments": critical_arguments(config),
     }

@@ -18,6 +18,7 @@ from k3py.errors import ConfigError, K3pyError
 from k3py.server.addons import build_addons
 from k3py.server.cluster_reset import clear_reset_flag, was_reset
 from k3py.server.control_plane import build_control_plane
+from k3py.server.etcd.choice import chosen_datastore
 from k3py.server.health import add_checks
 from k3py.server.identity import prepare_identity
 from k3py.server.joining import join_servers
@@ -54,6 +55,7 @@ async def run_server(config: ServerConfig) -> int:
     with hold_data_dir(config.data_dir):
         await join_servers(config)
         async with (
+            chosen_datastore(config) as config,
             open_backend(
                 config.datastore_endpoint,
                 data_dir=config.data_dir / "server",

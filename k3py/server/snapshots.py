@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SQLITE_SCHEDULE: Final = "0 */12 * * *"
+OWN_SCHEDULE: Final = "0 */12 * * *"
+"""For stores that k3py runs itself: SQLite and the managed etcd."""
+
 LONGEST_SLEEP_S: Final = 3600.0
 """A clock that is set while the schedule sleeps (a board without a battery, at boot) is noticed so late at most."""
 
@@ -36,7 +38,8 @@ def scheduled_snapshots(config: ServerConfig, backend: Backend) -> list[Snapshot
     """Return the component that the configuration asks for, or none. Raises ConfigError: the bucket is named wrongly."""
     bucket = read_s3_settings(config.etcd_s3)
     database = sqlite_path(config.datastore_endpoint, config.data_dir / "server")
-    text = config.etcd_snapshot_schedule_cron or (SQLITE_SCHEDULE if database is not None else "")
+    is_own = database is not None or config.runs_etcd
+    text = config.etcd_snapshot_schedule_cron or (OWN_SCHEDULE if is_own else "")
     if config.etcd_disable_snapshots or not text:
         return []
     settings = SnapshotSettings(

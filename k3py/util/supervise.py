@@ -45,6 +45,11 @@ class Component(Protocol):
         """Run until cancelled; call `started()` once when usable."""
 
 
+def _cancelling() -> int:
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
+
+
 class TaskScope:
     """A task group with names; leaving it waits for its children, a failing child cancels its siblings.
 
@@ -56,9 +61,10 @@ class TaskScope:
         The child's own exception when exactly one child failed, else an ExceptionGroup.
     """
 
-    __slots__ = ("_group", "_tasks")
+    __slots__ = ("_cancelling", "_group", "_tasks")
 
     def __init__(self) -> None:
+        self._cancelling = 0
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -75,6 +81,7 @@ class TaskScope:
             task.cancel()
 
     async def __aenter__(self) -> Self:
+        self._cancelling = _cancelling()
         await self._group.__aenter__()
         return self
 
@@ -84,6 +91,10 @@ class TaskScope:
         try:
             await self._group.__aexit__(kind, error, trace)
         except BaseExceptionGroup as group:
+            if _cancelling() > self._cancelling and (task := asyncio.current_task()) is not None:
+                # Python before 3.13 forgets a cancellation that comes while the group ends by an error: the next wait shall raise it.
+                task.uncancel()
+                task.cancel()
             if len(group.exceptions) == 1:
                 raise group.exceptions[0] from None
             raise

@@ -4,10 +4,8 @@ import sys
 
 import pytest
 
-from tests.support.cluster import Server, start_agent
-from tests.support.lab import Lab
+from tests.support.cluster import running_pair, start_agent
 from tests.support.lab.node import PROJECT
-from tests.support.lab.runtime import put_busybox
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -22,23 +20,8 @@ def run_agent(node, server, token, *flags):
 
 @pytest.fixture(scope="module")
 def pair():
-    with Lab() as lab:
-        first, second = lab.add_node("n1"), lab.add_node("n2")
-        for node in (first, second):
-            put_busybox(node)
-        server = Server(first)
-        server.start()
-        server.wait_ready()
-        url = f"https://{first.address}:6443"
-        token = first.run(["cat", "/var/lib/k3py/server/node-token"]).stdout.strip()
-        second.agent = start_agent(second, url, token)
-        try:
-            server.until(lambda: server.kubectl("get", "nodes").stdout.count(" Ready ") == 2, what="two Ready nodes")
-            yield server, second, url, token
-        finally:
-            second.agent.kill()
-            second.agent.wait(timeout=30)
-            server.kill()
+    with running_pair() as (server, second):
+        yield server, second, server.url, server.token
 
 
 @pytest.fixture(scope="module")

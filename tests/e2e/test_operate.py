@@ -47,3 +47,18 @@ def test_doctor_knows_that_k3py_runs_and_answers(server):
     # What k3py sets up is right; memory and disk are the test machine's.
     for check in ("kernel", "cgroups", "programs", "certificates", "datastore", "permissions"):
         assert by_check[check]["level"] == "ok", by_check[check]
+
+
+def test_a_support_bundle_of_a_running_server_holds_none_of_its_secrets(server):
+    said = k3py(server, "support-bundle", "-o", "/tmp/bundle.tar.gz").stdout
+    assert said.startswith("/tmp/bundle.tar.gz: ")
+    text = server.node.run(["/bin/sh", "-c", "tar xzOf /tmp/bundle.tar.gz"]).stdout
+    assert "cluster" in server.node.run(["tar", "tzf", "/tmp/bundle.tar.gz"]).stdout
+    keys = "cat /var/lib/k3py/server/token /etc/k3py/node/password /var/lib/k3py/server/tls/*.key /var/lib/k3py/agent/*.key /etc/k3py/k3py.yaml"
+    secrets = [line for line in server.node.run(["/bin/sh", "-c", keys]).stdout.split() if len(line) > 30 and not line.startswith("-")]
+    assert len(secrets) > 20
+    certificates = server.node.run(["/bin/sh", "-c", "cat /var/lib/k3py/server/tls/*.crt"]).stdout
+    shown = [one for one in secrets if one in text and one not in certificates]
+    assert shown == []
+    again = k3py(server, "support-bundle", "-o", "/tmp/bundle.tar.gz", check=False)
+    assert (again.returncode, again.stderr) == (1, "k3py: --output: /tmp/bundle.tar.gz exists already\n")

@@ -57,6 +57,16 @@ class Server:
         assert self.process is not None
         return self.process.inner_pid
 
+    @property
+    def url(self) -> str:
+        """Where agents join."""
+        return f"https://{self.node.address}:6443"
+
+    @property
+    def token(self) -> str:
+        """What agents join with."""
+        return self.node.run(["cat", "/var/lib/k3py/server/node-token"]).stdout.strip()
+
     def kubectl(
         self, *arguments: str, check: bool = True, stdin: str | None = None, timeout_s: float = 60
     ) -> subprocess.CompletedProcess[str]:
@@ -124,6 +134,30 @@ def running_server(*flags: str, images: bool = True) -> Iterator[Server]:
         try:
             server.wait_ready()
             yield server
+        finally:
+            if server.process is not None and server.process.poll() is None:
+                server.kill()
+
+
+@contextmanager
+def running_pair(*flags: str) -> Iterator[tuple[Server, Node]]:
+    """Yield a server and a second node, `n2`, whose agent is `node.agent`; both Ready, in a lab of their own."""
+    with Lab() as lab:
+        first, second = lab.add_node("n1"), lab.add_node("n2")
+        for node in (first, second):
+            put_busybox(node)
+        server = Server(first, *flags)
+        server.start()
+        try:
+            server.wait_ready()
+            second.agent = start_agent(second, server.url, server.token)
+            try:
+                server.until(lambda: server.kubectl("get", "nodes").stdout.count(" Ready ") == 2, what="two Ready nodes")
+                yield server, second
+            finally:
+                if second.agent.poll() is None:
+                    second.agent.kill()
+                second.agent.wait(timeout=30)
         finally:
             if server.process is not None and server.process.poll() is None:
                 server.kill()

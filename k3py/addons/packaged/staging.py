@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-PACKAGED: Final[tuple[str, ...]] = ()
+PACKAGED: Final = ("local-storage",)
 """Names of the files, without suffix; `--disable` knows them by these."""
 
 

@@ -112,7 +112,8 @@ class NodeAuthorizer:
             if attributes.verb not in ("update", "patch"):
                 return Decision(False, "can only update status")
             return self._referenced(node, attributes)
-        return self._get_referenced(node, attributes)
+        # Upstream's kubelet asks for its claims again and again; k3py's follows each by a watch of its own.
+        return self._read_referenced(node, attributes)
 
     def _decide_service_account(self, node: str, attributes: Attributes) -> Decision:
         if attributes.subresource == "token":

@@ -1,4 +1,4 @@
-"""Flags of joining."""
+"""Flags of joining, and of the etcd that servers run together."""
 
 from __future__ import annotations
 
@@ -33,5 +33,25 @@ OPTIONS: Final[tuple[Option, ...]] = (
         env="K3PY_URL",
         roles=BOTH,
         help="URL of a server to join, such as https://192.0.2.1:6443",
+    ),
+    # C-31, C-34
+    Option(
+        name="cluster-init",
+        theme="cluster",
+        value_type="bool",
+        env="K3PY_CLUSTER_INIT",
+        help="begin a cluster of several servers: keep the objects in an etcd that k3py runs, which further servers join (moves what is in SQLite)",
+    ),
+    Option(
+        name="etcd-expose-metrics",
+        theme="cluster",
+        value_type="bool",
+        help="serve etcd's metrics at node-ip:2381, plain HTTP, too (default: only on this machine)",
+    ),
+    Option(
+        name="etcd-arg",
+        theme="cluster",
+        value_type="arguments",
+        help="a flag of etcd, name=value (repeatable), such as quota-backend-bytes=4294967296",
     ),
 )

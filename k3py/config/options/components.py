@@ -40,7 +40,14 @@ OPTIONS: Final[tuple[Option, ...]] = (
         name="disable",
         theme="components",
         value_type="list",
-        help="leave a component out: coredns (the cluster's DNS), dashboard (the page at /ui), metrics-server (the metrics API); or a file of DATA_DIR/server/manifests: it and what it made are deleted",
+        help="leave a component out: coredns (the cluster's DNS), dashboard (the page at /ui), metrics-server (the metrics API), local-storage (volumes in folders of nodes); or a file of DATA_DIR/server/manifests: it and what it made are deleted",
+    ),
+    # C-40
+    Option(
+        name="default-local-storage-path",
+        theme="components",
+        value_type="path",
+        help="folder on each node for volumes of the class local-path (default: DATA_DIR/storage)",
     ),
     # C-37, C-38
     Option(
@@ -60,5 +67,12 @@ OPTIONS: Final[tuple[Option, ...]] = (
         theme="components",
         value_type="bool",
         help="leave service addresses to a foreign proxy",
+    ),
+    Option(
+        name="disable-network-policy",
+        theme="components",
+        value_type="bool",
+        critical=True,
+        help="enforce no NetworkPolicy (or leave that to a foreign program)",
     ),
 )

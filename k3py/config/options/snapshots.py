@@ -23,7 +23,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         name="etcd-snapshot-schedule-cron",
         theme="snapshots",
         value_type="cron",
-        help="when to make snapshots, local time (default: 0 */12 * * * for SQLite, never for other datastores)",
+        help="when to make snapshots, local time (default: 0 */12 * * * for SQLite and the etcd of --cluster-init, never for other datastores)",
     ),
     Option(
         name="etcd-snapshot-retention",
@@ -142,7 +142,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         theme="snapshots",
         value_type="bool",
         env="K3PY_CLUSTER_RESET",
-        help="with --cluster-reset-restore-path: restore the datastore from a snapshot, then exit",
+        help="make this server the only member of its managed etcd, or restore the snapshot of --cluster-reset-restore-path, then exit",
     ),
     Option(
         name="cluster-reset-restore-path",

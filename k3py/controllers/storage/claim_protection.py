@@ -10,25 +10,16 @@ from typing import TYPE_CHECKING, Final
 from k3py.api.object import key_of, split_key
 from k3py.api.resource import PERSISTENT_VOLUME_CLAIMS, PODS
 from k3py.controllers.interface import Watch
-from k3py.controllers.storage.claims_of_pods import claim_names_of
+from k3py.controllers.storage.claims_of_pods import USED_CLAIM_INDEX, claim_names_of, index_by_claim
 from k3py.controllers.storage.protection import plan_finalizers, write_finalizers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from k3py.controllers.interface import ControllerContext
     from k3py.jsontypes import JsonObject
 
 FINALIZER: Final = "kubernetes.io/pvc-protection"
-USED_CLAIM_INDEX: Final = "used-claim"
-
-
-def index_by_claim(pod: JsonObject) -> Sequence[str]:
-    """Index function for USED_CLAIM_INDEX: claims of pods that have a node; ended ones count until they are deleted."""
-    if not (pod.get("spec") or {}).get("nodeName"):
-        return ()
-    namespace = pod["metadata"]["namespace"]
-    return [f"{namespace}/{name}" for name in claim_names_of(pod)]
 
 
 class ClaimProtectionController:

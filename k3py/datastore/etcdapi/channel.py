@@ -12,6 +12,7 @@ from grpclib.exceptions import GRPCError
 from k3py.wire.etcd_protobuf import load_etcd_messages
 
 if TYPE_CHECKING:
+    from k3py.jsontypes import JsonObject
     from k3py.wire.protobuf_messages import ProtobufMessages
 
 MAX_REQUEST_BYTES: Final = 1_572_864
@@ -24,33 +25,46 @@ _WRITES: Final = frozenset(
 )
 
 
-class MessageCodec(CodecBase):
-    """Documents by message name (grpclib's "type"), bytes as they are under the name "".
+@lru_cache(maxsize=1)
+def load_messages() -> ProtobufMessages:
+    """Return the messages, loaded at the first call."""
+    return load_etcd_messages()
 
-    Raises (when decoding what clients send):
-        GRPCError: larger than etcd accepts.
+
+def encode_message(document: JsonObject, name: str) -> bytes:
+    """Encode `document` as the message `name`."""
+    return load_messages().encode(name, document)
+
+
+def decode_message(data: bytes, name: str) -> JsonObject:
+    """Decode a message.
+
+    Raises:
+        GRPCError: a request that is larger than etcd accepts, or cannot be read.
     """
+    if len(data) > MAX_REQUEST_BYTES and name.endswith("Request"):
+        if len(data) > MAX_RECEIVED_BYTES:
+            text = f"grpc: received message larger than max ({len(data)} vs. {MAX_RECEIVED_BYTES})"
+            raise GRPCError(Status.RESOURCE_EXHAUSTED, text)
+        if name in _WRITES:
+            raise GRPCError(Status.INVALID_ARGUMENT, "etcdserver: request is too large")
+    return load_messages().decode(name, data)
+
+
+class MessageCodec(CodecBase):
+    """Documents by message name (grpclib's "type"), bytes as they are under the name ""."""
 
     __content_subtype__ = "proto"
 
     @staticmethod
-    @lru_cache(maxsize=1)
     def messages() -> ProtobufMessages:
         """Return the messages, loaded at the first call."""
-        return load_etcd_messages()
+        return load_messages()
 
     def encode(self, message: Any, message_type: str) -> bytes:
         """Encode `message`."""
-        return bytes(message) if not message_type else self.messages().encode(message_type, message)
+        return bytes(message) if not message_type else encode_message(message, message_type)
 
     def decode(self, data: bytes, message_type: str) -> Any:
         """Decode `data`."""
-        if not message_type:
-            return data
-        if message_type.endswith("Request") and len(data) > MAX_REQUEST_BYTES:
-            if len(data) > MAX_RECEIVED_BYTES:
-                text = f"grpc: received message larger than max ({len(data)} vs. {MAX_RECEIVED_BYTES})"
-                raise GRPCError(Status.RESOURCE_EXHAUSTED, text)
-            if message_type in _WRITES:
-                raise GRPCError(Status.INVALID_ARGUMENT, "etcdserver: request is too large")
-        return self.messages().decode(message_type, data)
+        return data if not message_type else decode_message(data, message_type)

@@ -7,15 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
-from grpclib.client import Channel
-from grpclib.config import Configuration
-from grpclib.const import Cardinality, Status
-from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
-from grpclib.protocol import H2Protocol
-from h2.exceptions import ProtocolError as Http2Error
-from h2.utilities import SizeLimitDict
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError
 
 from k3py.datastore.errors import (
     Corrupt,
@@ -27,20 +22,20 @@ from k3py.datastore.errors import (
     NoSpace,
     Unavailable,
 )
-from k3py.datastore.etcdapi.channel import MessageCodec
+from k3py.datastore.etcdapi.channel import decode_message, encode_message, load_messages
+from k3py.datastore.etcdapi.grpc.channel import Channel, ClientConnection
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Iterator, Sequence
 
-    from grpclib.client import Stream
-
+    from k3py.datastore.etcdapi.grpc.channel import ClientStream
     from k3py.jsontypes import JsonObject
+    from k3py.wire.protobuf_messages import Method
 
 CALL_TIMEOUT_S: Final = 10.0
 CONNECT_TIMEOUT_S: Final = 3.0
 KEEPALIVE_S: Final = 30.0
-_LOST: Final = (OSError, StreamTerminatedError, ProtocolError, Http2Error)
 _TEXTS: Final[tuple[tuple[str, type[DatastoreError]], ...]] = (
     ("requested lease not found", LeaseNotFound),
     ("lease already exists", LeaseExists),
@@ -48,45 +43,6 @@ _TEXTS: Final[tuple[tuple[str, type[DatastoreError]], ...]] = (
     ("database space exceeded", NoSpace),
     ("corrupt cluster", Corrupt),
 )
-
-
-ENDED_STREAMS: Final = 4_096
-
-
-class _Protocol(H2Protocol):
-    """A connection that tells when it is gone: one under TLS outlives `close` for a while."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.gone = asyncio.Event()
-        self.gone.set()
-        self.transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self.transport = cast("asyncio.Transport", transport)
-        self.gone.clear()
-        # h2 remembers 65,536 ended calls, 13 MB; it needs them for frames that were on their way.
-        self.connection._connection._closed_streams = SizeLimitDict(size_limit=ENDED_STREAMS)  # noqa: SLF001
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        super().connection_lost(exc)
-        self.gone.set()
-
-
-class _Channel(Channel):
-    _last: _Protocol | None = None
-
-    def _protocol_factory(self) -> H2Protocol:
-        made = super()._protocol_factory()
-        self._last = _Protocol(made.handler, made.config, made.h2_config)
-        return self._last
-
-    async def close_and_wait(self) -> None:
-        self.close()
-        if self._last is not None and self._last.transport is not None:
-            self._last.transport.abort()
-            await self._last.gone.wait()
 
 
 class CompactedSomewhere(DatastoreError):
@@ -102,25 +58,14 @@ class EtcdClient:
     """
 
     def __init__(self, endpoints: Sequence[tuple[str, int]], tls: ssl.SSLContext | None) -> None:
-        config = Configuration(
-            _keepalive_time=KEEPALIVE_S,
-            _keepalive_timeout=10.0,
-            _http2_max_pings_without_data=0,
-            _http2_min_sent_ping_interval_without_data=KEEPALIVE_S / 2,
-        )
-        self._channels = [
-            _Channel(host, port, codec=MessageCodec(), ssl=tls, config=config)
-            if port
-            else _Channel(path=host, codec=MessageCodec(), ssl=tls, config=config)
-            for host, port in endpoints
-        ]
+        self._channels = [Channel(host, port, tls=tls, keepalive_s=KEEPALIVE_S) for host, port in endpoints]
         self._names = [f"{host}:{port}" if port else host for host, port in endpoints]
         self._current = 0
 
     async def close(self) -> None:
         """Close the connections; calls that wait fail as Unavailable."""
         for channel in self._channels:
-            await channel.close_and_wait()
+            await channel.close()
 
     async def call(
         self, name: str, request: JsonObject, *, write: bool = False, timeout_s: float = CALL_TIMEOUT_S
@@ -135,18 +80,18 @@ class EtcdClient:
         for _ in self._channels:
             at = self._current
             try:
-                channel = await self._connected(at)
-            except (*_LOST, TimeoutError) as error:
+                await self._connected(at)
+            except OSError as error:
                 failures.append(f"{self._names[at]}: {_told(error)}")
                 self._next(at)
                 continue
             try:
-                return await _unary(channel, name, request, timeout_s)
+                return await _unary(self._channels[at], name, request, timeout_s)
             except GRPCError as error:
                 if error.status is not Status.UNAVAILABLE or write:
                     raise _condition(error, self._names[at]) from None
                 failures.append(f"{self._names[at]}: {error.message}")
-            except (*_LOST, TimeoutError) as error:
+            except OSError as error:
                 if write:
                     self._next(at)
                     raise Unavailable(f"{self._names[at]}: no answer, outcome unknown: {error}") from None
@@ -162,7 +107,8 @@ class EtcdClient:
         """
         for at, endpoint in enumerate(self._names):
             with _translated(endpoint):
-                await _unary(await self._connected(at), name, request, timeout_s)
+                await self._connected(at)
+                _ = await _unary(self._channels[at], name, request, timeout_s)
 
     @asynccontextmanager
     async def stream(self, name: str) -> AsyncIterator[EtcdStream]:
@@ -172,25 +118,20 @@ class EtcdClient:
             Unavailable: it cannot be opened, or breaks inside the block; the next one will be opened at another endpoint.
             DatastoreError: the server ended it.
         """
-        method = MessageCodec.messages().method(f"/etcdserverpb.{name}")
+        method = load_messages().method(f"/etcdserverpb.{name}")
         at = self._current
         try:
             with _translated(self._names[at]):
-                channel = await self._connected(at)
-                async with channel.request(
-                    method.path, Cardinality.STREAM_STREAM, _named(method.request), _named(method.response)
-                ) as stream:
-                    yield EtcdStream(stream, self._names[at])
-                    await stream.cancel()  # else leaving waits for the server's end
+                await self._connected(at)
+                async with self._channels[at].stream(method.path) as stream:
+                    yield EtcdStream(stream, self._names[at], method)
         except Unavailable:
             self._next(at)
             raise
 
-    async def _connected(self, at: int) -> Channel:
-        channel = self._channels[at]
+    async def _connected(self, at: int) -> ClientConnection:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await channel.__connect__()
-        return channel
+            return await self._channels[at].connect()
 
     def _next(self, failed: int) -> None:
         if self._current == failed:
@@ -200,22 +141,23 @@ class EtcdClient:
 class EtcdStream:
     """An open two-way stream."""
 
-    def __init__(self, stream: Stream[JsonObject, JsonObject], endpoint: str) -> None:
+    def __init__(self, stream: ClientStream, endpoint: str, method: Method) -> None:
         self._stream = stream
         self._endpoint = endpoint
+        self._method = method
 
     async def send(self, request: JsonObject) -> None:
         """Send a request. Raises DatastoreError."""
         with _translated(self._endpoint):
-            await self._stream.send_message(request)
+            await self._stream.send(encode_message(request, self._method.request))
 
     async def receive(self) -> JsonObject:
         """Wait for a response. Raises Unavailable also when the server has ended the stream."""
         with _translated(self._endpoint):
-            response = await self._stream.recv_message()
+            response = await self._stream.receive()
         if response is None:
             raise Unavailable(f"{self._endpoint} ended the stream")
-        return response
+        return decode_message(response, self._method.response)
 
 
 @contextmanager
@@ -224,7 +166,7 @@ def _translated(endpoint: str) -> Iterator[None]:
         yield
     except GRPCError as error:
         raise _condition(error, endpoint) from None
-    except (*_LOST, TimeoutError) as error:
+    except OSError as error:
         raise Unavailable(f"{endpoint}: {_told(error)}") from None
 
 
@@ -232,25 +174,10 @@ def _told(error: Exception) -> str:
     return str(error) or "does not answer"
 
 
-def _named(message: str) -> Any:
-    """Return the message name where grpclib expects a type."""
-    return message
-
-
 async def _unary(channel: Channel, name: str, request: JsonObject, timeout_s: float) -> JsonObject:
-    method = MessageCodec.messages().method(f"/etcdserverpb.{name}")
-    async with channel.request(
-        method.path,
-        Cardinality.UNARY_UNARY,
-        _named(method.request),
-        _named(method.response),
-        timeout=timeout_s,
-    ) as stream:
-        await stream.send_message(request, end=True)
-        answer: JsonObject | None = await stream.recv_message()
-    if answer is None:
-        raise StreamTerminatedError("no answer")
-    return answer
+    method = load_messages().method(f"/etcdserverpb.{name}")
+    message = encode_message(request, method.request)
+    return decode_message(await channel.unary(method.path, message, timeout_s=timeout_s), method.response)
 
 
 def _condition(error: GRPCError, endpoint: str) -> Exception:

@@ -9,8 +9,7 @@ from k3py.datastore.etcdapi.conditions import condition
 from k3py.datastore.interface import LeaseId
 
 if TYPE_CHECKING:
-    from grpclib.server import Stream
-
+    from k3py.datastore.etcdapi.server import DocumentStream
     from k3py.datastore.etcdapi.store import Store
     from k3py.jsontypes import JsonObject
 
@@ -51,7 +50,7 @@ async def leases(store: Store, request: JsonObject) -> JsonObject:
     return {"header": store.header(), "leases": [{"ID": lease} for lease in await store.backend.leases()]}
 
 
-async def keep_alive(store: Store, stream: Stream[JsonObject, JsonObject]) -> None:
+async def keep_alive(store: Store, stream: DocumentStream) -> None:
     """Serve LeaseKeepAlive: an answer for each request; TTL 0 says that there is no such lease."""
     async for request in stream:
         lease = LeaseId(request["ID"])

@@ -1,18 +1,14 @@
-"""Serves the RPCs over HTTP/2: the datastore's door to grpclib's server."""
+"""Serves the RPCs: which there are, and how their documents become messages."""
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from grpclib.const import Cardinality, Handler, Status
+from grpclib.const import Status
 from grpclib.exceptions import GRPCError
-from grpclib.protocol import H2Protocol
-from grpclib.server import Handler as ConnectionHandler
-from grpclib.server import Server
-from h2.settings import SettingCodes
-from h2.utilities import SizeLimitDict
 
 from k3py.datastore.errors import DatastoreError
 from k3py.datastore.etcdapi import (
@@ -27,37 +23,37 @@ from k3py.datastore.etcdapi import (
     txn,
 )
 from k3py.datastore.etcdapi import range as range_
-from k3py.datastore.etcdapi.channel import MAX_RECEIVED_BYTES, MessageCodec
-from k3py.datastore.etcdapi.conditions import condition, refusal
+from k3py.datastore.etcdapi.channel import MAX_RECEIVED_BYTES, decode_message, encode_message, load_messages
+from k3py.datastore.etcdapi.conditions import condition
+from k3py.datastore.etcdapi.grpc.server import ServerConnection, StreamMethod, UnaryMethod
 from k3py.datastore.etcdapi.in_flight import InFlight
 from k3py.datastore.etcdapi.listener import bind_tcp, private_socket
 from k3py.datastore.etcdapi.store import Identity, Store
 from k3py.datastore.etcdapi.watch import WatchStream
 from k3py.util import clock
+from k3py.util.supervise import TaskScope
 
 if TYPE_CHECKING:
     import socket
     import ssl
-    from asyncio import BaseTransport
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
-    from grpclib.protocol import Stream as H2Stream
-    from grpclib.server import Stream
-
+    from k3py.datastore.etcdapi.grpc.server import Method, ServerStream
     from k3py.datastore.etcdapi.listener import ListenAddress
     from k3py.datastore.etcdapi.metrics import FaceMetrics
     from k3py.datastore.interface import Backend
     from k3py.jsontypes import JsonObject
 
     Answer = Callable[[Store, JsonObject], Awaitable[JsonObject]]
-    Serve = Callable[[Stream[JsonObject, JsonObject]], Awaitable[None]]
 
 PROGRESS_INTERVAL_S: Final = 5.0
 STOP_S: Final = 5.0
 """How long a stop waits for the requests that are being answered."""
 
-_NO_LIMIT: Final = (1 << 31) - 1
-_ENDED_STREAMS: Final = 4_096
+T = TypeVar("T")
+R = TypeVar("R")
+
 _SERVING: Final = b"\x08\x01"
 
 UNARY: Final[tuple[tuple[str, Answer], ...]] = (
@@ -133,21 +129,27 @@ async def open_etcd_server(
     url = _url(address, sock, tls)
     store = Store(backend, identity or Identity(client_urls=(url,)))
     services = _Services(store, progress_interval_s, metrics)
-    server = _Server(services)
-    if address.path is not None:
-        with private_socket(address.path):
-            await server.start(path=str(address.path), ssl=tls)
-    else:
-        await server.start(sock=sock, ssl=tls, backlog=1024)
-    try:
-        yield url
-    finally:
-        server.close_listener()
-        await services.in_flight.drain(stop_s)
-        server.close()
-        await server.wait_closed()
-        if address.path is not None:
-            address.path.unlink(missing_ok=True)
+    connections: set[ServerConnection] = set()
+    async with TaskScope() as calls:
+        make = partial(ServerConnection, services.methods(), calls, connections, MAX_RECEIVED_BYTES)
+        loop = asyncio.get_running_loop()
+        if sock is not None:
+            server = await loop.create_server(make, sock=sock, ssl=tls, backlog=1024)
+        else:
+            path = cast("Path", address.path)
+            with private_socket(path):
+                server = await loop.create_unix_server(make, str(path), ssl=tls)
+        try:
+            yield url
+        finally:
+            server.close()
+            await services.in_flight.drain(stop_s)
+            for connection in tuple(connections):
+                connection.close()
+            calls.cancel()
+            await server.wait_closed()
+            if address.path is not None:
+                address.path.unlink(missing_ok=True)
 
 
 def _url(address: ListenAddress, sock: socket.socket | None, tls: ssl.SSLContext | None) -> str:
@@ -157,71 +159,33 @@ def _url(address: ListenAddress, sock: socket.socket | None, tls: ssl.SSLContext
     return f"http{'s' if tls else ''}://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"
 
 
-class _Protocol(H2Protocol):
-    connections: set[BaseTransport]
-    transport: BaseTransport
+class DocumentStream:
+    """A call with several requests or answers, as documents."""
 
-    def connection_made(self, transport: BaseTransport) -> None:
-        super().connection_made(transport)
-        self.transport = transport
-        self.connections.add(transport)
-        # h2 tells clients 100 streams; a client of etcd expects no limit, and has one open for each watch.
-        http2 = self.connection._connection  # noqa: SLF001 - grpclib has no setting for it
-        http2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: _NO_LIMIT})
-        # h2 remembers 65,536 ended streams, 200 bytes each: 13 MB a connection. It needs them for frames that were on their way.
-        http2._closed_streams = SizeLimitDict(size_limit=_ENDED_STREAMS)  # noqa: SLF001 - as above
-        self.connection.flush()
+    __slots__ = ("_request", "_response", "_stream")
 
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self.connections.discard(self.transport)
-        super().connection_lost(exc)
+    def __init__(self, stream: ServerStream, request: str, response: str) -> None:
+        self._stream = stream
+        self._request = request
+        self._response = response
 
+    async def recv_message(self) -> JsonObject | None:
+        """Wait for a request; None: the client has sent its last one. Raises GRPCError."""
+        message = await self._stream.receive()
+        return None if message is None else decode_message(message, self._request)
 
-class _Handler(ConnectionHandler):
-    """Refuses a message by its length, before it is received: grpclib would take in any."""
+    async def send_message(self, document: JsonObject) -> None:
+        """Send an answer; wait while the client does not keep up."""
+        await self._stream.send(encode_message(document, self._response))
 
-    def accept(
-        self, stream: H2Stream, headers: list[tuple[str, str]], release_stream: Callable[[], Any]
-    ) -> None:
-        stream.recv_data = partial(_receive, stream.recv_data)  # type: ignore[method-assign]
-        super().accept(stream, headers, release_stream)
-
-
-async def _receive(receive: Callable[[int], Awaitable[bytes]], size: int) -> bytes:
-    if size > MAX_RECEIVED_BYTES:
-        text = f"grpc: received message larger than max ({size} vs. {MAX_RECEIVED_BYTES})"
-        raise GRPCError(Status.RESOURCE_EXHAUSTED, text)
-    return await receive(size)
-
-
-class _Server(Server):
-    def __init__(self, services: _Services) -> None:
-        super().__init__([services], codec=MessageCodec())
-        self._connections: set[BaseTransport] = set()
-
-    def _protocol_factory(self) -> H2Protocol:
-        made = super()._protocol_factory()
-        self._handlers.discard(made.handler)
-        handler = _Handler(self._mapping, self._codec, self._status_details_codec, self.__dispatch__)
-        self._handlers.add(handler)
-        protocol = _Protocol(handler, made.config, made.h2_config)
-        protocol.connections = self._connections
-        return protocol
-
-    def close_listener(self) -> None:
-        """Take no more connections."""
-        if self._server is not None:
-            self._server.close()
-
-    def close(self) -> None:
-        """Stop listening, cancel all calls, and close the connections, which grpclib leaves open: clients go elsewhere at once."""
-        super().close()
-        for transport in tuple(self._connections):
-            transport.close()
+    async def __aiter__(self) -> AsyncIterator[JsonObject]:
+        """Give the requests."""
+        while (request := await self.recv_message()) is not None:
+            yield request
 
 
 class _Services:
-    """All services, as grpclib wants them."""
+    """All services, by path."""
 
     def __init__(self, store: Store, progress_interval_s: float, metrics: FaceMetrics | None) -> None:
         self._store = store
@@ -229,39 +193,39 @@ class _Services:
         self._metrics = metrics
         self.in_flight = InFlight()
 
-    def __mapping__(self) -> Mapping[str, Handler]:
-        """Return a handler for each path."""
-        messages = MessageCodec.messages()
-        handlers: dict[str, Handler] = {}
+    def methods(self) -> dict[bytes, Method]:
+        """Return the method at each path."""
+        messages = load_messages()
+        found: dict[bytes, Method] = {
+            b"/grpc.health.v1.Health/Check": UnaryMethod(self._health),
+        }
         for name, answer in UNARY:
             method = messages.method(f"/etcdserverpb.{name}")
-            serve = self._counted(name, partial(self._unary, answer))
-            handlers[method.path] = Handler(serve, Cardinality.UNARY_UNARY, method.request, method.response)
+            serve = partial(self._unary, answer, method.request, method.response)
+            found[method.path.encode()] = UnaryMethod(self._counted(name, serve))
         for service, name, reason in REFUSED:
-            method = messages.method(f"/etcdserverpb.{service}/{name}")
-            serve = partial(self._refuse, reason)
-            handlers[method.path] = Handler(serve, Cardinality.UNARY_UNARY, method.request, method.response)
-        for name, stream, cardinality in (
-            ("Watch/Watch", self._watch, Cardinality.STREAM_STREAM),
-            ("Lease/LeaseKeepAlive", partial(lease.keep_alive, self._store), Cardinality.STREAM_STREAM),
-            ("Maintenance/Snapshot", self._snapshot, Cardinality.UNARY_STREAM),
-        ):
+            found[f"/etcdserverpb.{service}/{name}".encode()] = UnaryMethod(partial(self._refuse, reason))
+        streams: tuple[tuple[str, Callable[[DocumentStream], Awaitable[None]]], ...] = (
+            ("Watch/Watch", self._watch),
+            ("Lease/LeaseKeepAlive", partial(lease.keep_alive, self._store)),
+            ("Maintenance/Snapshot", self._snapshot),
+        )
+        for name, stream in streams:
             method = messages.method(f"/etcdserverpb.{name}")
-            serve = self._counted(name, stream)
-            handlers[method.path] = Handler(serve, cardinality, method.request, method.response)
-        handlers["/grpc.health.v1.Health/Check"] = Handler(self._health, Cardinality.UNARY_UNARY, "", "")
-        return handlers
+            serve_stream = partial(self._stream, stream, method.request, method.response)
+            found[method.path.encode()] = StreamMethod(self._counted(name, serve_stream))
+        return found
 
-    def _counted(self, name: str, serve: Serve) -> Serve:
+    def _counted(self, name: str, serve: Callable[[T], Awaitable[R]]) -> Callable[[T], Awaitable[R]]:
         """Return `serve` with its calls counted in the metrics, if there are any."""
         metrics = self._metrics
         if metrics is None:
             return serve
 
-        async def counted(stream: Stream[JsonObject, JsonObject]) -> None:
+        async def counted(argument: T) -> R:
             begun, code = clock.monotonic_s(), "Canceled"
             try:
-                await serve(stream)
+                result = await serve(argument)
                 code = "OK"
             except GRPCError as error:
                 code = error.status.name.title().replace("_", "")
@@ -269,29 +233,35 @@ class _Services:
             finally:
                 seconds = clock.monotonic_s() - begun if name in _UNARY_NAMES else None
                 metrics.observe(name, code, seconds)
+            return result
 
         return counted
 
-    async def _unary(self, answer: Answer, stream: Stream[JsonObject, JsonObject]) -> None:
-        request = await stream.recv_message()
-        if request is None:
-            raise refusal("no request", Status.INVALID_ARGUMENT)
+    async def _unary(self, answer: Answer, request: str, response: str, message: bytes) -> bytes:
+        document = decode_message(message, request)
         with self.in_flight.request():
             try:
-                response = await answer(self._store, request)
+                return encode_message(await answer(self._store, document), response)
             except (DatastoreError, ValueError) as error:
                 raise condition(error) from None
-            await stream.send_message(response)
-            await stream.send_trailing_metadata()
 
-    async def _snapshot(self, stream: Stream[JsonObject, JsonObject]) -> None:
+    async def _stream(
+        self,
+        serve: Callable[[DocumentStream], Awaitable[None]],
+        request: str,
+        response: str,
+        stream: ServerStream,
+    ) -> None:
+        await serve(DocumentStream(stream, request, response))
+
+    async def _snapshot(self, stream: DocumentStream) -> None:
         with self.in_flight.request():
             await snapshot.serve(self._store, stream)
 
-    async def _refuse(self, reason: str, stream: Stream[JsonObject, JsonObject]) -> None:
+    async def _refuse(self, reason: str, _message: bytes) -> bytes:
         raise GRPCError(Status.UNIMPLEMENTED, f"etcdserver: {reason}")
 
-    async def _watch(self, stream: Stream[JsonObject, JsonObject]) -> None:
+    async def _watch(self, stream: DocumentStream) -> None:
         watches = WatchStream(self._store, stream, progress_interval_s=self._progress_interval_s)
         if self._metrics is None:
             await watches.serve()
@@ -299,6 +269,5 @@ class _Services:
         with self._metrics.watch_stream(watches):
             await watches.serve()
 
-    async def _health(self, stream: Stream[Any, Any]) -> None:
-        _ = await stream.recv_message()
-        await stream.send_message(_SERVING)
+    async def _health(self, _message: bytes) -> bytes:
+        return _SERVING

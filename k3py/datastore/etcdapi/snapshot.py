@@ -19,16 +19,14 @@ from k3py.datastore.transfer.source import read_backend
 from k3py.util.offload import offload
 
 if TYPE_CHECKING:
-    from grpclib.server import Stream
-
+    from k3py.datastore.etcdapi.server import DocumentStream
     from k3py.datastore.etcdapi.store import Store
-    from k3py.jsontypes import JsonObject
 
 BLOB_BYTES: Final = 32 << 10
 _ALIGNED_BYTES: Final = 512
 
 
-async def serve(store: Store, stream: Stream[JsonObject, JsonObject]) -> None:
+async def serve(store: Store, stream: DocumentStream) -> None:
     """Serve Maintenance.Snapshot."""
     _ = await stream.recv_message()
     file = await offload(tempfile.TemporaryFile)

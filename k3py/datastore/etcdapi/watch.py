@@ -20,8 +20,7 @@ from k3py.util.supervise import TaskScope
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from grpclib.server import Stream
-
+    from k3py.datastore.etcdapi.server import DocumentStream
     from k3py.datastore.etcdapi.store import Store
     from k3py.datastore.interface import Event, Watch, WatchBatch
     from k3py.jsontypes import JsonObject
@@ -57,9 +56,7 @@ class _Watch:
 class WatchStream:
     """One client stream of the Watch service."""
 
-    def __init__(
-        self, store: Store, stream: Stream[JsonObject, JsonObject], *, progress_interval_s: float
-    ) -> None:
+    def __init__(self, store: Store, stream: DocumentStream, *, progress_interval_s: float) -> None:
         self._store = store
         self._stream = stream
         self._progress_interval_s = progress_interval_s

@@ -27,6 +27,7 @@ from k3py.kubelet.server.resource_metrics import write_resource_metrics
 from k3py.kubelet.server.stats import summarize
 from k3py.kubelet.server.streaming import connect_runtime
 from k3py.kubelet.server.translator import serve_websocket
+from k3py.kubelet.volumes.local_path import LocalPathError, make_folder, remove_folder
 from k3py.pki.tls import ignore_dates
 from k3py.runtime.errors import RuntimeFailure, RuntimeNotFound
 from k3py.util import clock
@@ -139,6 +140,8 @@ class KubeletServer:
                 return web.Response(text=text, content_type="text/plain")
             case ["metrics"] | ["metrics", "probes"]:
                 return web.Response(text=self._metrics(), content_type="text/plain")
+            case ["localPath"] if request.method == "POST":
+                return await _change_local_path(request)
             case ["configz"]:
                 return _json({"kubeletconfig": self._configuration()})
         raise RequestError(404, "404 page not found")
@@ -336,3 +339,19 @@ def _is_websocket(request: web.BaseRequest) -> bool:
 
 def _flag(options: Mapping[str, str], *names: str) -> bool:
     return any(options.get(name, "").lower() in ("1", "true") for name in names)
+
+
+async def _change_local_path(request: web.BaseRequest) -> web.Response:
+    """Make or remove a folder of the local-path provisioner: {"action": "make" or "remove", "path": …}."""
+    try:
+        body = orjson.loads(await request.read())
+        action, path = body["action"], body["path"]
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise RequestError(400, f"body: must have action and path: {error}") from error
+    if action not in ("make", "remove") or not isinstance(path, str):
+        raise RequestError(400, "action: must be make or remove; path: must be a text")
+    try:
+        await asyncio.to_thread(make_folder if action == "make" else remove_folder, path)
+    except LocalPathError as error:
+        raise RequestError(422, str(error)) from error
+    return web.Response(text="ok")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from k3py.jsontypes import JsonObject
+    from k3py.kubelet.csi.source import CsiSource
 
 
 class VolumeError(K3pyError):
@@ -43,16 +44,32 @@ class PodObjects(Protocol):
     async def secret(self, name: str) -> JsonObject | None:
         """Return a Secret of the pod's namespace."""
 
-    async def persistent_volume(self, claim: str) -> JsonObject | None:
-        """Return the PersistentVolume that a claim of the pod's namespace is bound to; None = not bound."""
+    async def bound_volume(self, claim: str) -> tuple[JsonObject, JsonObject] | None:
+        """Return the PersistentVolume that a claim of the pod's namespace is bound to, and the claim; None = not bound."""
+
+    async def csi_driver(self, name: str) -> JsonObject | None:
+        """Return the CSIDriver object of a driver."""
 
     async def token(self, *, audience: str, expiration_s: int, path_key: str) -> str:
         """Return a service account token bound to the pod that has enough of its life before it."""
 
+    async def csi_token(self, *, audience: str, expiration_s: int) -> tuple[str, str]:
+        """Return such a token for a CSI driver, and when it ends (RFC 3339)."""
+
+
+class DriverVolumes(Protocol):
+    """Volumes of CSI drivers."""
+
+    async def set_up(self, source: CsiSource, context: VolumeContext) -> Path:
+        """Bring a volume to the pod and return its folder or device. Raises VolumeError."""
+
 
 @dataclass(slots=True, kw_only=True)
 class VolumeContext:
-    """One pod's volumes: where they lie and what they are made of."""
+    """One pod's volumes: where they lie and what they are made of.
+
+    csi: brings volumes of CSI drivers, None = there are none here.
+    """
 
     pod: JsonObject
     pod_dir: Path
@@ -60,6 +77,7 @@ class VolumeContext:
     objects: PodObjects
     allocatable: Mapping[str, str]
     host_ips: Sequence[str] = ()
+    csi: DriverVolumes | None = None
 
     @property
     def fs_group(self) -> int | None:

@@ -9,7 +9,9 @@ import asyncio
 import shutil
 from typing import TYPE_CHECKING, Final
 
+from k3py.errors import K3pyError
 from k3py.kubelet.volumes.config_map import ConfigMapVolume
+from k3py.kubelet.volumes.csi import CsiVolume
 from k3py.kubelet.volumes.downward_api import DownwardApiVolume
 from k3py.kubelet.volumes.empty_dir import EmptyDirVolume
 from k3py.kubelet.volumes.host_path import HostPathVolume
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 VOLUME_KINDS: Final[tuple[VolumeKind, ...]] = (
     ConfigMapVolume(),
+    CsiVolume(),
     DownwardApiVolume(),
     EmptyDirVolume(),
     EphemeralVolume(),
@@ -35,11 +38,19 @@ VOLUME_KINDS: Final[tuple[VolumeKind, ...]] = (
     SecretVolume(),
 )
 
-UPDATED: Final = ("configMap", "secret", "projected", "downwardAPI")
+UPDATED: Final = (
+    "configMap",
+    "secret",
+    "projected",
+    "downwardAPI",
+    "csi",
+    "ephemeral",
+    "persistentVolumeClaim",
+)
 
 
 def is_updated(volume: JsonObject) -> bool:
-    """Say whether the content of a volume follows objects that change."""
+    """Say whether a volume follows objects that change: its content, or its size."""
     return any(source in volume for source in UPDATED)
 
 
@@ -77,7 +88,7 @@ async def set_up_volumes(context: VolumeContext, *, only_updated: bool = False) 
 async def _set_up(volume: JsonObject, context: VolumeContext) -> Path:
     try:
         return await kind_of(volume).set_up(volume, context)
-    except (VolumeError, OSError) as error:
+    except (K3pyError, OSError) as error:
         raise VolumeError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from error
 
 

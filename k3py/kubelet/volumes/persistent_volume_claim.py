@@ -1,4 +1,4 @@
-"""persistentVolumeClaim (and ephemeral) volumes on PersistentVolumes that are folders of the node: hostPath and local."""
+"""persistentVolumeClaim (and ephemeral) volumes: folders of the node (hostPath, local), and volumes of CSI drivers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k3py.kubelet.csi.source import persistent_source
 from k3py.kubelet.volumes.interface import VolumeError
 
 if TYPE_CHECKING:
@@ -13,11 +14,14 @@ if TYPE_CHECKING:
     from k3py.kubelet.volumes.interface import VolumeContext
 
 
-async def _set_up_claim(claim: str, context: VolumeContext) -> Path:
-    volume = await context.objects.persistent_volume(claim)
-    if volume is None:
+async def _set_up_claim(claim: str, context: VolumeContext, *, read_only: bool = False) -> Path:
+    found = await context.objects.bound_volume(claim)
+    if found is None:
         raise VolumeError(f'persistentvolumeclaim "{claim}" is not bound')
+    volume, claim_object = found
     spec = volume["spec"]
+    if spec.get("csi") and context.csi is not None:
+        return await context.csi.set_up(persistent_source(volume, claim_object, read_only=read_only), context)
     source = spec.get("hostPath") or spec.get("local")
     if source is None:
         raise VolumeError(
@@ -38,7 +42,8 @@ class PersistentVolumeClaimVolume:
 
     async def set_up(self, volume: JsonObject, context: VolumeContext) -> Path:
         """Find the folder of the claim's volume."""
-        return await _set_up_claim(volume["persistentVolumeClaim"]["claimName"], context)
+        source = volume["persistentVolumeClaim"]
+        return await _set_up_claim(source["claimName"], context, read_only=bool(source.get("readOnly")))
 
 
 class EphemeralVolume:

@@ -9,19 +9,20 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from k3py.network.interface import ServiceProxy
-from k3py.network.proxy.planner import TABLE, find_stale_udp, plan_rules, render_change, render_full
-from k3py.util.process import ProcessFailed, run
+from k3py.network.nftables import NftTable
+from k3py.network.proxy.planner import TABLE, find_stale_udp, plan_rules
+from k3py.util.process import run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from k3py.network.interface import ServicePort
-    from k3py.network.proxy.planner import Plan, UdpFlow
+    from k3py.network.proxy.planner import UdpFlow
 
 _log = logging.getLogger(__name__)
 
-_NFT_S: Final = 60.0
+_CONNTRACK_S: Final = 60.0
 
 
 class NftablesProxy(ServiceProxy):
@@ -36,10 +37,9 @@ class NftablesProxy(ServiceProxy):
     def __init__(
         self, *, nft: Path, conntrack: Path | None = None, cluster_cidrs: Sequence[str] = ()
     ) -> None:
-        self._nft = nft
+        self._table = NftTable(nft=nft, table=TABLE)
         self._conntrack = conntrack
         self._cluster_cidrs = tuple(cluster_cidrs)
-        self._plan: Plan | None = None
         self._ports: tuple[ServicePort, ...] = ()
 
     async def apply(self, ports: tuple[ServicePort, ...]) -> None:
@@ -48,31 +48,15 @@ class NftablesProxy(ServiceProxy):
         Raises:
             ProcessFailed: nft refuses; the rules are then as before, and the next call writes all of them anew.
         """
-        new, old = plan_rules(ports, cluster_cidrs=self._cluster_cidrs), self._plan
-        self._plan = None  # not known, until nft has said yes
-        if old is None:
-            await self._run_nft(render_full(new))
-        else:
-            change, removal = render_change(old, new)
-            try:
-                for text in filter(None, (change, removal)):
-                    await self._run_nft(text)
-            except ProcessFailed as error:
-                _log.warning("service rules cannot be changed in place, writing all of them: %s", error)
-                await self._run_nft(render_full(new))
-        self._plan = new
+        await self._table.apply(plan_rules(ports, cluster_cidrs=self._cluster_cidrs))
         stale = find_stale_udp(self._ports, ports)
         self._ports = ports
         await self._forget(stale)
 
     async def remove(self) -> None:
         """Take the table away."""
-        self._plan = None
         self._ports = ()
-        await self._run_nft(f"add table {TABLE}\ndelete table {TABLE}\n")
-
-    async def _run_nft(self, text: str) -> None:
-        await run([self._nft, "-f", "-"], stdin=text.encode(), timeout_s=_NFT_S)
+        await self._table.apply(None)
 
     async def _forget(self, flows: Sequence[UdpFlow]) -> None:
         if self._conntrack is None:
@@ -83,7 +67,7 @@ class NftablesProxy(ServiceProxy):
             command += ["--reply-src", flow.endpoint] if flow.endpoint else []
             command += ["-f", "ipv6"] if ":" in flow.address + flow.endpoint else []
             # Code 1 says that there was no such flow.
-            done = await run(command, check=False, timeout_s=_NFT_S)
+            done = await run(command, check=False, timeout_s=_CONNTRACK_S)
             if done.returncode and b"0 flow entries" not in done.stderr:
                 _log.warning(
                     "UDP flows to port %d cannot be forgotten: %s",

@@ -1,7 +1,6 @@
 """From service ports to nftables rules: pure.
 
-A `Plan` is the wanted content of table `inet k3py`: chains, sets and verdict maps. `render_full` makes it from nothing, `render_change` makes
-one plan out of another and touches only what differs, so that a change costs what changed and session affinity survives it.
+The wanted content of table `inet k3py`: chains, sets and verdict maps.
 
 How a packet goes (names of chains in the table)::
 
@@ -17,8 +16,10 @@ Source: behaviour of kube-proxy's nftables mode, from its documentation (KEP-386
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from k3py.network.ruleset import Chain, Ruleset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,31 +31,6 @@ _MARK: Final = "0x4000"
 _MARKED: Final = f"meta mark & {_MARK} == {_MARK}"
 _UNMARK: Final = "meta mark set meta mark & 0xffffbfff"
 _SET_MARK: Final = f"meta mark set meta mark | {_MARK}"
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """Rules of a chain; `hook` is its base-chain declaration, or ""."""
-
-    rules: tuple[str, ...]
-    hook: str = ""
-
-
-@dataclass(slots=True)
-class Plan:
-    """Wanted content of the table.
-
-    Attributes:
-        chains: By name.
-        sets: Declarations by name (sets for session affinity; the kernel fills them).
-        maps: Declarations of verdict maps by name.
-        elements: Map name → key → verdict.
-    """
-
-    chains: dict[str, Chain] = field(default_factory=dict)
-    sets: dict[str, str] = field(default_factory=dict)
-    maps: dict[str, str] = field(default_factory=dict)
-    elements: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,58 +55,19 @@ class _Family:
 _FAMILIES: Final = (_Family("4", "ip", "ipv4_addr"), _Family("6", "ip6", "ipv6_addr"))
 
 
-def plan_rules(ports: Iterable[ServicePort], *, cluster_cidrs: Sequence[str] = ()) -> Plan:
+def plan_rules(ports: Iterable[ServicePort], *, cluster_cidrs: Sequence[str] = ()) -> Ruleset:
     """Return the rules that make `ports` work.
 
     Args:
         ports: All service ports; their endpoints are those to use (readiness is decided before).
         cluster_cidrs: Ranges of pods; what comes to a cluster address from elsewhere is masqueraded, so that answers come back here.
     """
-    plan = Plan()
+    plan = Ruleset()
     _plan_base(plan)
     for port in sorted(ports, key=_identity):
         for family in _FAMILIES:
             _plan_port(plan, port, family, [cidr for cidr in cluster_cidrs if _is_of(cidr, family)])
     return plan
-
-
-def render_full(plan: Plan) -> str:
-    """Return nft input that replaces the whole table, whatever was there, in one transaction."""
-    lines = [f"add table {TABLE}", f"delete table {TABLE}", f"add table {TABLE}"]
-    lines += _declare(plan)
-    for name, chain in plan.chains.items():
-        lines += [f"add rule {TABLE} {name} {rule}" for rule in chain.rules]
-    for name, elements in plan.elements.items():
-        lines += _elements("add", name, elements)
-    return "\n".join(lines) + "\n"
-
-
-def render_change(old: Plan, new: Plan) -> tuple[str, str]:
-    """Return nft input that turns `old` into `new`, and input that then removes what nothing refers to any more.
-
-    They are two transactions, because the kernel refuses to delete a chain in the one that takes its last reference from a map.
-    Both are "" when there is nothing to do.
-    """
-    added = Plan(
-        chains={name: chain for name, chain in new.chains.items() if name not in old.chains},
-        sets={name: text for name, text in new.sets.items() if name not in old.sets},
-    )
-    lines = _declare(added)
-    for name, chain in new.chains.items():
-        if old.chains.get(name) != chain:
-            if name in old.chains:
-                lines.append(f"flush chain {TABLE} {name}")
-            lines += [f"add rule {TABLE} {name} {rule}" for rule in chain.rules]
-    for name, elements in new.elements.items():
-        before = old.elements[name]
-        gone = {key: verdict for key, verdict in before.items() if elements.get(key) != verdict}
-        come = {key: verdict for key, verdict in elements.items() if before.get(key) != verdict}
-        lines += _elements("delete", name, gone) + _elements("add", name, come)
-    stale = [name for name in old.chains if name not in new.chains]
-    lines += [f"flush chain {TABLE} {name}" for name in stale]
-    after = [f"delete chain {TABLE} {name}" for name in stale]
-    after += [f"delete set {TABLE} {name}" for name in old.sets if name not in new.sets]
-    return _text(lines), _text(after)
 
 
 def find_stale_udp(old: Iterable[ServicePort], new: Iterable[ServicePort]) -> tuple[UdpFlow, ...]:
@@ -169,7 +106,7 @@ def _identity(port: ServicePort) -> tuple[str, str, str, str]:
     return (port.namespace, port.service, port.name, port.protocol)
 
 
-def _plan_base(plan: Plan) -> None:
+def _plan_base(plan: Ruleset) -> None:
     lookups: list[str] = []
     missing: list[str] = []
     guards: list[str] = []
@@ -221,7 +158,7 @@ def _plan_base(plan: Plan) -> None:
         )
 
 
-def _plan_port(plan: Plan, port: ServicePort, family: _Family, cluster_cidrs: Sequence[str]) -> None:
+def _plan_port(plan: Ruleset, port: ServicePort, family: _Family, cluster_cidrs: Sequence[str]) -> None:
     number = family.number
     cluster_ips = [ip for ip in port.cluster_ips if _is_of(ip, family)]
     outside_ips = [ip for ip in (*port.external_ips, *port.load_balancer_ips) if _is_of(ip, family)]
@@ -287,7 +224,7 @@ def _plan_port(plan: Plan, port: ServicePort, family: _Family, cluster_cidrs: Se
 
 
 def _plan_endpoints(
-    plan: Plan, port: ServicePort, family: _Family, endpoints: Sequence[Endpoint], digest: str
+    plan: Ruleset, port: ServicePort, family: _Family, endpoints: Sequence[Endpoint], digest: str
 ) -> dict[Endpoint, str]:
     """Make each endpoint's chain (and affinity set) and return their names."""
     names: dict[Endpoint, str] = {}
@@ -300,7 +237,7 @@ def _plan_endpoints(
         if port.session_affinity_s:
             affinity = f"aff{family.number}-{suffix}-{port.session_affinity_s}"
             plan.sets[affinity] = (
-                f"type {family.type}; flags dynamic,timeout; timeout {port.session_affinity_s}s;"
+                f"type {family.type}; flags dynamic,timeout; timeout {port.session_affinity_s}s"
             )
             rules.append(f"update @{affinity} {{ {family.ip} saddr }}")
         rules.append(f"meta l4proto {protocol} dnat {family.ip} to {target}:{endpoint.port}")
@@ -328,26 +265,9 @@ def _pick(
     return [*rules, f"numgen random mod {len(endpoints)} vmap {{ {lots} }}{comment}"]
 
 
-def _drop(plan: Plan) -> str:
+def _drop(plan: Ruleset) -> str:
     plan.chains.setdefault("drop-it", Chain(("drop",)))
     return "drop-it"
-
-
-def _declare(plan: Plan) -> list[str]:
-    lines = [f"add map {TABLE} {name} {{ {text}; }}" for name, text in plan.maps.items()]
-    lines += [f"add set {TABLE} {name} {{ {text} }}" for name, text in plan.sets.items()]
-    lines += [
-        f"add chain {TABLE} {name}" + (f" {{ {chain.hook} }}" if chain.hook else "")
-        for name, chain in plan.chains.items()
-    ]
-    return lines
-
-
-def _elements(verb: str, name: str, elements: dict[str, str]) -> list[str]:
-    if not elements:
-        return []
-    pairs = ", ".join(f"{key} : {verdict}" for key, verdict in elements.items())
-    return [f"{verb} element {TABLE} {name} {{ {pairs} }}"]
 
 
 def _is_of(address: str, family: _Family) -> bool:
@@ -356,7 +276,3 @@ def _is_of(address: str, family: _Family) -> bool:
 
 def _hash(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-
-
-def _text(lines: list[str]) -> str:
-    return "\n".join(lines) + "\n" if lines else ""

@@ -1,145 +1,21 @@
-"""gRPC calls of CRI and containerd as dicts: the runtime's door to grpclib.
-
-A channel connects at the first call, again after a loss, and sends documents through `wire.cri_protobuf`. gRPC codes become the
-conditions of `k3py.runtime.errors`; the message is the runtime's own.
-"""
+"""The connection to a container runtime: CRI and containerd's own services."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from grpclib.client import Channel
-from grpclib.const import Cardinality, Status
-from grpclib.encoding.base import CodecBase
-from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
-from grpclib.protocol import H2Protocol
-from h2.utilities import SizeLimitDict
-
-from k3py.runtime.errors import (
-    RuntimeFailure,
-    RuntimeNotFound,
-    RuntimeTimeout,
-    RuntimeUnavailable,
-    RuntimeUnsupported,
-)
+from k3py.runtime.grpc_channel import GrpcChannel
 from k3py.wire.cri_protobuf import load_cri_messages
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
     from pathlib import Path
 
-    from k3py.jsontypes import JsonObject
-
-_CONDITIONS: Final[dict[Status, type[RuntimeFailure]]] = {
-    Status.NOT_FOUND: RuntimeNotFound,
-    Status.DEADLINE_EXCEEDED: RuntimeTimeout,
-    Status.UNAVAILABLE: RuntimeUnavailable,
-    Status.UNIMPLEMENTED: RuntimeUnsupported,
-}
-_ENDED_STREAMS: Final = 256
 NAMESPACE: Final = "k8s.io"
 """containerd's namespace for Kubernetes; a header of its own services, ignored by CRI."""
 
 
-class _BytesCodec(CodecBase):
-    """Messages are bytes already."""
-
-    __content_subtype__ = "proto"
-
-    def encode(self, message: Any, message_type: Any) -> bytes:
-        return bytes(message)
-
-    def decode(self, data: bytes, message_type: Any) -> Any:
-        return data
-
-
-class _Protocol(H2Protocol):
-    """A connection that forgets ended calls: h2 remembers 65,536 of them, 13 MB, for frames that were on their way."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self.connection._connection._closed_streams = SizeLimitDict(size_limit=_ENDED_STREAMS)  # noqa: SLF001
-
-
-class _Channel(Channel):
-    def _protocol_factory(self) -> H2Protocol:
-        made = super()._protocol_factory()
-        return _Protocol(made.handler, made.config, made.h2_config)
-
-
-class CriChannel:
-    """A connection to a runtime's socket; use it in one event loop, close it at the end."""
+class CriChannel(GrpcChannel):
+    """A connection to a runtime's socket."""
 
     def __init__(self, socket: Path) -> None:
-        self.socket = socket
-        self._messages = load_cri_messages()
-        self._channel: Channel | None = None
-
-    def close(self) -> None:
-        """Close the connection; calls that wait fail as RuntimeUnavailable."""
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
-
-    async def call(self, path: str, request: JsonObject, *, timeout_s: float) -> JsonObject:
-        """Call a unary method and return its response.
-
-        Raises:
-            RuntimeFailure: and its kinds, by gRPC code.
-        """
-        method = self._messages.method(path)
-        try:
-            async with self._open().request(
-                path,
-                Cardinality.UNARY_UNARY,
-                bytes,
-                bytes,
-                timeout=timeout_s,
-                metadata={"containerd-namespace": NAMESPACE},
-            ) as stream:
-                await stream.send_message(self._messages.encode(method.request, request), end=True)
-                answer = await stream.recv_message()
-        except GRPCError as error:
-            raise _condition(error) from None
-        except TimeoutError:
-            raise RuntimeTimeout(f"{path} took longer than {timeout_s:g} s") from None
-        except (OSError, StreamTerminatedError, ProtocolError) as error:
-            raise RuntimeUnavailable(f"{self.socket}: {error}") from None
-        if answer is None:
-            raise RuntimeFailure(f"{path}: no answer")
-        return self._messages.decode(method.response, answer)
-
-    async def stream(self, path: str, request: JsonObject) -> AsyncGenerator[JsonObject]:
-        """Call a server-streaming method; use it within `contextlib.aclosing`. Ends when the server ends it."""
-        method = self._messages.method(path)
-        try:
-            async with self._open().request(
-                path,
-                Cardinality.UNARY_STREAM,
-                bytes,
-                bytes,
-                metadata={"containerd-namespace": NAMESPACE},
-            ) as stream:
-                await stream.send_message(self._messages.encode(method.request, request), end=True)
-                while (answer := await stream.recv_message()) is not None:
-                    yield self._messages.decode(method.response, answer)
-        except GRPCError as error:
-            raise _condition(error) from None
-        except (OSError, StreamTerminatedError, ProtocolError) as error:
-            raise RuntimeUnavailable(f"{self.socket}: {error}") from None
-
-    def decode(self, message: str, data: bytes) -> JsonObject:
-        """Decode a message that came inside another (google.protobuf.Any)."""
-        return self._messages.decode(message, data)
-
-    def _open(self) -> Channel:
-        if self._channel is None:
-            asyncio.get_running_loop()  # grpclib binds to the running loop
-            self._channel = _Channel(path=str(self.socket), codec=_BytesCodec())
-        return self._channel
-
-
-def _condition(error: GRPCError) -> RuntimeFailure:
-    kind = _CONDITIONS.get(error.status, RuntimeFailure)
-    return kind(error.message or error.status.name)
+        super().__init__(socket, load_cri_messages(), {"containerd-namespace": NAMESPACE})

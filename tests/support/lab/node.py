@@ -55,6 +55,7 @@ class Node:
         disk: Its folder outside; `disk / "var/lib/k3py"` is /var/lib/k3py inside.
         shared: A folder that has the same path inside and outside.
         pid: Its first process, seen from outside.
+        agent: The `k3py agent` that runs in it, if any.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Node:
         self._init = init
         self._groups: list[Path] = []
         self._holder: subprocess.Popen[bytes] | None = None
+        self.agent: NodeProcess | None = None
 
     def start(self) -> None:
         """Boot: namespaces, mounts, first process. The network is the lab's to connect."""

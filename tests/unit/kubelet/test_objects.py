@@ -112,10 +112,10 @@ async def test_a_volume_of_a_claim_is_found_without_the_server(client, tmp_path)
     client.seed(PERSISTENT_VOLUMES, volume)
     client.seed(PERSISTENT_VOLUME_CLAIMS, claim)
     async with node(client, tmp_path) as (objects, _):
-        await objects.view(USER).persistent_volume("c")
+        await objects.view(USER).bound_volume("c")
     client.away = True
     async with node(client, tmp_path) as (objects, _):
-        assert (await objects.view(USER).persistent_volume("c"))["spec"] == volume["spec"]
+        assert (await objects.view(USER).bound_volume("c"))[0]["spec"] == volume["spec"]
 
 
 async def test_a_runtime_class_is_known_without_the_server(client, tmp_path):

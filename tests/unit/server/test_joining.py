@@ -95,4 +95,4 @@ def test_joining_takes_a_token_and_a_datastore(tmp_path):
     with pytest.raises(ConfigError, match="--token"):
         load_server_config([*arguments, "--datastore-endpoint=postgres://h/d"], {})
     with pytest.raises(ConfigError, match="--datastore-endpoint"):
-        load_server_config([*arguments, "--token=x"], {})
+        load_server_config([*arguments, "--datastore-endpoint=sqlite:///x", "--token=x"], {})

@@ -9,12 +9,11 @@ import pytest
 
 from k3py.datastore.drivers.etcd_watch import EtcdWatch
 from k3py.datastore.errors import Compacted, Unavailable
-from k3py.datastore.etcdapi import client as client_module
 from k3py.datastore.etcdapi.listener import ListenAddress
 from k3py.datastore.etcdapi.server import open_etcd_server
 from k3py.datastore.factory import open_backend
 from k3py.datastore.interface import PutOp
-from tests.support.etcd import free_port, served
+from tests.support.etcd import free_port
 
 ALL = (b"\0", b"\0")
 
@@ -161,12 +160,3 @@ async def test_a_start_just_behind_the_compaction_line_is_asked_for_exactly():
     assert (await first_of(client, 5)).revision == 6
     starts = [request["create_request"]["start_revision"] for request in client.requests]
     assert starts == [5, 6]
-
-
-async def test_a_client_remembers_few_of_its_ended_calls(monkeypatch):
-    monkeypatch.setattr(client_module, "ENDED_STREAMS", 3)
-    async with open_backend("memory://", history_s=None) as backend, served(backend) as (client, _):
-        for _ in range(8):
-            await client.call("KV/Range", {"key": b"a"})
-        protocol = client._channels[0]._last
-        assert len(protocol.connection._connection._closed_streams) <= 3

@@ -9,7 +9,6 @@ from grpclib.client import Channel
 from grpclib.const import Cardinality, Status
 from grpclib.exceptions import GRPCError
 
-from k3py.datastore.etcdapi import server
 from k3py.datastore.etcdapi.channel import MessageCodec
 from k3py.datastore.factory import open_backend
 from tests.support.etcd import served
@@ -316,20 +315,3 @@ async def test_users_and_members_are_refused_clearly(etcd):
         status, text = await etcd.refused(name)
         assert status is Status.UNIMPLEMENTED
         assert "k3py" in text
-
-
-async def test_a_connection_remembers_few_of_its_ended_calls(etcd, monkeypatch):
-    monkeypatch.setattr(server, "_ENDED_STREAMS", 3)
-    made = []
-    real = server._Protocol.connection_made
-
-    def note(protocol, transport):
-        real(protocol, transport)
-        made.append(protocol)
-
-    monkeypatch.setattr(server._Protocol, "connection_made", note)
-    for _ in range(8):
-        await etcd.range(b"a")
-    (protocol,) = made
-    assert len(protocol.connection._connection._closed_streams) <= 3
-    assert len(protocol.connection._connection.streams) <= 2

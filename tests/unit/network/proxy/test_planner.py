@@ -6,7 +6,8 @@ import re
 from dataclasses import replace
 
 from k3py.network.interface import Endpoint, ServicePort
-from k3py.network.proxy.planner import UdpFlow, find_stale_udp, plan_rules, render_change, render_full
+from k3py.network.proxy.planner import TABLE, UdpFlow, find_stale_udp, plan_rules
+from k3py.network.ruleset import render_change, render_full
 
 A, B = Endpoint(address="10.42.0.2", port=8080, local=True), Endpoint(address="10.42.1.3", port=8080)
 WEB = ServicePort(
@@ -102,16 +103,16 @@ def test_tcp_and_udp_of_one_number_are_two_ports():
 
 def test_the_plan_does_not_depend_on_the_order_of_services():
     other = replace(WEB, service="db", cluster_ips=("10.43.0.9",))
-    assert render_full(plan_rules([WEB, other])) == render_full(plan_rules([other, WEB]))
+    assert render_full(TABLE, plan_rules([WEB, other])) == render_full(TABLE, plan_rules([other, WEB]))
 
 
 def test_no_change_is_no_input():
-    assert render_change(plan_rules([WEB]), plan_rules([WEB])) == ("", "")
+    assert render_change(TABLE, plan_rules([WEB]), plan_rules([WEB])) == ("", "")
 
 
 def test_a_change_touches_only_what_differs():
     other = replace(WEB, service="db", cluster_ips=("10.43.0.9",))
-    change, removal = render_change(plan_rules([WEB, other]), plan_rules([replace(WEB, endpoints=(A,)), other]))
+    change, removal = render_change(TABLE, plan_rules([WEB, other]), plan_rules([replace(WEB, endpoints=(A,)), other]))
     assert "10.42.1.3" not in change
     assert "10.43.0.9" not in change
     assert change.count("flush chain") == 2  # the choice, and the endpoint that left
@@ -119,7 +120,7 @@ def test_a_change_touches_only_what_differs():
 
 
 def test_a_removed_service_leaves_nothing():
-    change, removal = render_change(plan_rules([WEB]), plan_rules([]))
+    change, removal = render_change(TABLE, plan_rules([WEB]), plan_rules([]))
     assert "delete element inet k3py service-ips4 { 10.43.0.7 . tcp . 80" in change
     assert removal.count("delete chain") == 3
 

@@ -1,0 +1,1 @@
+"""How plugins of the kubelet (CSI, dynamic resources, devices) make themselves known: sockets in a folder, and a handshake."""

@@ -1,0 +1,234 @@
+"""Members of the managed etcd, as real processes: they join, are ended and begun again, removed and reset; without the rest of a server."""
+
+import asyncio
+import os
+import shutil
+import signal
+from contextlib import AsyncExitStack
+
+import pytest
+
+from k3py.config.server import load_server_config
+from k3py.datastore.factory import open_backend
+from k3py.datastore.snapshot.saving import SnapshotSettings, save_backend
+from k3py.errors import K3pyError
+from k3py.server.etcd import joining
+from k3py.server.etcd.layout import EtcdLayout, EtcdPorts
+from k3py.server.etcd.membership import open_membership
+from k3py.server.etcd.process import EtcdEnded, MemberRemoved
+from k3py.server.etcd.reset import forget_members, restore_member
+from k3py.server.etcd.start import run_member
+from tests.support.etcd import etcd_program, free_port
+from tests.support.stores import fill_store, read_store
+
+pytestmark = [
+    pytest.mark.skipif(etcd_program() is None, reason="etcd is not installed (Debian: etcd-server)"),
+    pytest.mark.timeout(180),
+]
+
+
+@pytest.fixture(autouse=True)
+def program(monkeypatch):
+    """Use the etcd of the tests."""
+    if etcd_program():
+        monkeypatch.setenv("PATH", f"{os.path.dirname(etcd_program())}:{os.environ['PATH']}")
+
+
+class Machine:
+    """One server's data dir and ports."""
+
+    def __init__(self, folder, name, *flags):
+        (folder / "config.yaml").touch()
+        own = (f"--data-dir={folder / name}", f"--config={folder}/config.yaml", f"--node-name={name}")
+        self.config = load_server_config([*own, "--bind-address=127.0.0.1", "--node-ip=127.0.0.1", "--cluster-init", *FAST, *flags], {})
+        ports = EtcdPorts(client=free_port(), peer=free_port(), metrics=free_port())
+        self.layout = EtcdLayout(data_dir=folder / name, ports=ports)
+
+    def run(self):
+        return run_member(self.config, self.layout)
+
+    def open(self):
+        return open_backend(self.layout.endpoint, history_s=None, tls=self.layout.tls_files)
+
+    async def members(self):
+        async with open_membership(self.layout) as membership:
+            return await membership.members()
+
+
+FAST = ("--etcd-arg=heartbeat-interval=50", "--etcd-arg=election-timeout=500")
+
+
+@pytest.fixture
+def joins(monkeypatch):
+    """Let a machine join another one without its API: share the authorities, answer /db/info."""
+
+    def make(folder, name, other):
+        machine = Machine(folder, name, f"--server=https://{other.config.node_name}:6443", "--token=t")
+        shutil.copytree(other.layout.tls, machine.layout.tls, ignore=shutil.ignore_patterns("*client*"))
+
+        async def ask(config):
+            return await other.members()
+
+        monkeypatch.setattr(joining, "_ask_patiently", ask)
+        return machine
+
+    return make
+
+
+async def until(condition):
+    async with asyncio.timeout(60):
+        while not (found := await condition()):
+            await asyncio.sleep(0.05)
+    return found
+
+
+def pid_of(machine):
+    return int(machine.layout.pid_file.read_text())
+
+
+async def test_a_killed_etcd_is_started_again_and_has_everything(tmp_path):
+    one = Machine(tmp_path, "n1")
+    async with one.run(), one.open() as backend:
+        await backend.create(b"a", b"1")
+        first = pid_of(one)
+        os.kill(first, signal.SIGKILL)
+
+        async def written():
+            try:
+                return await backend.create(b"b", b"2")
+            except K3pyError:
+                return None
+
+        await until(written)
+        assert pid_of(one) != first
+        assert (await backend.range(b"a")).kvs[0].value == b"1"
+    assert not one.layout.pid_file.exists()
+    async with one.run(), one.open() as backend:
+        assert (await backend.range(b"b")).kvs[0].value == b"2"
+    assert [file.stat().st_mode & 0o777 for file in (one.layout.folder, one.layout.config_file)] == [0o700, 0o600]
+
+
+async def test_nobody_gets_in_without_a_certificate_of_its_authority(tmp_path):
+    one, stranger = Machine(tmp_path, "n1"), Machine(tmp_path, "n2")
+    async with one.run():
+        async with stranger.run():
+            pass
+        files = stranger.layout.tls_files
+        with pytest.raises(K3pyError):
+            async with open_backend(one.layout.endpoint, history_s=None, tls=files) as backend:
+                await backend.range(b"a")
+
+
+async def test_what_is_wrong_at_the_start_is_told(tmp_path):
+    one = Machine(tmp_path, "n1", "--etcd-arg=snapshot-count=nonsense")
+    with pytest.raises(EtcdEnded, match=r"(?s)see .*etcd\.log: .*snapshot-count"):
+        async with one.run():
+            pass
+
+
+async def test_a_port_that_is_taken_is_named(tmp_path):
+    one, two = Machine(tmp_path, "n1"), Machine(tmp_path, "n2")
+    two.layout = EtcdLayout(data_dir=tmp_path / "n2", ports=one.layout.ports)
+    async with one.run():
+        with pytest.raises(EtcdEnded, match=f"cannot listen on {one.layout.ports.client}.*systemctl disable --now etcd"):
+            async with two.run():
+                pass
+
+
+async def test_a_server_joins_gets_a_vote_and_leaves(tmp_path, joins):
+    one = Machine(tmp_path, "n1")
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(one.run())
+        async with one.open() as backend:
+            await backend.create(b"a", b"1")
+        two = joins(tmp_path, "n2", one)
+
+        async def live():
+            async with two.run(), two.open() as backend:
+                assert (await backend.range(b"a")).kvs[0].value == b"1"
+                running.set()
+                await asyncio.Event().wait()
+
+        running = asyncio.Event()
+        task = asyncio.get_running_loop().create_task(live())
+        async with asyncio.timeout(90):
+            await running.wait()
+        members = await one.members()
+        assert [(name[:3], learner) for name, learner in sorted((m.name, m.is_learner) for m in members)] == [("n1-", False), ("n2-", False)]
+        (own,) = [m for m in members if m.name.startswith("n2-")]
+
+        async def removed():
+            try:
+                async with open_membership(one.layout) as membership:
+                    await membership.remove(own.id)
+            except K3pyError:  # "unhealthy cluster", for the first seconds
+                return False
+            return True
+
+        await until(removed)
+        async with asyncio.timeout(60):
+            with pytest.raises(MemberRemoved, match="--server URL"):
+                await task
+        assert two.layout.tombstone.exists()
+        async with one.open() as backend:  # the one that stays goes on alone
+            assert await backend.create(b"b", b"2")
+        async with two.run(), two.open() as backend:  # and the other joins again
+            assert (await backend.range(b"b")).kvs[0].value == b"2"
+        assert len(list(two.layout.folder.parent.glob("etcd-old-*"))) == 1
+
+
+async def test_a_reset_makes_a_member_the_only_one(tmp_path, joins):
+    one = Machine(tmp_path, "n1")
+    async with one.run():
+        two = joins(tmp_path, "n2", one)
+        async with two.run(), two.open() as backend:
+            await backend.create(b"a", b"1")
+    # Of two members one is gone for good: there is no majority any more.
+    await forget_members(two.config, two.layout)
+    async with two.run(), two.open() as backend:
+        assert [m.name[:3] for m in await two.members()] == ["n2-"]
+        assert (await backend.range(b"a")).kvs[0].value == b"1"
+        assert await backend.create(b"b", b"2")
+    with pytest.raises(K3pyError, match="there is no member"):
+        await forget_members(one.config, EtcdLayout(data_dir=tmp_path / "n9"))
+
+
+async def test_sqlite_moves_in_whole_also_when_the_first_try_is_killed(tmp_path):
+    one = Machine(tmp_path, "n1")
+    database = tmp_path / "n1/server/db/state.db"
+    content = await fill_store(database)
+    async with Machine(tmp_path, "n2").run():
+        pass
+    # A start that was killed halfway left data, and the mark.
+    shutil.copytree(tmp_path / "n2/server/db/etcd", one.layout.folder)
+    one.layout.name_file.unlink()
+    one.layout.migration_mark.touch()
+    async with one.run(), one.open() as backend:
+        assert {kv.key: kv.value for kv in (await backend.range(b"\0", b"\0")).kvs} == content
+    assert not database.exists()
+    assert await read_store(tmp_path / "n1/server/db/state.db.migrated") == content
+    async with one.run(), one.open() as backend:
+        assert (await backend.range(b"\0", b"\0", count_only=True)).count == len(content)
+
+
+async def test_a_snapshot_is_restored_and_a_damaged_one_changes_nothing(tmp_path):
+    one = Machine(tmp_path, "n1", "--token=secret")
+    settings = SnapshotSettings(folder=tmp_path / "s", name="n", node_name="m")
+    async with one.run(), one.open() as backend:
+        await backend.create(b"a", b"1")
+        made = await save_backend(settings, backend)
+        await backend.create(b"later", b"2")
+    damaged = tmp_path / "s/damaged-n-123456789.gz"
+    damaged.write_bytes(made.path.read_bytes()[:-40])
+    with pytest.raises(K3pyError, match="damaged"):
+        await restore_member(one.config, one.layout, damaged)
+    async with one.run(), one.open() as backend:
+        assert (await backend.range(b"later")).count == 1
+    restored, kept = await restore_member(one.config, one.layout, made.path)
+    assert (restored.count, kept.is_dir()) == (1, True)
+    async with one.run(), one.open() as backend:
+        assert ((await backend.range(b"a")).count, (await backend.range(b"later")).count) == (1, 0)
+    one.layout.restore_mark.touch()
+    with pytest.raises(K3pyError, match="restoring a snapshot did not finish"):
+        async with one.run():
+            pass
