@@ -30,18 +30,16 @@ class Effort:
 
     sync_s: acknowledged writes are on the disk within so many seconds; 0: before they are acknowledged.
     window_s: a group of writes is collected for so long.
-    page_bytes: page size of a new database.
     checkpoint_bytes: so much is written to the log before its pages go to the file, each once.
     """
 
     sync_s: float
     window_s: float
-    page_bytes: int
     checkpoint_bytes: int
 
 
 _EFFORTS = {
-    Durability.DURABLE: Effort(0.0, 0.0, 4096, 4 << 20),
-    Durability.BALANCED: Effort(0.2, 0.0, 4096, 4 << 20),
-    Durability.FLASH: Effort(5.0, 0.01, 2048, 16 << 20),
+    Durability.DURABLE: Effort(0.0, 0.0, 4 << 20),
+    Durability.BALANCED: Effort(0.2, 0.0, 4 << 20),
+    Durability.FLASH: Effort(5.0, 0.01, 16 << 20),
 }

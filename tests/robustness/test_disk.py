@@ -227,7 +227,7 @@ async def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 async def test_a_store_that_fills_its_disk_by_itself_can_still_be_emptied(small_disk, monkeypatch):
     monkeypatch.setattr(reserve, "RESERVE_BYTES", 1 << 20)
     monkeypatch.setattr(reserve, "SHARE", 2)
-    monkeypatch.setitem(durability._EFFORTS, durability.Durability.DURABLE, durability.Effort(0.0, 0.0, 4096, 256 << 10))
+    monkeypatch.setitem(durability._EFFORTS, durability.Durability.DURABLE, durability.Effort(0.0, 0.0, 256 << 10))
     async with opening(small_disk / "state.db") as backend:
         assert (small_disk / "state.db-reserve").exists()
         made = {}

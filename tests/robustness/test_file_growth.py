@@ -9,13 +9,13 @@ import asyncio
 import os
 
 from k3py.datastore.drivers.sqlite import open_sqlite
-from k3py.datastore.drivers.sqlite_file import FORCED_CHECKPOINT_PAGES
+from k3py.datastore.drivers.sqlite_file import FORCED_CHECKPOINT_BYTES
 from k3py.datastore.factory import HISTORY_S
 from k3py.datastore.mvcc.retention import HISTORY_BYTES
 
 WRITES = int(os.environ.get("K3PY_WRITES", "3000"))
 OBJECT_BYTES = 100_000
-BOUND_BYTES = int(HISTORY_BYTES * 1.5) + FORCED_CHECKPOINT_PAGES * 4096 + (16 << 20)
+BOUND_BYTES = int(HISTORY_BYTES * 1.5) + FORCED_CHECKPOINT_BYTES + (16 << 20)
 """History with what is being freed, and a write-ahead log that the checkpoint is just behind of: 177 MB."""
 
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ROW_CACHE_BYTES = 1 << 20
-COMMIT_BYTES = 8 << 10  # what a commit costs apart from its values: two pages
+COMMIT_BYTES = 4 << 10  # what a commit costs apart from its values: some pages
 SWITCH_INTERVAL_S = 0.00005
 GAPS = {Finding.OTHER_FILE: 1_000_000_000, Finding.LOST_TAIL: 1_000_000}
 """More revisions than can be missing: of years, of the last seconds."""
@@ -55,7 +55,7 @@ INSERT_ROWS = 512
 SELECT_KEYS = 512
 PURGED_REVISIONS = 64
 VACUUM_PAGES = 64
-SLACK_PAGES = 256
+SLACK_PAGES = 1024
 
 
 @asynccontextmanager
@@ -76,7 +76,7 @@ async def open_sqlite(
         stack.push_async_callback(offload, file.release)
         with translated(path):
             writer = await stack.enter_async_context(aiosqlite.connect(path, isolation_level=None))
-            await prepare(writer, path, unclean=file.unclean, page_bytes=effort.page_bytes)
+            await prepare(writer, path, unclean=file.unclean)
             finding = await file.begin_run(writer, durability)
             await configure_writer(writer, durability)
             reader = await stack.enter_async_context(aiosqlite.connect(path, isolation_level=None))

@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 APPLICATION_ID = 0x6B337079  # "k3py"
+PAGE_BYTES = 1024
+"""Of a new database. A change rewrites whole pages: small ones are what memory cards and slow disks want."""
+
 PAGE_CACHE_KB = 1_000  # of each of the two connections
-FORCED_CHECKPOINT_PAGES = 16_000  # the writer does it itself: the other thread cannot follow
+FORCED_CHECKPOINT_BYTES = 64 << 20  # the writer does it itself: the other thread cannot follow
 WAL_KEPT_BYTES = 16 << 20
 CHECKED_BYTES = 32 << 20
 """After an unclean stop a database up to this size is checked at opening (about 0.1 s); a larger one only where it is read."""
@@ -122,7 +125,7 @@ async def configure_writer(writer: aiosqlite.Connection, durability: Durability)
     await configure(writer, f"synchronous = {'NORMAL' if durability.effort.sync_s else 'FULL'}")
 
 
-async def prepare(writer: aiosqlite.Connection, path: Path, *, unclean: bool, page_bytes: int) -> None:
+async def prepare(writer: aiosqlite.Connection, path: Path, *, unclean: bool) -> None:
     """Bring a new, an older or an uncleanly closed database to where it can be used; still fully durable."""
     (empty,) = await one(writer, "SELECT count(*) = 0 FROM sqlite_schema")
     (application_id,) = await one(writer, "PRAGMA application_id")
@@ -136,17 +139,18 @@ async def prepare(writer: aiosqlite.Connection, path: Path, *, unclean: bool, pa
     if empty:
         await configure(
             writer,
-            f"page_size = {page_bytes}",
+            f"page_size = {PAGE_BYTES}",
             "auto_vacuum = INCREMENTAL",
             f"application_id = {APPLICATION_ID}",
         )
     (mode,) = await one(writer, "PRAGMA journal_mode = WAL")
     if mode != "wal":
         raise Unavailable(f"the file system of {path} does not support SQLite's write-ahead log")
+    (page_bytes,) = await one(writer, "PRAGMA page_size")
     await configure(
         writer,
         "synchronous = FULL",
-        f"wal_autocheckpoint = {FORCED_CHECKPOINT_PAGES}",
+        f"wal_autocheckpoint = {FORCED_CHECKPOINT_BYTES // page_bytes}",
         f"journal_size_limit = {WAL_KEPT_BYTES}",
     )
     for number, name in enumerate(migrations.SQLITE[version:], start=version + 1):

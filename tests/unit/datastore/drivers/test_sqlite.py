@@ -18,17 +18,17 @@ async def pragma(backend, name):
 
 
 @pytest.mark.parametrize(
-    ("mode", "synchronous", "page_bytes"),
-    [(Durability.DURABLE, 2, 4096), (Durability.BALANCED, 1, 4096), (Durability.FLASH, 1, 2048)],
+    ("mode", "synchronous"),
+    [(Durability.DURABLE, 2), (Durability.BALANCED, 1), (Durability.FLASH, 1)],
 )
-async def test_modes_sync_as_they_say(tmp_path, mode, synchronous, page_bytes):
+async def test_modes_sync_as_they_say(tmp_path, mode, synchronous):
     async with open_sqlite(tmp_path / "state.db", history_s=None, durability=mode) as backend:
         assert await pragma(backend, "synchronous") == synchronous
-        assert await pragma(backend, "page_size") == page_bytes
+        assert await pragma(backend, "page_size") == 1024
 
 
 async def test_writes_are_synced_soon_and_an_idle_store_syncs_nothing(tmp_path, monkeypatch):
-    monkeypatch.setitem(durability._EFFORTS, Durability.BALANCED, Effort(0.01, 0.0, 4096, 4 << 20))
+    monkeypatch.setitem(durability._EFFORTS, Durability.BALANCED, Effort(0.01, 0.0, 4 << 20))
     synced = asyncio.Queue()
     loop = asyncio.get_running_loop()
     real = sqlite.sync_data
