@@ -7,15 +7,21 @@ import logging
 import os
 import signal
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from k3py.agent.errors import ServerUnreachable
 from k3py.agent.join import Joiner, find_joined
+from k3py.agent.server_watch import ServerWatch
+from k3py.api.resource import NODES, PODS
 from k3py.client.kubeconfig import Kubeconfig
 from k3py.client.last_known import LastKnown
 from k3py.client.reflector import HttpInformerFactory
+from k3py.cluster.load_balancer import HOST, LoadBalancer
 from k3py.cluster.machine import ensure_id, ensure_password
+from k3py.cluster.server_list import ServerList
+from k3py.cluster.tunnel.agent import AgentTunnels
+from k3py.cluster.tunnel.dial_policy import DialPolicy
 from k3py.config.reading import find_own_address
 from k3py.errors import ConfigError
 from k3py.kubelet.assembly import NodeIdentity, NodeSettings, build_node
@@ -25,6 +31,9 @@ from k3py.util.supervisor import Supervisor
 from k3py.version import GIT_VERSION
 
 if TYPE_CHECKING:
+    import ssl
+    from pathlib import Path
+
     from k3py.agent.join import Joined
     from k3py.config.agent import AgentConfig
 
@@ -47,24 +56,35 @@ async def run_agent(config: AgentConfig) -> int:
             name = f"{name}-{await asyncio.to_thread(ensure_id)}"
         node_ip = config.node_ip or find_own_address(urlsplit(config.server).hostname or "", "192.0.2.1")
         log.info("starting", extra={"version": GIT_VERSION, "node": name, "server": config.server})
-        joined = await _join(config, name, node_ip)
-        async with AsyncExitStack() as stack:
-            identities = [
-                await _identify(stack, config.server, joined, leaf, agent)
+        servers = await asyncio.to_thread(
+            ServerList, config.data_dir / "agent" / "etc" / "servers.json", config.server
+        )
+        balancer = LoadBalancer(servers, port=config.lb_server_port)
+        async with balancer.listening(), AsyncExitStack() as stack:
+            joined = await _join(config, servers, balancer, name, node_ip)
+            kubelet, proxy = [
+                await _identify(stack, balancer.url, joined, leaf, agent)
                 for leaf, agent in (("client-kubelet", "kubelet"), ("client-kube-proxy", "kube-proxy"))
             ]
             settings = _settings(config, joined, name, node_ip)
-            components = build_node(settings, kubelet=identities[0], proxy=identities[1])
+            components = [
+                *build_node(settings, kubelet=kubelet, proxy=proxy),
+                ServerWatch(servers, proxy.informers),
+                _tunnels(settings, joined, servers, balancer, kubelet, proxy),
+            ]
             await Supervisor(components).run(signals=(signal.SIGTERM, signal.SIGINT))
     log.info("stopped")
     return 0
 
 
-async def _join(config: AgentConfig, name: str, node_ip: str) -> Joined:
+async def _join(
+    config: AgentConfig, servers: ServerList, balancer: LoadBalancer, name: str, node_ip: str
+) -> Joined:
     """Join, waiting for the server as long as it takes; one that has joined before goes on with what it has."""
     folder = config.data_dir / "agent"
     joiner = Joiner(
         server=config.server,
+        balancer=balancer,
         token=config.token,
         folder=folder,
         node_name=name,
@@ -74,7 +94,7 @@ async def _join(config: AgentConfig, name: str, node_ip: str) -> Joined:
     backoff = Backoff(first_s=_FIRST_RETRY_S, cap_s=_LONGEST_RETRY_S, jitter=0.5)
     while True:
         try:
-            return await joiner.join()
+            joined = await joiner.join()
         except ServerUnreachable as error:
             known = await asyncio.to_thread(find_joined, folder)
             if known is not None:
@@ -84,23 +104,57 @@ async def _join(config: AgentConfig, name: str, node_ip: str) -> Joined:
                 return known
             log.warning("the server does not answer, trying again", extra={"why": str(error)})
             await asyncio.sleep(backoff.next_s())
+        else:
+            await servers.learn(joined.servers)
+            return joined
 
 
 async def _identify(
     stack: AsyncExitStack, server: str, joined: Joined, leaf: str, user_agent: str
 ) -> NodeIdentity:
     folder = joined.folder
-    config = Kubeconfig(
-        server=server,
-        ca=await asyncio.to_thread((folder / "server-ca.crt").read_bytes),
-        certificate_file=folder / f"{leaf}.crt",
-        key_file=folder / f"{leaf}.key",
-        ignores_dates=True,
-    )
+    config = _kubeconfig(server, folder, leaf)
     client = await stack.enter_async_context(config.make_client(user_agent=user_agent))
     last_known = LastKnown(folder / "last-known" / user_agent, begins_offline=joined.is_remembered)
     informers = HttpInformerFactory(client, last_known)
     return NodeIdentity(client, informers, (last_known, informers), last_known)
+
+
+def _kubeconfig(server: str, folder: Path, leaf: str) -> Kubeconfig:
+    """Blocking: a small file."""
+    return Kubeconfig(
+        server=server,
+        ca=(folder / "server-ca.crt").read_bytes(),
+        certificate_file=folder / f"{leaf}.crt",
+        key_file=folder / f"{leaf}.key",
+        ignores_dates=True,
+    )
+
+
+def _tunnels(
+    settings: NodeSettings,
+    joined: Joined,
+    servers: ServerList,
+    balancer: LoadBalancer,
+    kubelet: NodeIdentity,
+    proxy: NodeIdentity,
+) -> AgentTunnels:
+    tls = _kubeconfig(balancer.url, joined.folder, "client-kubelet").make_tls()
+    pods = kubelet.informers.informer(PODS, field_selector=f"spec.nodeName={settings.node_name}")
+    nodes = proxy.informers.informer(NODES)
+    return AgentTunnels(
+        servers,
+        balancer,
+        tls=cast("ssl.SSLContext", tls),
+        server_hostname=HOST,
+        dial_policy=DialPolicy(
+            mode=joined.settings.get("egressSelectorMode", "agent"),
+            kubelet_port=settings.kubelet_port,
+            pods=pods.lister.list,
+            nodes=nodes.lister.list,
+            cluster_cidrs=(settings.cluster_cidr,),
+        ),
+    )
 
 
 def _settings(config: AgentConfig, joined: Joined, name: str, node_ip: str) -> NodeSettings:

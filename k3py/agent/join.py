@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from k3py.cluster.load_balancer import LoadBalancer
     from k3py.cluster.token import JoinToken
     from k3py.jsontypes import JsonObject
 
@@ -39,11 +40,13 @@ SETTINGS_FILE: Final = "etc/server-config.json"
 class Joined:
     """What an agent needs to run: folder of certificates, and what the server said of the cluster.
 
+    servers: addresses of all API servers, as the one that was asked knows them.
     is_remembered: an earlier join's, as the server does not answer.
     """
 
     folder: Path
     settings: JsonObject
+    servers: tuple[str, ...] = ()
     is_remembered: bool = False
 
 
@@ -51,14 +54,25 @@ class Joiner:
     """Asks one server.
 
     Args:
-        server: its URL. token: in either form. folder: <data-dir>/agent.
+        server: the URL that the agent was told. balancer: the way to it and to the others, None = straight.
+        token: in either form. folder: <data-dir>/agent.
         node_name, node_ip: of this node. node_password: this machine's secret (J-50).
     """
 
     def __init__(
-        self, *, server: str, token: str, folder: Path, node_name: str, node_ip: str, node_password: str
+        self,
+        *,
+        server: str,
+        token: str,
+        folder: Path,
+        node_name: str,
+        node_ip: str,
+        node_password: str,
+        balancer: LoadBalancer | None = None,
     ) -> None:
         self._server = server
+        self._balancer = balancer
+        self._url = balancer.url if balancer is not None else server
         self._token = parse_token(token)
         self._folder = folder
         self._headers = {
@@ -83,6 +97,7 @@ class Joiner:
             headers = {"Authorization": _authorization(self._token)}
             client_ca = await self._request(session, "GET", "client-ca.crt", context, headers)
             settings = await self._request(session, "GET", "config", context, headers)
+            servers = await self._request(session, "GET", "apiservers", context, headers)
             signed = {}
             for name in _LEAVES:
                 key = await asyncio.to_thread(self._ensure_key, name)
@@ -91,7 +106,9 @@ class Joiner:
                     session, "POST", f"{name}.crt", context, {**headers, **self._headers}, body
                 )
         await asyncio.to_thread(self._write, ca, client_ca, settings, signed)
-        return Joined(folder=self._folder, settings=orjson.loads(settings))
+        return Joined(
+            folder=self._folder, settings=orjson.loads(settings), servers=tuple(orjson.loads(servers))
+        )
 
     async def _fetch_ca(self) -> bytes:
         """Get the CA without trusting anybody, and check it; no credential is sent."""
@@ -118,18 +135,20 @@ class Joiner:
         *,
         path: str = "",
     ) -> bytes:
-        url = self._server + (path or _PREFIX + name)
+        url = self._url + (path or _PREFIX + name)
         try:
             async with session.request(method, url, ssl=context, headers=headers, data=body) as response:
                 answer = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ServerUnreachable(f"{self._server}: {type(error).__name__}: {error}") from error
+            why = self._balancer.fault if self._balancer is not None else ""
+            why = why or f"{type(error).__name__}: {error}"
+            raise ServerUnreachable(f"{self._server}: {why}") from error
         if response.status == 200:
             return answer
         text = answer.decode(errors="replace").strip()
         if response.status == 401:
             raise JoinRefused(f"--token: the server {self._server} does not accept it")
-        if 400 <= response.status < 500:
+        if 400 <= response.status < 500 and response.status != 429:
             raise JoinRefused(f"the server {self._server} refuses: {text}")
         raise ServerUnreachable(f"{self._server}: {response.status}: {text}")
 
@@ -150,7 +169,7 @@ class Joiner:
             write_atomically(self._folder / f"{name}.crt", certificate, mode=0o644)
         # For people and scripts on the machine; the node's own client does not read it.
         identity = Kubeconfig(
-            server=self._server,
+            server=self._url,
             ca=ca,
             certificate_file=self._folder / "client-kubelet.crt",
             key_file=self._folder / "client-kubelet.key",

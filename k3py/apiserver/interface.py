@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import asyncio
+    import socket
     from collections.abc import AsyncIterator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
@@ -107,6 +108,17 @@ class RemoteResources(Dispatcher, Protocol):
 
     def serves(self, resource: Resource) -> bool:
         """Say whether another server serves a resource's version."""
+
+
+class Egress(Protocol):
+    """The way out of the API server to nodes and pods that it does not reach itself."""
+
+    async def connect(self, host: str, port: int) -> socket.socket | None:
+        """Return a connected socket that leads there, None = dial it directly.
+
+        Raises:
+            OSError: there is such a way, and it does not lead there.
+        """
 
 
 class KubeletConnector(Protocol):

@@ -1,4 +1,4 @@
-"""The way to kubelets that this machine reaches directly."""
+"""The way to kubelets and pods: through a tunnel where there is one, else directly."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from k3py.pki.tls import ignore_dates
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from k3py.apiserver.interface import Egress
+
 
 class KubeletDialer:
     """A `KubeletConnector` that opens TCP connections: TLS with the API server's client certificate for https, none for http.
@@ -19,9 +21,13 @@ class KubeletDialer:
     Args:
         certificate, key: the API server's client certificate for kubelets.
         authority: CA of kubelets' serving certificates; their name or address is checked too.
+        egress: the tunnels, None = none.
     """
 
-    def __init__(self, *, certificate: Path, key: Path, authority: Path) -> None:
+    def __init__(
+        self, *, certificate: Path, key: Path, authority: Path, egress: Egress | None = None
+    ) -> None:
+        self._egress = egress
         self._certificate = certificate
         self._key = key
         self._context = ssl.create_default_context(cafile=authority)
@@ -37,8 +43,20 @@ class KubeletDialer:
         """Open a connection to the host of `target`. Raises OSError (ssl.SSLError is one)."""
         url = urlsplit(target)
         secure = url.scheme == "https"
-        return await asyncio.open_connection(
-            url.hostname,
+        return await open_egress(
+            self._egress,
+            url.hostname or "",
             url.port or (443 if secure else 80),
-            ssl=self._context if secure else None,
+            tls=self._context if secure else None,
         )
+
+
+async def open_egress(
+    egress: Egress | None, host: str, port: int, *, tls: ssl.SSLContext | None, server_hostname: str = ""
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Open a connection; `server_hostname`: to verify instead of `host`. Raises OSError (ssl.SSLError is one)."""
+    name = (server_hostname or host) if tls is not None else None
+    tunnelled = await egress.connect(host, port) if egress is not None else None
+    if tunnelled is not None:
+        return await asyncio.open_unix_connection(sock=tunnelled, ssl=tls, server_hostname=name)
+    return await asyncio.open_connection(host, port, ssl=tls, server_hostname=name)

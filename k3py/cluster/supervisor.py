@@ -26,9 +26,10 @@ from k3py.util.body import BodyTooLong, read_bounded
 from k3py.util.guess_limit import GuessLimit, TooManyGuesses
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from k3py.cluster.node_password import NodePasswords
+    from k3py.cluster.tunnel.gateway import TunnelGateway
     from k3py.jsontypes import JsonObject
     from k3py.pki.authority import KeyPair
 
@@ -56,6 +57,8 @@ class Supervisor:
         passwords: node passwords.
         settings: what /v1-k3py/config tells agents; no secret in it.
         server_paths: further paths, whole or below /v1-k3py/, for those who hold the server's token or are administrators.
+        list_servers: returns the addresses of all API servers, "host:port"; None = only this one, which asks nobody.
+        tunnels: takes in nodes' tunnels, None = none.
     """
 
     def __init__(
@@ -67,6 +70,8 @@ class Supervisor:
         passwords: NodePasswords,
         settings: JsonObject,
         server_paths: Mapping[str, Callable[[web.BaseRequest], Awaitable[web.Response]]] | None = None,
+        list_servers: Callable[[], Awaitable[Sequence[str]]] | None = None,
+        tunnels: TunnelGateway | None = None,
     ) -> None:
         self._authorities = authorities
         self._password = parse_token(token).password
@@ -74,6 +79,8 @@ class Supervisor:
         self._passwords = passwords
         self._settings = orjson.dumps(settings)
         self._server_paths = server_paths or {}
+        self._list_servers = list_servers
+        self._tunnels = tunnels
         self._guesses = GuessLimit()
         self.ready = False
 
@@ -82,7 +89,7 @@ class Supervisor:
         """Say whether a request's path, as it came, is the registration endpoint's."""
         return raw_path.startswith(PREFIX) or raw_path in ("/cacerts", "/ping", "/db/info")
 
-    async def handle(self, request: web.BaseRequest) -> web.Response:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; never raises for what a client sent."""
         try:
             return await self._answer(request)
@@ -91,7 +98,7 @@ class Supervisor:
         except PkiError as error:
             return _text(400, str(error))
 
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
         if path == "/cacerts":
             _expect(request, "GET")
@@ -111,7 +118,9 @@ class Supervisor:
             return await for_servers(request)
         if not _AGENT_GROUPS.intersection(user.groups):
             raise ApiError(403, "Forbidden", "forbidden: only nodes and agents may ask for this")
-        handler = {
+        handlers: dict[str, Callable[[web.BaseRequest, User], Awaitable[web.StreamResponse]]] = {
+            "connect": self._connect,
+            "apiservers": self._api_servers,
             "config": self._config,
             "client-ca.crt": self._client_ca,
             "server-ca.crt": self._server_ca,
@@ -119,7 +128,8 @@ class Supervisor:
             "serving-kubelet.crt": self._serving_kubelet,
             "client-kubelet.crt": self._client_kubelet,
             "client-kube-proxy.crt": self._client_kube_proxy,
-        }.get(name)
+        }
+        handler = handlers.get(name)
         if handler is None:
             raise ApiError(404, "NotFound", "404 page not found")
         return await handler(request, user)
@@ -164,6 +174,19 @@ class Supervisor:
     async def _config(self, request: web.BaseRequest, user: User) -> web.Response:
         _expect(request, "GET")
         return web.Response(body=self._settings, content_type="application/json")
+
+    async def _connect(self, request: web.BaseRequest, user: User) -> web.StreamResponse:
+        _expect(request, "GET")
+        if self._tunnels is None:
+            raise ApiError(404, "NotFound", "this server takes in no tunnels")
+        return await self._tunnels.serve(request, user)
+
+    async def _api_servers(self, request: web.BaseRequest, user: User) -> web.Response:
+        _expect(request, "GET")
+        if not self.ready:
+            raise ApiError(503, "ServiceUnavailable", "the server is starting")
+        found = await self._list_servers() if self._list_servers is not None else ()
+        return web.Response(body=orjson.dumps(list(found)), content_type="application/json")
 
     async def _client_ca(self, request: web.BaseRequest, user: User) -> web.Response:
         _expect(request, "GET")

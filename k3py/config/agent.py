@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from k3py.config.loader import load_values
 from k3py.config.node import read_node_fields
-from k3py.config.reading import get_path, get_text, load_token
+from k3py.config.reading import get_number, get_path, get_text, load_token
 from k3py.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class AgentConfig:
 
     data_dir: Path
     server: str
+    lb_server_port: int
     token: str
     node_name: str
     with_node_id: bool
@@ -60,6 +61,7 @@ def load_agent_config(arguments: Sequence[str], environ: Mapping[str, str] | Non
     return AgentConfig(
         data_dir=get_path(values, "data_dir").absolute(),
         server=server,
+        lb_server_port=get_number(values, "lb_server_port"),
         token=token,
         with_node_id=bool(values["with_node_id"]),
         debug=bool(values["debug"]),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 OverlayKind = Literal["vxlan", "host-gw", "none"]
+EgressMode = Literal["agent", "cluster", "pod", "disabled"]
 
 
 class NodeFields(TypedDict):

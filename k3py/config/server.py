@@ -6,12 +6,12 @@ import ipaddress
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 from k3py.api.names import find_subdomain_faults
 from k3py.config.api_server_arguments import ApiServerArguments, parse_api_server_arguments
 from k3py.config.loader import load_values
-from k3py.config.node import OverlayKind, read_node_fields
+from k3py.config.node import EgressMode, OverlayKind, read_node_fields
 from k3py.config.reading import find_own_address, get_list, get_path, get_text, load_token
 from k3py.config.scheduler_arguments import SchedulerArguments, parse_scheduler_arguments
 from k3py.errors import ConfigError
@@ -77,6 +77,7 @@ class ServerConfig:
     private_registry: Path | None
     disable_default_registry_endpoint: bool
     flannel_backend: OverlayKind
+    egress_selector_mode: EgressMode
     debug: bool
     log: str
     etcd_disable_snapshots: bool
@@ -168,6 +169,7 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
         cluster_reset=bool(values["cluster_reset"]),
         cluster_reset_restore_path=_restore_path(values),
         flannel_backend=_overlay(values),
+        egress_selector_mode=_egress_mode(values),
         **node,
     )
 
@@ -265,6 +267,13 @@ def _encryption_provider(values: Mapping[str, Value]) -> str:
             f"--secrets-encryption-provider: {name!r}: must be one of {', '.join(ENCRYPTION_PROVIDERS)}"
         )
     return name
+
+
+def _egress_mode(values: Mapping[str, Value]) -> EgressMode:
+    mode = get_text(values, "egress_selector_mode")
+    if mode not in get_args(EgressMode):
+        raise ConfigError(f"--egress-selector-mode: {mode!r}: must be agent, pod, cluster or disabled")
+    return cast("EgressMode", mode)
 
 
 def _overlay(values: Mapping[str, Value]) -> OverlayKind:

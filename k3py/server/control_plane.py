@@ -38,6 +38,7 @@ from k3py.server.network_policy_role import ensure_network_policy_role
 from k3py.server.registration import build_supervisor, share_port
 from k3py.server.renewal import CertificateRenewal
 from k3py.server.secrets_encryption.endpoint import encryption_paths
+from k3py.server.tunnels import build_tunnels
 from k3py.util.loop_lag import LoopLag
 from k3py.util.metrics import Registry, process_metrics
 from k3py.util.process_stats import ProcessStats
@@ -182,11 +183,17 @@ async def build_control_plane(
         **bootstrap_paths(config, shared),
         **member_paths(config),
     }
-    supervisor = build_supervisor(config, identity, assembly.authenticator, passwords, server_paths)
+    manager = plane.client("system:kube-controller-manager", user_agent="kube-controller-manager")
+    informers = plane.informers = LocalInformerFactory(manager)
+    tunnels, egress = build_tunnels(config, informers, metrics)
+    supervisor = build_supervisor(
+        config, identity, assembly.authenticator, passwords, masters, tunnels, server_paths
+    )
     dialer = KubeletDialer(
         certificate=tls / "client-kube-apiserver.crt",
         key=tls / "client-kube-apiserver.key",
         authority=tls / "server-ca.crt",
+        egress=egress,
     )
     plane.dialer = dialer
     plane.renewal_hooks.append(dialer.reload)
@@ -221,7 +228,7 @@ async def build_control_plane(
         )
         plane.components.append(serve_metrics(assembly.dispatcher, dialer, collector, masters))
     scheduling = await asyncio.to_thread(load_scheduler_settings, config.kube_scheduler_arg.config)
-    plane.components += _build_loops(config, identity, plane, scheduling)
+    plane.components += _build_loops(config, identity, plane, scheduling, manager, informers)
 
     async def renewed() -> None:
         for hook in plane.renewal_hooks:
@@ -299,10 +306,13 @@ def _build_listener(
 
 
 def _build_loops(
-    config: ServerConfig, identity: ServerIdentity, plane: ControlPlane, scheduling: SchedulerSettings
+    config: ServerConfig,
+    identity: ServerIdentity,
+    plane: ControlPlane,
+    scheduling: SchedulerSettings,
+    manager: LocalClient,
+    informers: LocalInformerFactory,
 ) -> list[Component]:
-    manager = plane.client("system:kube-controller-manager", user_agent="kube-controller-manager")
-    informers = plane.informers = LocalInformerFactory(manager)
     recorder = EventRecorder(manager, component="kube-controller-manager")
 
     def client_for(account: str) -> LocalClient:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from k3py.api.resource import ENDPOINT_SLICES
 from k3py.api.user import ANONYMOUS
 from k3py.apiserver.filters.authn import Authentication
+from k3py.cluster.server_list import KUBERNETES_SLICES, server_addresses
 from k3py.cluster.supervisor import Supervisor
 from k3py.config.critical import critical_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from aiohttp import web
 
     from k3py.addons.dashboard.site import DashboardSite
     from k3py.api.user import User
     from k3py.apiserver.interface import Authenticator
+    from k3py.client.interface import Client
     from k3py.cluster.node_password import NodePasswords
+    from k3py.cluster.tunnel.gateway import TunnelGateway
     from k3py.config.server import ServerConfig
     from k3py.jsontypes import JsonObject
     from k3py.server.identity import ServerIdentity
@@ -28,9 +33,11 @@ def build_supervisor(
     identity: ServerIdentity,
     authenticator: Authenticator,
     passwords: NodePasswords,
+    masters: Client,
+    tunnels: TunnelGateway,
     server_paths: Mapping[str, Callable[[web.BaseRequest], Awaitable[web.Response]]],
 ) -> Supervisor:
-    """Make the registration endpoint; `server_paths`: see Supervisor."""
+    """Make the registration endpoint; `masters` may list EndpointSlices, `server_paths`: see Supervisor."""
     authentication = Authentication(authenticator)
 
     async def authenticate(request: web.BaseRequest) -> User | None:
@@ -44,7 +51,15 @@ def build_supervisor(
         passwords=passwords,
         settings=describe_cluster(config),
         server_paths=server_paths,
+        list_servers=partial(list_servers, masters),
+        tunnels=tunnels,
     )
+
+
+async def list_servers(client: Client) -> Sequence[str]:
+    """Return the addresses of all API servers, as the Service `kubernetes` has them (J-29)."""
+    found = await client.list(ENDPOINT_SLICES, namespace="default", label_selector=KUBERNETES_SLICES)
+    return server_addresses(found.items)
 
 
 def describe_cluster(config: ServerConfig) -> JsonObject:
@@ -59,6 +74,7 @@ def describe_cluster(config: ServerConfig) -> JsonObject:
         "disableNetworkPolicy": config.disable_network_policy,
         "httpsPort": config.https_listen_port,
         "criticalArguments": critical_arguments(config),
+        "egressSelectorMode": config.egress_selector_mode,
     }
 
 

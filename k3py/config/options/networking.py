@@ -53,6 +53,15 @@ OPTIONS: Final[tuple[Option, ...]] = (
         critical=True,
         help="how pods reach those of other nodes: vxlan, host-gw or none (another program does it)",
     ),
+    # C-30
+    Option(
+        name="egress-selector-mode",
+        theme="networking",
+        default="agent",
+        critical=True,
+        help="what the API server reaches through agents' tunnels: agent (kubelets), pod (also pods, through their nodes), "
+        "cluster (also pods and nodes by their ranges) or disabled (nothing)",
+    ),
     Option(
         name="resolv-conf",
         theme="networking",

@@ -39,6 +39,15 @@ OPTIONS: Final[tuple[Option, ...]] = (
         help="taint to register the node with, key=value:effect (repeatable)",
     ),
     Option(
+        name="lb-server-port",
+        theme="node",
+        value_type="port",
+        default="6444",
+        env="K3PY_LB_SERVER_PORT",
+        roles=AGENT,
+        help="port on loopback where this node finds whichever API server answers",
+    ),
+    Option(
         name="kubelet-port",
         theme="node",
         value_type="port",
