@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from k3py.cluster.token import write_server_token
-from k3py.pki.layout import node_leaves, pki_paths, server_leaves
+from k3py.pki.layout import etcd_leaves, node_leaves, pki_paths, server_leaves
 from k3py.pki.provision import ensure_authorities, ensure_leaves
 from k3py.pki.service_account import ServiceAccountKeys
+from k3py.server.etcd.choice import names_of_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +57,8 @@ def prepare_identity(config: ServerConfig, password: str) -> ServerIdentity:
     leaves = server_leaves(paths, names=names, service_ip=service_ip, cluster_domain=config.cluster_domain)
     if not config.disable_agent:
         leaves += node_leaves(paths, node_name=config.node_name, names=(config.node_ip,))
+    if config.runs_etcd:  # etcd itself reads them anew when they are renewed
+        leaves += etcd_leaves(paths, names=names_of_member(config))
     ensure_leaves(authorities, leaves)
     root_ca = authorities["server-ca"].certificate
     token = write_server_token(config.data_dir / "server", root_ca, password)

@@ -96,6 +96,10 @@ async def _serve(config: ServerConfig, backend: Backend) -> None:
 
             components += build_node(config, identity, plane)
         components += await build_addons(config, plane)
+        if config.runs_etcd:
+            from k3py.server.etcd.assembly import build_member_parts  # noqa: PLC0415 - only for who has one
+
+            components += await asyncio.to_thread(build_member_parts, config, plane, backend)
         components += scheduled_snapshots(config, backend)
         supervisor = Supervisor(components)
         add_checks(plane.health, supervisor, backend)

@@ -42,6 +42,7 @@ from k3py.util.supervise import TaskScope
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from pathlib import Path
 
     from k3py.datastore.interface import Backend, KeyValue, Op, RangeResult
     from k3py.jsontypes import JsonObject
@@ -72,7 +73,7 @@ async def open_etcd(
     client = EtcdClient(endpoints, tls)
     try:
         async with TaskScope() as scope:
-            backend = EtcdBackend(client, scope, history_s=history_s)
+            backend = EtcdBackend(client, scope, history_s=history_s, tls=tls)
             await backend.check_server()
             if backend.retention is not None:
                 _ = scope.spawn(backend.retention.run(), name="datastore-retention-etcd")
@@ -88,8 +89,16 @@ async def open_etcd(
 class EtcdBackend:
     """See `Backend`; made by `open_etcd`."""
 
-    def __init__(self, client: EtcdClient, scope: TaskScope, *, history_s: float | None) -> None:
+    def __init__(
+        self,
+        client: EtcdClient,
+        scope: TaskScope,
+        *,
+        history_s: float | None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._client = client
+        self._tls = tls
         self._scope = scope
         self._revision = Revision(0)
         self._compact_revision: Revision | None = None
@@ -99,6 +108,11 @@ class EtcdBackend:
         self.retention = (
             None if history_s is None else Retention(self.compact, lambda: self.current_revision, history_s)
         )
+
+    def reload_certificate(self, certificate: Path, key: Path) -> None:
+        """Show a renewed certificate on connections that are opened from now on. Raises OSError, SSLError."""
+        if self._tls is not None:
+            self._tls.load_cert_chain(certificate, key)
 
     async def check_server(self) -> None:
         """Learn the current revision, and say so if the server's progress answers may run ahead of its events."""

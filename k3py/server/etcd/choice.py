@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -44,6 +45,11 @@ def runs_etcd(config: ServerConfig) -> bool:
             "--cluster-init: must not be given together with --datastore-endpoint: it runs a datastore of its own"
         )
     return config.cluster_init or bool(config.server and not config.datastore_endpoint)
+
+
+def names_of_member(config: ServerConfig) -> tuple[str, ...]:
+    """Return the names and addresses in the certificates of this server's member."""
+    return (config.node_name, socket.gethostname(), config.node_ip)
 
 
 @asynccontextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import socket
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -15,6 +14,7 @@ from k3py.datastore.factory import DATABASE_PATH
 from k3py.errors import K3pyError
 from k3py.pki.layout import etcd_leaves, pki_paths
 from k3py.pki.provision import ensure_authorities, ensure_leaves
+from k3py.server.etcd.choice import names_of_member
 from k3py.server.etcd.configuration import MemberSettings, read_arguments, render
 from k3py.server.etcd.joining import join_cluster, promote_self
 from k3py.server.etcd.layout import ensure_member_name, put_aside
@@ -128,8 +128,7 @@ def put_aside_removed(layout: EtcdLayout, *, joins: bool) -> None:
 
 def _provide_certificates(config: ServerConfig) -> None:
     paths = pki_paths(config.data_dir)
-    names = (config.node_name, socket.gethostname(), config.node_ip)
-    ensure_leaves(ensure_authorities(paths), etcd_leaves(paths, names=names))
+    ensure_leaves(ensure_authorities(paths), etcd_leaves(paths, names=names_of_member(config)))
 
 
 def _discard_half_migrated(layout: EtcdLayout) -> None:
