@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 from k3py.addons.local_path.provisioner import PROVISIONER, LocalPathProvisioner
 from k3py.addons.manifests.deployer import ManifestDeployer
 from k3py.addons.packaged.staging import stage_manifests
+from k3py.addons.service_lb.controller import ServiceLoadBalancer
 from k3py.client.events import EventRecorder
 from k3py.controllers.base import ControllerLoop
 from k3py.server.kubelet_requests import KubeletRequests
+from k3py.server.leadership import Led, make_election
 
 if TYPE_CHECKING:
+    from k3py.client.local import LocalClient
     from k3py.config.server import ServerConfig
     from k3py.server.control_plane import ControlPlane
     from k3py.util.supervise import Component
@@ -33,9 +36,25 @@ async def build_addons(config: ServerConfig, plane: ControlPlane) -> list[Compon
     await asyncio.to_thread(stage_manifests, folder, disabled=config.disable, variables=variables)
     client = plane.client("system:k3py-supervisor", "system:masters", user_agent="k3py-supervisor")
     recorder = EventRecorder(client, component="deploy", host=config.node_name)
-    parts: list[Component] = [recorder]
+    deployer = ManifestDeployer(folder, client, plane.kinds, recorder, disabled=config.disable)
+    controllers = _build_controllers(config, plane, client, recorder)
+    if (
+        controllers and config.shares_datastore
+    ):  # each server applies its own files, but one runs the controllers
+        return [recorder, Led(client, make_election("k3py-addons", config.node_name), controllers), deployer]
+    return [recorder, *controllers, deployer]
+
+
+def _build_controllers(
+    config: ServerConfig, plane: ControlPlane, client: LocalClient, recorder: EventRecorder
+) -> list[Component]:
+    parts: list[Component] = []
     if "local-storage" not in config.disable:
         told = recorder.named(PROVISIONER)
         requests = KubeletRequests(plane.dialer)
         parts.append(ControllerLoop(LocalPathProvisioner(client, plane.informers, told, requests)))
-    return [*parts, ManifestDeployer(folder, client, plane.kinds, recorder, disabled=config.disable)]
+    if "servicelb" not in config.disable:
+        told = recorder.named("service-lb-controller")
+        port = config.https_listen_port
+        parts.append(ControllerLoop(ServiceLoadBalancer(client, plane.informers, told, api_port=port)))
+    return parts
