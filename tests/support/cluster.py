@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tests.support.lab import Lab
@@ -140,9 +140,10 @@ def running_server(*flags: str, images: bool = True) -> Iterator[Server]:
 
 
 @contextmanager
-def running_pair(*flags: str) -> Iterator[tuple[Server, Node]]:
-    """Yield a server and a second node, `n2`, whose agent is `node.agent`; both Ready, in a lab of their own."""
-    with Lab() as lab:
+def running_pair(*flags: str, lab: Lab | None = None) -> Iterator[tuple[Server, Node]]:
+    """Yield a server and a second node, `n2`, whose agent is `node.agent`; both Ready, in a lab of their own or in `lab`."""
+    with ExitStack() as stack:
+        lab = lab or stack.enter_context(Lab())
         first, second = lab.add_node("n1"), lab.add_node("n2")
         for node in (first, second):
             put_busybox(node)

@@ -116,7 +116,7 @@ class CsiDriverServer:
             (target / "volume").write_text(str(content))
             return
         target.mkdir(exist_ok=True)
-        if not target.is_mount():
+        if not _is_mount(target):
             subprocess.run(["mount", "--bind", content, target], check=True)
 
     def _unmount(self, target: Path) -> None:
@@ -125,9 +125,14 @@ class CsiDriverServer:
         if not self._mounts:
             (target / "volume").unlink(missing_ok=True) if target.is_dir() else target.unlink()
             return
-        if target.is_mount():
+        if _is_mount(target):
             subprocess.run(["umount", target], check=True)
         target.rmdir()
+
+
+def _is_mount(path: Path) -> bool:
+    """Say whether something is mounted at a path, folders of the same file system too."""
+    return any(line.split(" ", 2)[1] == str(path) for line in Path("/proc/self/mounts").read_text().splitlines())
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
