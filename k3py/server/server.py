@@ -100,7 +100,10 @@ async def _serve(config: ServerConfig, backend: Backend) -> None:
             from k3py.server.etcd.assembly import build_member_parts  # noqa: PLC0415 - only for who has one
 
             components += await asyncio.to_thread(build_member_parts, config, plane, backend)
-        components += scheduled_snapshots(config, backend)
+        supervisor_client = plane.client(
+            "system:k3py-supervisor", "system:masters", user_agent="k3py-supervisor"
+        )
+        components += scheduled_snapshots(config, backend, supervisor_client)
         supervisor = Supervisor(components)
         add_checks(plane.health, supervisor, backend)
         plane.health.add_source(plane.led_health, endpoints=("readyz", "healthz"))

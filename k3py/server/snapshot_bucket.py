@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final, cast
 
 from k3py.api.timestamps import parse_duration
+from k3py.config.loader import load_defaults
 from k3py.datastore.snapshot.s3.settings import Lookup, S3Settings
 from k3py.errors import ConfigError
 
@@ -20,6 +21,19 @@ _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _ENDPOINT: Final = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 
 
+def config_secret(values: Mapping[str, Value]) -> str:
+    """Return the name of the Secret that holds the settings, "" if there is none or a flag says otherwise (D-23)."""
+    if not values["etcd_s3"]:
+        return ""
+    defaults = load_defaults("server")
+    given = (
+        name
+        for name, value in values.items()
+        if name.startswith("etcd_s3_") and name != "etcd_s3_config_secret" and value != defaults[name]
+    )
+    return "" if any(given) else str(values["etcd_s3_config_secret"])
+
+
 def read_s3_settings(values: Mapping[str, Value]) -> S3Settings | None:
     """Return the bucket that the flags name, None without --etcd-s3.
 
@@ -28,6 +42,10 @@ def read_s3_settings(values: Mapping[str, Value]) -> S3Settings | None:
     """
     if not values["etcd_s3"]:
         return None
+    if config_secret(values):
+        raise ConfigError(
+            "--etcd-s3-config-secret: is for the running server's schedule: give the other --etcd-s3 flags here"
+        )
     text = {name: str(value) for name, value in values.items() if name.startswith("etcd_s3_")}
     bucket, endpoint, lookup = (
         text[f"etcd_s3_{name}"] for name in ("bucket", "endpoint", "bucket_lookup_type")

@@ -11,7 +11,7 @@ from k3py.datastore.errors import DatastoreError
 from k3py.datastore.factory import sqlite_path
 from k3py.datastore.snapshot.folder import SnapshotFolder
 from k3py.datastore.snapshot.saving import SnapshotSettings, save_backend, save_database
-from k3py.server.snapshot_bucket import read_s3_settings
+from k3py.server.snapshot_bucket import config_secret, read_s3_settings
 from k3py.util import clock
 from k3py.util.offload import offload
 from k3py.util.supervise import Policy
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from k3py.api.cron import Schedule
+    from k3py.client.interface import Client
     from k3py.config.server import ServerConfig
     from k3py.datastore.interface import Backend
     from k3py.datastore.snapshot.folder import Snapshot
@@ -34,9 +35,24 @@ LONGEST_SLEEP_S: Final = 3600.0
 """A clock that is set while the schedule sleeps (a board without a battery, at boot) is noticed so late at most."""
 
 
-def scheduled_snapshots(config: ServerConfig, backend: Backend) -> list[SnapshotSchedule]:
-    """Return the component that the configuration asks for, or none. Raises ConfigError: the bucket is named wrongly."""
-    bucket = read_s3_settings(config.etcd_s3)
+def scheduled_snapshots(
+    config: ServerConfig, backend: Backend, client: Client | None = None
+) -> list[SnapshotSchedule]:
+    """Return the component that the configuration asks for, or none; `client` reads the Secret that may name the bucket.
+
+    Raises:
+        ConfigError: the bucket is named wrongly.
+    """
+    secret = config_secret(config.etcd_s3) if client is not None else ""
+    bucket = None if secret else read_s3_settings(config.etcd_s3)
+
+    async def find_bucket() -> S3Settings | None:
+        if not secret or client is None:
+            return bucket
+        from k3py.server.snapshot_secret import read_secret  # noqa: PLC0415 - only for who has one
+
+        return await read_secret(client, secret)
+
     database = sqlite_path(config.datastore_endpoint, config.data_dir / "server")
     is_own = database is not None or config.runs_etcd
     text = config.etcd_snapshot_schedule_cron or (OWN_SCHEDULE if is_own else "")
@@ -55,7 +71,7 @@ def scheduled_snapshots(config: ServerConfig, backend: Backend) -> list[Snapshot
             return await save_database(settings, database)
         return await save_backend(settings, backend)
 
-    return [SnapshotSchedule(parse_schedule(text), settings, save, bucket)]
+    return [SnapshotSchedule(parse_schedule(text), settings, save, find_bucket)]
 
 
 class SnapshotSchedule:
@@ -69,12 +85,12 @@ class SnapshotSchedule:
         cron: Schedule,
         settings: SnapshotSettings,
         save: Callable[[], Awaitable[Snapshot]],
-        bucket: S3Settings | None = None,
+        find_bucket: Callable[[], Awaitable[S3Settings | None]] | None = None,
     ) -> None:
         self._cron = cron
         self._settings = settings
         self._save = save
-        self._bucket = bucket
+        self._find_bucket = find_bucket
 
     async def run(self, started: Callable[[], None]) -> None:
         """Make snapshots until cancelled; one that fails is logged, the next is made at its time."""
@@ -114,13 +130,16 @@ class SnapshotSchedule:
         log.info(
             "made a snapshot", extra={"snapshot": made.name, "bytes": made.size_bytes, "removed": len(old)}
         )
-        if self._bucket is not None:
-            await self._copy(made, self._bucket)
+        if self._find_bucket is not None:
+            await self._copy(made, self._find_bucket)
 
-    async def _copy(self, made: Snapshot, settings: S3Settings) -> None:
-        from k3py.datastore.snapshot.s3.bucket import open_bucket  # noqa: PLC0415 - only for who has one
-
+    async def _copy(self, made: Snapshot, find_bucket: Callable[[], Awaitable[S3Settings | None]]) -> None:
         try:
+            settings = await find_bucket()
+            if settings is None:
+                return
+            from k3py.datastore.snapshot.s3.bucket import open_bucket  # noqa: PLC0415 - only for who has one
+
             async with open_bucket(settings) as bucket:
                 stored = await bucket.upload(made)
                 old = await bucket.prune(self._settings.base, settings.keep) if settings.keep else []

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
+from xml.etree import ElementTree as ET
 
 from aiohttp import web
 
@@ -31,7 +32,11 @@ class S3Server:
     """What the bucket holds, and how to reach it."""
 
     objects: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
+    uploads: dict[str, dict[int, bytes]] = field(default_factory=dict)
     fails: bool = False
+    breaks: bool = False
+    """Parts that have come cannot be put together."""
+
     port: int = 0
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -66,6 +71,8 @@ class S3Server:
             return _error(404, "NoSuchBucket", "The specified bucket does not exist")
         if not key:
             return self._list(request)
+        if "uploads" in request.query or "uploadId" in request.query:
+            return self._part(request, key, body)
         if request.method == "PUT":
             self.objects[key] = (body, datetime.now(UTC))
             return web.Response()
@@ -75,6 +82,29 @@ class S3Server:
         if key not in self.objects:
             return _error(404, "NoSuchKey", "The specified key does not exist.")
         return web.Response(body=self.objects[key][0])
+
+    def _part(self, request: web.Request, key: str, body: bytes) -> web.Response:
+        """Answer a request about an upload in parts."""
+        upload = request.query.get("uploadId") or f"u/{len(self.uploads)}+"
+        if "uploads" in request.query:
+            self.uploads[upload] = {}
+            return web.Response(
+                text=f"<InitiateMultipartUploadResult {_NAMESPACE}><UploadId>{upload}</UploadId></InitiateMultipartUploadResult>"
+            )
+        if request.method == "PUT":
+            self.uploads[upload][int(request.query["partNumber"])] = body
+            return web.Response(headers={"ETag": f'"{hashlib.md5(body).hexdigest()}"'})
+        parts = self.uploads.pop(upload)
+        if request.method == "DELETE":
+            return web.Response(status=204)
+        if self.breaks:
+            self.uploads[upload] = parts
+            return web.Response(text="<Error><Code>InternalError</Code><Message>try again</Message></Error>")
+        tags = [f'"{hashlib.md5(parts[number]).hexdigest()}"' for number in sorted(parts)]
+        if [part.findtext("ETag") for part in ET.fromstring(body)] != tags:
+            return _error(400, "InvalidPart", "A part could not be found.")
+        self.objects[key] = (b"".join(parts[number] for number in sorted(parts)), datetime.now(UTC))
+        return web.Response(text=f"<CompleteMultipartUploadResult {_NAMESPACE}/>")
 
     def _list(self, request: web.Request) -> web.Response:
         prefix, after = request.query["prefix"], request.query.get("continuation-token", "")

@@ -24,7 +24,6 @@ OPTIONS: Final[tuple[Option, ...]] = (
 )
 
 NOT_YET: Final[dict[str, str]] = {
-    "etcd-s3-config-secret": "is not available yet: use the other --etcd-s3 flags",
     "etcd-snapshot-reconcile-interval": "is not available yet: snapshots are listed from the folder itself",
 }
 """Flags of K3s, or beginnings of them, that are refused with a reason."""

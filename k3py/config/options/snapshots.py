@@ -138,6 +138,12 @@ OPTIONS: Final[tuple[Option, ...]] = (
         help="how long a request to S3 may take",
     ),
     Option(
+        name="etcd-s3-config-secret",
+        theme="snapshots",
+        value_type="name",
+        help="Secret in kube-system with the values of the other --etcd-s3 flags, for scheduled snapshots; only if none of them is given",
+    ),
+    Option(
         name="cluster-reset",
         theme="snapshots",
         value_type="bool",

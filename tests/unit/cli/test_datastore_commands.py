@@ -100,7 +100,7 @@ def test_snapshots_are_copied_to_s3_listed_pruned_and_deleted_there(content, dat
         (["etcd-snapshot", "explode"], 2, "invalid choice"),
         (["etcd-snapshot", "save", "--s3"], 2, "--etcd-s3-bucket: '': must be the name of a bucket"),
         (["etcd-snapshot", "save", "--s3", "--s3-bucket=bb"], 2, "--etcd-s3-access-key: must be given"),
-        (["etcd-snapshot", "save", "--s3-config-secret=x"], 2, "--s3-config-secret: is not available yet"),
+        (["etcd-snapshot", "save", "--s3", "--s3-config-secret=x"], 2, "is for the running server's schedule"),
         (["etcd-snapshot", "save", "--etcd-server=https://x"], 2, "--etcd-server: is not needed"),
         (["etcd-snapshot", "save", "--name=a/b"], 2, "must be a part of a file name"),
         (["etcd-snapshot", "save"], 1, "there is no database"),

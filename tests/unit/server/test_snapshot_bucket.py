@@ -65,7 +65,6 @@ def test_credentials_come_from_the_environment_too():
         ((*GIVEN, "--etcd-s3-retention=-1"), "--etcd-s3-retention: -1"),
         ((*GIVEN, "--etcd-s3-timeout=soon"), "--etcd-s3-timeout: 'soon': must be a duration"),
         ((*GIVEN, "--etcd-s3-timeout=0s"), "--etcd-s3-timeout"),
-        ((*GIVEN, "--etcd-s3-config-secret=x"), "is not available yet"),
     ],
 )
 def test_what_cannot_be_is_named(arguments, message):

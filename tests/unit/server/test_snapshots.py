@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from k3py.datastore.snapshot.saving import SnapshotSettings, save_database
 from k3py.errors import ConfigError, K3pyError
 from k3py.server import snapshots
 from k3py.server.cluster_reset import clear_reset_flag, reset_cluster
+from k3py.server.snapshot_secret import read_secret
 from k3py.server.snapshots import SnapshotSchedule, scheduled_snapshots
 from k3py.util import clock
 from tests.support.s3_server import ACCESS_KEY, BUCKET, SECRET_KEY, s3_server
@@ -101,7 +103,6 @@ async def test_a_scheduled_snapshot_is_named_kept_and_pruned(tmp_path):
 
 def test_flags_about_snapshots_are_checked(tmp_path):
     for argument, message in (
-        ("--etcd-s3-config-secret=x", "--etcd-s3-config-secret: is not available yet"),
         ("--etcd-s3-retention=x", "must be a whole number"),
         ("--etcd-snapshot-schedule-cron=often", "expected exactly 5 fields"),
         ("--etcd-snapshot-retention=x", "must be a whole number"),
@@ -109,8 +110,8 @@ def test_flags_about_snapshots_are_checked(tmp_path):
     ):
         with pytest.raises(ConfigError, match=message):
             config_of(tmp_path, argument)
-    (tmp_path / "config.yaml").write_text("etcd-s3-config-secret: x\n")
-    with pytest.raises(ConfigError, match="key 'etcd-s3-config-secret': is not available yet"):
+    (tmp_path / "config.yaml").write_text("etcd-snapshot-reconcile-interval: x\n")
+    with pytest.raises(ConfigError, match="key 'etcd-snapshot-reconcile-interval': is not available yet"):
         config_of(tmp_path)
 
 
@@ -135,6 +136,63 @@ async def test_a_scheduled_snapshot_is_copied_to_s3_which_is_pruned_by_itself(tm
         await component._make()
     assert "cannot copy a snapshot to S3" in caplog.text
     assert SECRET_KEY not in caplog.text
+
+
+class Objects:
+    """A client that gives prepared objects by (plural, name)."""
+
+    def __init__(self, **objects):
+        self.objects = objects
+
+    async def get(self, resource, name, *, namespace):
+        assert namespace == "kube-system"
+        return self.objects[resource.plural]
+
+
+def secret_of(values, kind="etcd.k3s.cattle.io/s3-config-secret"):
+    return {"type": kind, "data": {key: b64encode(value.encode()).decode() for key, value in values.items()}}
+
+
+async def test_a_secret_can_name_the_bucket_of_the_schedule(tmp_path, caplog):
+    async with s3_server() as server, open_backend("", data_dir=tmp_path / "data/server") as backend:
+        config = config_of(tmp_path, "--node-name=n1", "--etcd-s3", "--etcd-s3-config-secret=s3")
+        with pytest.raises(ConfigError, match="is for the running server's schedule"):
+            scheduled_snapshots(config, backend)
+        values = {
+            flag.removeprefix("--"): value or "true"
+            for flag, _, value in (flag.partition("=") for flag in s3_flags(server)[1:])
+        }
+        client = Objects(secrets=secret_of({**values, "etcd-s3-retention": "1"}))
+        (component,) = scheduled_snapshots(config, backend, client)
+        await component._make()
+        await component._make()
+        assert len(server.objects) == 1
+        client.objects["secrets"] = secret_of({**values, "etcd-s3-retention": "many"})
+        await component._make()
+        client.objects["secrets"] = secret_of(values, "Opaque")
+        await component._make()
+    assert [record.error for record in caplog.records] == [
+        "Secret kube-system/s3: etcd-s3-retention: must be a whole number",
+        "Secret kube-system/s3: must be of type etcd.k3s.cattle.io/s3-config-secret",
+    ]
+
+
+async def test_a_flag_beside_the_secret_wins_over_it(tmp_path):
+    async with s3_server() as server, open_backend("", data_dir=tmp_path / "data/server") as backend:
+        config = config_of(tmp_path, "--etcd-s3-config-secret=s3", *s3_flags(server))
+        (component,) = scheduled_snapshots(config, backend, Objects())
+        await component._make()
+        assert len(server.objects) == 1
+
+
+async def test_a_secret_names_its_authorities_in_a_config_map():
+    values = {"etcd-s3-bucket": "b-c", "etcd-s3-access-key": "a", "etcd-s3-secret-key": "s"}
+    client = Objects(
+        secrets=secret_of({**values, "etcd-s3-endpoint-ca-name": "authorities"}),
+        configmaps={"data": {"a.crt": "A", "b.crt": "B"}},
+    )
+    settings = await read_secret(client, "s3")
+    assert (settings.bucket, settings.ca_data, settings.secret_key) == ("b-c", "A\nB", "s")
 
 
 async def test_a_server_that_is_told_of_a_bucket_wrongly_does_not_start(tmp_path):

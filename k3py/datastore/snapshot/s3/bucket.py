@@ -1,4 +1,4 @@
-"""The requests to a bucket: put, list, get, delete. aiohttp carries them; nothing else of S3 is needed.
+"""The requests to a bucket: put (large ones in parts), list, get, delete. aiohttp carries them; nothing else of S3 is needed.
 
 Loaded only when snapshots go to S3.
 """
@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import ssl
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 from yarl import URL
@@ -37,8 +38,11 @@ if TYPE_CHECKING:
     from k3py.datastore.snapshot.s3.settings import S3Settings
 
 _CHUNK_BYTES: Final = 1 << 20
-_MOST_BYTES: Final = 5 << 30
-"""The largest object that S3 takes in one request."""
+WHOLE_BYTES: Final = 1 << 30
+"""A larger snapshot goes in parts (S3 takes 5 GB in one request), so that a request has its time limit for less."""
+
+PART_BYTES: Final = 256 << 20
+"""S3 takes 10,000 parts: 2.5 TB."""
 
 _ANSWER_BYTES: Final = 8 << 20
 _XML: Final = "{http://s3.amazonaws.com/doc/2006-03-01/}"
@@ -59,9 +63,11 @@ async def open_bucket(settings: S3Settings) -> AsyncIterator[Bucket]:
 
 def _tls(settings: S3Settings) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
+        context = ssl.create_default_context(cafile=settings.ca_file, cadata=settings.ca_data or None)
     except (OSError, ssl.SSLError) as error:
-        raise SnapshotError(f"--etcd-s3-endpoint-ca: cannot use {settings.ca_file}: {error}") from error
+        raise SnapshotError(
+            f"--etcd-s3-endpoint-ca: cannot use {settings.ca_file or 'what is given'}: {error}"
+        ) from error
     if not settings.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -89,27 +95,69 @@ class Bucket:
         )
 
     async def upload(self, snapshot: Snapshot) -> StoredSnapshot:
-        """Copy a snapshot into the bucket; S3 checks its SHA-256, and shows it to nobody before it is whole."""
-        if snapshot.size_bytes > _MOST_BYTES:
-            raise SnapshotError(
-                f"{snapshot.path} is larger than 5 GB, which S3 does not take in one request: it stays here only"
-            )
-        digest = await offload(_sha256, snapshot.path)
+        """Copy a snapshot into the bucket; S3 checks SHA-256, and shows it to nobody before it is whole."""
+        key = self._settings.key(snapshot.name)
         with await offload(snapshot.path.open, "rb") as file:
-            async with self._request(
-                "PUT",
-                self._settings.key(snapshot.name),
-                headers={
-                    "content-length": str(snapshot.size_bytes),
-                    "content-type": "application/octet-stream",
-                },
-                sha256=digest,
-                body=_chunks(file),
-            ):
-                pass
+            if snapshot.size_bytes > WHOLE_BYTES:
+                await self._upload_parts(key, file, snapshot.size_bytes)
+            else:
+                await self._put(key, file, snapshot.size_bytes)
         return StoredSnapshot(
             snapshot.name, self._settings.location(snapshot.name), snapshot.size_bytes, snapshot.created
         )
+
+    async def _upload_parts(self, key: str, file: IO[bytes], size: int) -> None:
+        """Send a file in parts; what has come is removed when one fails."""
+        async with self._request("POST", key, query={"uploads": ""}) as answer:
+            upload = _text(_parse(await _read(answer)), "UploadId")
+        if not upload:
+            raise SnapshotError(f"{self._name}: S3 gives no UploadId")
+        try:
+            parts = []
+            for number, begin in enumerate(range(0, size, PART_BYTES), start=1):
+                length = min(PART_BYTES, size - begin)
+                tag = await self._put(
+                    key, file, length, begin=begin, query={"partNumber": str(number), "uploadId": upload}
+                )
+                parts.append(f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(tag)}</ETag></Part>")
+            body = f"<CompleteMultipartUpload>{''.join(parts)}</CompleteMultipartUpload>".encode()
+            async with self._request(
+                "POST",
+                key,
+                query={"uploadId": upload},
+                headers={"content-length": str(len(body)), "content-type": "application/xml"},
+                sha256=hashlib.sha256(body).hexdigest(),
+                body=body,
+            ) as answer:
+                # S3 may find out that it cannot put the parts together after it has said 200.
+                told = _parse(await _read(answer))
+        except BaseException:
+            await self._abandon(key, upload)
+            raise
+        if told.tag == "Error":
+            await self._abandon(key, upload)
+            raise SnapshotError(f"{self._name}: {told.findtext('Code')}: {told.findtext('Message')}")
+
+    async def _abandon(self, key: str, upload: str) -> None:
+        """Remove the parts that have come."""
+        with suppress(SnapshotError):
+            async with self._request("DELETE", key, query={"uploadId": upload}):
+                pass
+
+    async def _put(
+        self, key: str, file: IO[bytes], size: int, *, begin: int = 0, query: Mapping[str, str] | None = None
+    ) -> str:
+        """Send `size` bytes of a file from `begin` on; return S3's tag of them."""
+        digest = await offload(_sha256, file, begin, size)
+        async with self._request(
+            "PUT",
+            key,
+            query=query,
+            headers={"content-length": str(size), "content-type": "application/octet-stream"},
+            sha256=digest,
+            body=_chunks(file, size),
+        ) as answer:
+            return answer.headers.get("ETag", "")
 
     async def snapshots(self) -> list[StoredSnapshot]:
         """Return the snapshots in the folder, oldest first."""
@@ -171,7 +219,7 @@ class Bucket:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         sha256: str = EMPTY_SHA256,
-        body: AsyncIterator[bytes] | None = None,
+        body: AsyncIterator[bytes] | bytes | None = None,
     ) -> AsyncIterator[ClientResponse]:
         settings = self._settings
         request = Request(method, settings.host, settings.path(key), query or {}, headers or {}, sha256)
@@ -201,9 +249,15 @@ class Bucket:
         return f"S3 bucket {self._settings.bucket!r} at {self._settings.endpoint}"
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sha256(file: IO[bytes], begin: int, size: int) -> str:
+    """Return the digest of a part of a file, which then stands at the part's beginning again."""
+    file.seek(begin)
+    digest, left = hashlib.sha256(), size
+    while left and (chunk := file.read(min(left, _CHUNK_BYTES))):
+        digest.update(chunk)
+        left -= len(chunk)
+    file.seek(begin)
+    return digest.hexdigest()
 
 
 def _create(path: Path) -> IO[bytes]:
@@ -212,8 +266,9 @@ def _create(path: Path) -> IO[bytes]:
     return file
 
 
-async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
-    while chunk := await offload(file.read, _CHUNK_BYTES):
+async def _chunks(file: IO[bytes], size: int) -> AsyncIterator[bytes]:
+    while size and (chunk := await offload(file.read, min(size, _CHUNK_BYTES))):
+        size -= len(chunk)
         yield chunk
 
 

@@ -27,6 +27,9 @@ class S3Settings:
     secret_key: str = field(default="", repr=False)
     session_token: str = field(default="", repr=False)
     ca_file: Path | None = None
+    ca_data: str = ""
+    """Authorities as PEM, beside those of the file."""
+
     verify: bool = True
     insecure: bool = False
     """Plain HTTP."""

@@ -8,6 +8,7 @@ import pytest
 
 from k3py.datastore.snapshot.errors import SnapshotError
 from k3py.datastore.snapshot.folder import Snapshot
+from k3py.datastore.snapshot.s3 import bucket as bucket_module
 from k3py.datastore.snapshot.s3.bucket import open_bucket
 from tests.support.s3_server import s3_server
 
@@ -35,6 +36,30 @@ async def test_a_snapshot_goes_there_and_comes_back(server, tmp_path):
         assert (tmp_path / "back").stat().st_mode & 0o777 == 0o600
         await bucket.delete("n-m-1700000000.gz")
         assert server.objects == {}
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    monkeypatch.setattr(bucket_module, "WHOLE_BYTES", 1_000)
+    monkeypatch.setattr(bucket_module, "PART_BYTES", 700)
+
+
+@pytest.mark.usefixtures("small_parts")
+async def test_a_large_snapshot_goes_in_parts(server, tmp_path):
+    content = bytes(range(250)) * 10
+    async with open_bucket(server.settings()) as bucket:
+        await bucket.upload(snapshot(tmp_path, "n-m-1700000000.gz", content))
+    assert server.objects["n-m-1700000000.gz"][0] == content
+    assert server.uploads == {}
+
+
+@pytest.mark.usefixtures("small_parts")
+async def test_parts_that_cannot_be_put_together_are_removed(server, tmp_path):
+    server.breaks = True
+    async with open_bucket(server.settings()) as bucket:
+        with pytest.raises(SnapshotError, match="InternalError: try again"):
+            await bucket.upload(snapshot(tmp_path, "n-m-1700000000.gz", bytes(2_500)))
+    assert server.objects == server.uploads == {}
 
 
 async def test_the_list_is_read_in_pages_and_knows_only_snapshots(server, tmp_path):
