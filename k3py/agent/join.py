@@ -17,6 +17,7 @@ import orjson
 
 from k3py.agent.errors import JoinRefused, ServerUnreachable, WrongAuthority
 from k3py.client.kubeconfig import Kubeconfig, write_kubeconfig
+from k3py.cluster.bootstrap_token import is_bootstrap_token
 from k3py.cluster.token import hash_ca, is_pinned_by, parse_token
 from k3py.pki.authority import make_key, make_signing_request
 from k3py.pki.tls import ignore_dates
@@ -187,6 +188,8 @@ def find_joined(folder: Path) -> Joined | None:
 
 
 def _authorization(token: JoinToken) -> str:
+    if not token.user and is_bootstrap_token(token.password):
+        return f"Bearer {token.password}"
     user = token.user or "node"
     if user == "server":
         user = "node"  # the server's token lets agents in, too (J-07); as a node they may do less

@@ -24,6 +24,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "secrets-encrypt", "k3py.cli.secrets_encrypt", "show and rotate the keys of Secrets in the datastore"
     ),
+    Command("token", "k3py.cli.token", "make, show, take back and rotate the tokens with which nodes join"),
     Command("certificate", "k3py.cli.certificate", "show and replace certificates and authorities"),
     Command("config", "k3py.cli.config", "check and print the configuration of a server or an agent"),
     Command("status", "k3py.cli.status", "show servers, nodes, pods, and what waits for what"),

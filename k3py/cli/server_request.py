@@ -41,10 +41,11 @@ def find_address(parsed: argparse.Namespace, environ: Mapping[str, str]) -> Serv
         or environ.get("K3PY_TOKEN")
         or _read_token(cast("Path", values["data_dir"]) / "server" / "token")
     )
-    return ServerAddress(parsed.server or _own_url(values), token)
+    return ServerAddress(parsed.server or own_url(values), token)
 
 
-def _own_url(values: Mapping[str, Value]) -> str:
+def own_url(values: Mapping[str, Value]) -> str:
+    """Return where the server with these settings answers on this machine."""
     host = str(values["bind_address"])
     if host in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
         host = "127.0.0.1"

@@ -38,6 +38,7 @@ from k3py.server.network_policy_role import ensure_network_policy_role
 from k3py.server.registration import build_supervisor, share_port
 from k3py.server.renewal import CertificateRenewal
 from k3py.server.secrets_encryption.endpoint import encryption_paths
+from k3py.server.token_rotation import TokenRotation
 from k3py.server.tunnels import build_tunnels
 from k3py.util.loop_lag import LoopLag
 from k3py.util.metrics import Registry, process_metrics
@@ -178,10 +179,12 @@ async def build_control_plane(
     masters = plane.client("system:k3py-supervisor", "system:masters", user_agent="k3py-supervisor")
     passwords = NodePasswords(masters)
     keys_of_secrets = encryption.build(storage, kinds, shared.change)
+    rotation = TokenRotation(config.data_dir / "server", identity, shared)
     server_paths = {
         **encryption_paths(keys_of_secrets),
         **bootstrap_paths(config, shared),
         **member_paths(config),
+        **rotation.paths(),
     }
     manager = plane.client("system:kube-controller-manager", user_agent="kube-controller-manager")
     informers = plane.informers = LocalInformerFactory(manager)
@@ -189,6 +192,7 @@ async def build_control_plane(
     supervisor = build_supervisor(
         config, identity, assembly.authenticator, passwords, masters, tunnels, server_paths
     )
+    rotation.supervisor = supervisor
     dialer = KubeletDialer(
         certificate=tls / "client-kube-apiserver.crt",
         key=tls / "client-kube-apiserver.key",

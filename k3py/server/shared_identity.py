@@ -16,6 +16,7 @@ from k3py.errors import ConfigError, K3pyError
 from k3py.pki.layout import pki_paths
 from k3py.pki.provision import ensure_authorities
 from k3py.server.secrets_encryption.start import start_encryption
+from k3py.server.token_rotation import finish_rotation
 from k3py.util import clock
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class ChangedElsewhere(K3pyError):
     """Another server changed a shared file at the same time."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SharedIdentity:
     """What all servers share: the token's password, files, and where they lie in the datastore."""
 
@@ -40,6 +41,17 @@ class SharedIdentity:
 
     def __repr__(self) -> str:
         return "SharedIdentity(…)"
+
+    async def move(self, password: str) -> None:
+        """Seal everything in the datastore by another password.
+
+        Raises:
+            BadBootstrapData, Unavailable: the datastore's copy cannot be read or written.
+        """
+        while not await self.store.move(password):
+            pass
+        self.password = password
+        self.store = self.store.under(password)
 
     async def change(self, new: Mapping[str, bytes], before: Mapping[str, bytes]) -> None:
         """Replace files in the datastore, if they are still what they were `before` here.
@@ -71,6 +83,7 @@ async def share_identity(config: ServerConfig, backend: Backend, *, restored: bo
         Unavailable: the datastore does not answer.
     """
     folder = config.data_dir / "server"
+    await finish_rotation(backend, folder, pki_paths(config.data_dir).authority("server-ca").read_bytes)
     password = await _find_password(backend, folder, config.token)
     files, store = SharedFiles(folder), BootstrapStore(backend, password)
 

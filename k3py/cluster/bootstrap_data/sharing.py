@@ -100,6 +100,10 @@ class BootstrapStore:
         done = await self._backend.txn((unchanged,), (PutOp(key_for(password), value), DeleteOp(self.key)))
         return done.succeeded
 
+    def under(self, password: str) -> BootstrapStore:
+        """Return the same datastore's data under another password."""
+        return BootstrapStore(self._backend, password)
+
     async def _replace(self, old: KeyValue, files: Mapping[str, SharedFile]) -> None:
         value = await asyncio.to_thread(seal, self._password, encode(files))
         unchanged = Compare(old.key, CompareTarget.MOD, CompareResult.EQUAL, old.mod_revision)
