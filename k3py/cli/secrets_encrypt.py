@@ -100,7 +100,11 @@ def describe(status: JsonObject) -> str:
         lines.append(f"Re-encrypted: {progress['done']} of {progress['total']}")
     if status.get("error"):
         lines.append(f"Error: {status['error']}")
-    match = "All hashes match" if status["hashmatch"] else "hash does not match between servers"
+    match = (
+        "All hashes match"
+        if status["hashmatch"]
+        else status.get("hasherror", "hash does not match between servers")
+    )
     lines += [f"Server Encryption Hashes: {match}", ""]
     rows = [("Active", "Key Type", "Name"), ("------", "--------", "----")]
     if status["activekey"]:

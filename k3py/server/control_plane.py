@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from k3py.config.server import ServerConfig
     from k3py.scheduler.configuration import SchedulerSettings
     from k3py.server.identity import ServerIdentity
+    from k3py.server.secrets_encryption.rotation import SecretsEncryption
     from k3py.server.secrets_encryption.start import StartedEncryption
     from k3py.server.shared_identity import SharedIdentity
     from k3py.storage.factory import CachedStorage
@@ -92,6 +93,7 @@ class ControlPlane:
         self.components = components
         self.renewal_hooks: list[Callable[[], object]] = []
         self.audit = audit
+        self.keys_of_secrets: SecretsEncryption | None = None
         self._dispatcher: Dispatcher = assembly.dispatcher
         if audit is not None:
             from k3py.apiserver.audit.recorder import AuditedDispatcher  # noqa: PLC0415 - loaded when there is a log
@@ -178,7 +180,7 @@ async def build_control_plane(
     )
     masters = plane.client("system:k3py-supervisor", "system:masters", user_agent="k3py-supervisor")
     passwords = NodePasswords(masters)
-    keys_of_secrets = encryption.build(storage, kinds, shared.change)
+    keys_of_secrets = plane.keys_of_secrets = encryption.build(storage, kinds, shared.change)
     rotation = TokenRotation(config.data_dir / "server", identity, shared)
     server_paths = {
         **encryption_paths(keys_of_secrets),

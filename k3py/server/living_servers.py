@@ -132,10 +132,14 @@ class LivingServers:
         if self._lease != NO_LEASE:
             await self._put()
 
+    def keys_hashes(self) -> dict[str, str]:
+        """Return the state and hash of the keys of Secrets by server, this one's first."""
+        return {f"{one.node_name} ({one.address})": one.keys_hash for one in self.servers}
+
     async def wait_changed(self) -> None:
-        """Return when a server came, went or told something new."""
-        self._told.clear()
+        """Return when a server came, went or told something new since this was last called."""
         await self._told.wait()
+        self._told.clear()
 
     async def run(self, started: Callable[[], None]) -> None:
         """Keep alive and follow, until cancelled; then leave at once."""

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from k3py.cluster.bootstrap_data.files import ENCRYPTION
+from k3py.cluster.bootstrap_data.sealing import END, PREFIX
+from k3py.cluster.bootstrap_data.sharing import ForeignBootstrapData
 from k3py.config.critical import critical_arguments, find_mismatch
 from k3py.errors import ConfigError
 from k3py.server.leadership import Compaction, Led, make_election
 from k3py.server.living_servers import LivingServer, LivingServers, find_servers
+from k3py.util.supervise import Policy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from k3py.config.server import ServerConfig
     from k3py.datastore.interface import Backend
     from k3py.server.control_plane import ControlPlane
+    from k3py.server.secrets_encryption.rotation import SecretsEncryption
+    from k3py.server.shared_identity import SharedIdentity
     from k3py.util.supervise import Component
+
+log = logging.getLogger(__name__)
 
 
 async def check_peers(config: ServerConfig, backend: Backend) -> None:
@@ -32,7 +43,9 @@ async def check_peers(config: ServerConfig, backend: Backend) -> None:
             raise ConfigError(fault)
 
 
-def build_peers(config: ServerConfig, backend: Backend, plane: ControlPlane) -> list[Component]:
+def build_peers(
+    config: ServerConfig, backend: Backend, plane: ControlPlane, shared: SharedIdentity
+) -> list[Component]:
     """Make the components, in starting order."""
     masters = plane.client("system:k3py-supervisor", "system:masters", user_agent="k3py-supervisor")
     own = LivingServer(
@@ -43,4 +56,42 @@ def build_peers(config: ServerConfig, backend: Backend, plane: ControlPlane) -> 
     )
     living = LivingServers(backend, masters, own)
     led = Led(masters, make_election("k3py", config.node_name), (Compaction(backend),))
-    return [living, led]
+    followers: list[Component] = []
+    if plane.keys_of_secrets is not None:
+        followers.append(KeysFollower(backend, shared, plane.keys_of_secrets, living))
+    return [living, *followers, led]
+
+
+class KeysFollower:
+    """A component: takes keys of Secrets into use that other servers put into the datastore, and tells them that it did."""
+
+    name = "keys-follower"
+    policy = Policy.RESTART
+
+    def __init__(
+        self, backend: Backend, shared: SharedIdentity, encryption: SecretsEncryption, living: LivingServers
+    ) -> None:
+        self._backend = backend
+        self._shared = shared
+        self._encryption = encryption
+        self._living = living
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Follow until cancelled. Raises K3pyError, OSError: it is tried again."""
+        seen = self._backend.current_revision
+        await self._encryption.follow(self._living)
+        await self._adopt()
+        started()
+        async with self._backend.watch(PREFIX, END, after=seen) as watch:
+            async for batch in watch:
+                if batch.events:
+                    await self._adopt()
+
+    async def _adopt(self) -> None:
+        try:
+            stored = await self._shared.store.read()
+        except ForeignBootstrapData:
+            log.warning("the token was rotated by another server: restart this one with the new --token")
+            return
+        keys = {name: stored.files[name].content for name in ENCRYPTION if name in stored.files}
+        await self._encryption.adopt(keys)

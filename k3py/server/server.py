@@ -90,7 +90,7 @@ async def _serve(config: ServerConfig, backend: Backend) -> None:
         add_storage_metrics(plane.metrics, storage, plane.kinds, backend)
         components: list[Component] = [*plane.components]
         if config.shares_datastore:
-            components += build_peers(config, backend, plane)
+            components += build_peers(config, backend, plane, shared)
         if not config.disable_agent:
             from k3py.server.node import build_node  # noqa: PLC0415 - a server without a node needs none of it
 

@@ -100,18 +100,22 @@ def addresses(server):
     return {one["ip"] for subset in answer["subsets"] for one in subset["addresses"]}
 
 
+def start(stack, folder, endpoint, number, *flags):
+    name = f"s{number}"
+    (folder / name).mkdir()
+    arguments = ("--datastore-endpoint", endpoint, "--token", "shared-secret", "--node-name", name, *flags)
+    return stack.enter_context(
+        ServerProcess(folder / name, *arguments, "--advertise-address", f"192.0.2.{number}")
+    )
+
+
 async def test_no_acknowledged_write_is_lost_when_each_server_is_killed_in_turn(tmp_path):
     endpoint = fresh_endpoint("postgres")
     names = ("s1", "s2", "s3")
     everybody = {f"192.0.2.{number}" for number in (1, 2, 3)}
     over, replaced_s = threading.Event(), []
     with ExitStack() as stack:
-        servers = []
-        for number, name in enumerate(names, 1):
-            (tmp_path / name).mkdir()
-            arguments = ("--datastore-endpoint", endpoint, "--token", "shared-secret", "--node-name", name)
-            server = ServerProcess(tmp_path / name, *arguments, "--advertise-address", f"192.0.2.{number}")
-            servers.append(stack.enter_context(server))
+        servers = [start(stack, tmp_path, endpoint, number) for number in (1, 2, 3)]
         keys = {(tmp_path / name / "data/server/tls/client-ca.key").read_bytes() for name in names}
         assert len(keys) == 1, "servers must share their authorities"
         wait_for("all servers behind the Service", lambda: addresses(servers[0]) == everybody)
@@ -155,3 +159,72 @@ async def test_no_acknowledged_write_is_lost_when_each_server_is_killed_in_turn(
     )
     assert acknowledged
     assert not lost
+
+
+def secret(name):
+    return {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": name}, "stringData": {"k": name}}
+
+
+async def test_keys_of_secrets_are_changed_on_all_servers_while_they_write(tmp_path):
+    endpoint = fresh_endpoint("postgres")
+    path, over, written = "/api/v1/namespaces/default/secrets", threading.Event(), []
+
+    def write(server, prefix):
+        number = 0
+        while not over.is_set():
+            number += 1
+            status, _ = Api(server).ask("POST", path, secret(f"{prefix}-{number}"))
+            if status == 201:
+                written.append(f"{prefix}-{number}")
+
+    def keys(number):
+        return (tmp_path / f"s{number}/data/server/cred/encryption-config.json").read_bytes()
+
+    with ExitStack() as stack:
+        one = start(stack, tmp_path, endpoint, 1, "--secrets-encryption")
+        two = start(stack, tmp_path, endpoint, 2, "--secrets-encryption")
+        wait_for("both to know each other", lambda: len(addresses(one)) == 2)
+        old = keys(1)
+        assert keys(2) == old
+        threads = [threading.Thread(target=write, args=(server, prefix)) for server, prefix in ((one, "a"), (two, "b"))]
+        stack.callback(over.set)
+        for thread in threads:
+            thread.start()
+        wait_for("some Secrets", lambda: len(written) > 20)
+        status, answer = Api(one).ask("PUT", "/v1-k3py/encrypt/config", {"stage": "rotate_keys"})
+        assert status == 200, answer
+        before = len(written)
+        wait_for(
+            "re-encryption",
+            lambda: Api(two).ask("GET", "/v1-k3py/encrypt/status")[1]["stage"] == "reencrypt_finished",
+        )
+        wait_for("writes with the new key", lambda: len(written) > before + 5)
+        over.set()
+        for thread in threads:
+            thread.join()
+        assert keys(1) == keys(2) != old
+        shown = [Api(server).ask("GET", "/v1-k3py/encrypt/status")[1] for server in (one, two)]
+        assert shown[0]["hash"] == shown[1]["hash"]
+        assert [one["hashmatch"] for one in shown] == [True, True]
+        three = start(stack, tmp_path, endpoint, 3, "--secrets-encryption")
+        assert keys(3) == keys(1)
+        for server in (one, two, three):
+            _, listed = Api(server).ask("GET", path)
+            assert {one["metadata"]["name"] for one in listed["items"]} >= set(written)
+    async with open_backend(endpoint, history_s=None) as backend:
+        found = await backend.range(b"/registry/secrets/default/", b"/registry/secrets/default0")
+    (name,) = {kv.value.split(b":")[4] for kv in found.kvs}
+    assert name.decode() in shown[0]["activekey"]["name"]
+
+
+def test_a_server_with_another_critical_argument_or_token_does_not_start(tmp_path):
+    endpoint = fresh_endpoint("postgres")
+    with ExitStack() as stack:
+        start(stack, tmp_path, endpoint, 1)
+        for number, flags, fault in (
+            (2, ("--cluster-cidr=10.99.0.0/16",), "--cluster-cidr: '10.99.0.0/16': must be '10.42.0.0/16' as on s1 (192.0.2.1)"),
+            (3, ("--token=another-secret",), "--token: the datastore belongs to a cluster with another token"),
+        ):
+            with pytest.raises(RuntimeError, match="did not start") as caught:
+                start(stack, tmp_path, endpoint, number, *flags)
+            assert fault in str(caught.value)

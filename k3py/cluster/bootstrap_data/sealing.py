@@ -18,6 +18,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from k3py.cluster.bootstrap_data.document import MOST_BYTES, BadBootstrapData
 
 PREFIX: Final = b"/bootstrap/"
+END: Final = b"/bootstrap0"
+"""Behind the last key with the prefix."""
+
 _DIGITS: Final = 12
 _SALT_BYTES: Final = 8
 _NONCE_BYTES: Final = 12

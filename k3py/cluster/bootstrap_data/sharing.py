@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.cluster.bootstrap_data.document import BadBootstrapData, SharedFile, decode, encode
 from k3py.cluster.bootstrap_data.files import ENCRYPTION, FILES
-from k3py.cluster.bootstrap_data.sealing import PREFIX, key_for, seal, unseal
+from k3py.cluster.bootstrap_data.sealing import END, PREFIX, key_for, seal, unseal
 from k3py.datastore.interface import Compare, CompareResult, CompareTarget, DeleteOp, PutOp
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ log = logging.getLogger(__name__)
 
 SKEW_S: Final = 3.0
 """How far clocks of servers may differ: within that the datastore's file is the right one."""
-
-_END: Final = b"/bootstrap0"
 
 
 class ForeignBootstrapData(BadBootstrapData):
@@ -62,7 +60,7 @@ class BootstrapStore:
             BadBootstrapData: it cannot be read.
             Unavailable: the datastore does not answer.
         """
-        found = {one.key: one for one in (await self._backend.range(PREFIX, _END)).kvs}
+        found = {one.key: one for one in (await self._backend.range(PREFIX, END)).kvs}
         own, unnamed = found.get(self.key), found.get(key_for(""))
         if own is not None:
             return await asyncio.to_thread(_open, self._password, own)
@@ -112,7 +110,7 @@ class BootstrapStore:
 
 async def find_keys(backend: Backend) -> frozenset[bytes]:
     """Return the keys of all bootstrap data in a datastore, of whatever token. Raises Unavailable."""
-    return frozenset(one.key for one in (await backend.range(PREFIX, _END, keys_only=True)).kvs)
+    return frozenset(one.key for one in (await backend.range(PREFIX, END, keys_only=True)).kvs)
 
 
 def _open(password: str, kv: KeyValue) -> Stored:

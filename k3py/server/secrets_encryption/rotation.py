@@ -10,6 +10,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from k3py.datastore.errors import DatastoreError
 from k3py.errors import K3pyError
 from k3py.server.secrets_encryption import key_ring
 from k3py.server.secrets_encryption.key_files import as_files
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _TOLD_EVERY: Final = 1000
+_AGREE_S: Final = 30.0
+
+
+class NotAgreed(K3pyError):
+    """Another server does not take the keys."""
 
 
 class ShareKeys(Protocol):
@@ -37,6 +43,19 @@ class ShareKeys(Protocol):
 
     async def __call__(self, new: Mapping[str, bytes], before: Mapping[str, bytes]) -> None:
         """Replace files, by K3s' names, that were `before`. Raises K3pyError: another server changed them, or no datastore answers."""
+
+
+class Peers(Protocol):
+    """The living servers of the same datastore, and which keys each has."""
+
+    async def tell(self, keys_hash: str) -> None:
+        """Let the others know which keys this server has now. Raises DatastoreError."""
+
+    def keys_hashes(self) -> Mapping[str, str]:
+        """Return the state and hash of the keys by server, this one's first."""
+
+    async def wait_changed(self) -> None:
+        """Return when a server came, went or told something new since this was last called."""
 
 
 class SecretsEncryption:
@@ -71,6 +90,7 @@ class SecretsEncryption:
         self._kinds = kinds
         self._provider = provider
         self._share = share
+        self._peers: Peers | None = None
         self._asked = asyncio.Event()
         self._changing = asyncio.Lock()
         self._done = 0
@@ -91,6 +111,26 @@ class SecretsEncryption:
                 raise
             self._asked.clear()
 
+    async def follow(self, peers: Peers) -> None:
+        """Agree with other servers about keys from now on. Raises DatastoreError."""
+        self._peers = peers
+        await peers.tell(self._ring.state)
+
+    async def adopt(self, files: Mapping[str, bytes]) -> None:
+        """Take keys into use that another server has put into the datastore.
+
+        Raises:
+            ConfigError: they cannot be read.
+            OSError: they cannot be written here.
+        """
+        async with self._changing:
+            if not files.get("EncryptionConfig") or files == as_files(self._ring):
+                return
+            state = files.get("EncryptionHash", b"").decode(errors="replace")
+            ring = key_ring.read_ring(files["EncryptionConfig"], state, "keys of Secrets in the datastore")
+            await self._use(ring)
+            log.info("took keys of Secrets that another server changed", extra={"stage": ring.stage})
+
     async def change(self, request: JsonObject) -> None:
         """Carry out one step: {"stage": …, "force": …, "skip": …} or {"enable": …} (S-17).
 
@@ -100,6 +140,7 @@ class SecretsEncryption:
         """
         async with self._changing:
             ring = self._next(request)
+            await self._introduce(ring)
             await self._take(ring)
             if ring.stage in BUSY:
                 self._done = self._total = 0
@@ -140,14 +181,51 @@ class SecretsEncryption:
     async def _take(self, ring: KeyRing) -> None:
         """Put keys into the datastore, then on the disk, then to use. Raises K3pyError, OSError: nothing has changed here."""
         await self._share(as_files(ring), as_files(self._ring))
+        await self._use(ring)
+
+    async def _introduce(self, ring: KeyRing) -> None:
+        """Before a new key seals, have all servers know it: they could not read what it seals. Raises K3pyError, OSError."""
+        if self._peers is None or not ring.enabled or not ring.keys or ring.keys[0] in self._ring.keys:
+            return
+        if len(self._peers.keys_hashes()) > 1:
+            await self._take(replace(self._ring, keys=(*self._ring.keys, ring.keys[0])))
+            await self._agree()
+
+    async def _agree(self) -> None:
+        """Wait until all servers have the same keys. Raises NotAgreed."""
+        if self._peers is None:
+            return
+        try:
+            async with asyncio.timeout(_AGREE_S):
+                while self._strangers():
+                    await self._peers.wait_changed()
+        except TimeoutError:
+            raise NotAgreed(
+                f"{', '.join(self._strangers())}: has other keys of Secrets and does not take the new ones: see to that server, then repeat this"
+            ) from None
+
+    def _strangers(self) -> list[str]:
+        """Return the living servers that have other keys than this one."""
+        hashes = self._peers.keys_hashes() if self._peers is not None else {}
+        return [name for name, one in hashes.items() if one != self._ring.state]
+
+    async def _use(self, ring: KeyRing) -> None:
         await asyncio.to_thread(self._files.save, ring)
         self._ring = ring
         self._at_rest.use(ring.rules)
+        if self._peers is not None:
+            try:
+                await self._peers.tell(ring.state)
+            except DatastoreError as error:
+                log.warning(
+                    "the other servers do not know yet which keys this one has", extra={"error": str(error)}
+                )
 
     async def _reencrypt(self) -> None:
         ring = self._ring
         async with self._changing:
             await self._take(replace(ring, stage="reencrypt_active"))
+        await self._agree()  # nobody seals with an old key any more
         kinds = {one.storage.prefix: one for one in self._kinds if self._at_rest.covers(one)}
         self._done, self._total, self._fault = 0, 0, ""
         for one in kinds.values():
@@ -172,11 +250,13 @@ class SecretsEncryption:
         status: JsonObject = {
             "stage": ring.stage,
             "enable": ring.enabled,
-            "hashmatch": True,
+            "hashmatch": not (strangers := self._strangers()),
             "hash": hash_of(ring.document),
             "activekey": {"name": active.name, "type": TYPES[active.provider]} if active else None,
             "inactivekeys": [{"name": one.name, "type": TYPES[one.provider]} for one in others],
         }
+        if strangers:
+            status["hasherror"] = f"hash does not match between servers: {', '.join(strangers)}"
         if ring.stage in BUSY:
             status["progress"] = {"done": self._done, "total": self._total}
             if self._fault:
