@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.resource import Resource
 from k3py.client.interface import PatchType
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from k3py.api.registry import KindRegistry
     from k3py.client.interface import Client
     from k3py.jsontypes import JsonObject
 
@@ -80,3 +82,20 @@ async def ensure_definition(client: Client, definition: JsonObject) -> None:
         field_manager=MANAGER,
         force=True,
     )
+
+
+async def wait_served(kinds: KindRegistry, *resources: Resource) -> None:
+    """Return once all of them are served."""
+    await wait_until(kinds, lambda: all(kinds.find(one.group, one.version, one.plural) for one in resources))
+
+
+async def wait_until(kinds: KindRegistry, condition: Callable[[], object]) -> None:
+    """Return once `condition()` is true; looked at again whenever what is served changes."""
+    changed = asyncio.Event()
+    end = kinds.subscribe(changed.set)
+    try:
+        while not condition():
+            await changed.wait()
+            changed.clear()
+    finally:
+        end()

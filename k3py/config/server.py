@@ -61,6 +61,7 @@ class ServerConfig:
     secrets_encryption_provider: str
     disable: tuple[str, ...]
     default_local_storage_path: Path
+    disable_helm_controller: bool
     disable_agent: bool
     disable_scheduler: bool
     disable_kube_proxy: bool
@@ -150,6 +151,7 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
         disable=_disabled(values),
         default_local_storage_path=_optional_path(values, "default_local_storage_path")
         or get_path(values, "data_dir").absolute() / "storage",
+        disable_helm_controller=bool(values["disable_helm_controller"]),
         disable_agent=bool(values["disable_agent"]),
         disable_scheduler=bool(values["disable_scheduler"]),
         disable_kube_proxy=bool(values["disable_kube_proxy"]),

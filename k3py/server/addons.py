@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from k3py.addons.local_path.provisioner import PROVISIONER, LocalPathProvisioner
@@ -11,6 +12,7 @@ from k3py.addons.packaged.staging import stage_manifests
 from k3py.addons.service_lb.controller import ServiceLoadBalancer
 from k3py.client.events import EventRecorder
 from k3py.controllers.base import ControllerLoop
+from k3py.server.admin_kubeconfig import make_admin_kubeconfig
 from k3py.server.kubelet_requests import KubeletRequests
 from k3py.server.leadership import Led, make_election
 
@@ -18,10 +20,13 @@ if TYPE_CHECKING:
     from k3py.client.local import LocalClient
     from k3py.config.server import ServerConfig
     from k3py.server.control_plane import ControlPlane
+    from k3py.server.identity import ServerIdentity
     from k3py.util.supervise import Component
 
 
-async def build_addons(config: ServerConfig, plane: ControlPlane) -> list[Component]:
+async def build_addons(
+    config: ServerConfig, identity: ServerIdentity, plane: ControlPlane
+) -> list[Component]:
     """Make the add-ons, in starting order; none of them keeps the server from being ready.
 
     Raises:
@@ -37,7 +42,7 @@ async def build_addons(config: ServerConfig, plane: ControlPlane) -> list[Compon
     client = plane.client("system:k3py-supervisor", "system:masters", user_agent="k3py-supervisor")
     recorder = EventRecorder(client, component="deploy", host=config.node_name)
     deployer = ManifestDeployer(folder, client, plane.kinds, recorder, disabled=config.disable)
-    controllers = _build_controllers(config, plane, client, recorder)
+    controllers = _build_controllers(config, identity, plane, client, recorder)
     if (
         controllers and config.shares_datastore
     ):  # each server applies its own files, but one runs the controllers
@@ -46,7 +51,11 @@ async def build_addons(config: ServerConfig, plane: ControlPlane) -> list[Compon
 
 
 def _build_controllers(
-    config: ServerConfig, plane: ControlPlane, client: LocalClient, recorder: EventRecorder
+    config: ServerConfig,
+    identity: ServerIdentity,
+    plane: ControlPlane,
+    client: LocalClient,
+    recorder: EventRecorder,
 ) -> list[Component]:
     parts: list[Component] = []
     if "local-storage" not in config.disable:
@@ -57,4 +66,16 @@ def _build_controllers(
         told = recorder.named("service-lb-controller")
         port = config.https_listen_port
         parts.append(ControllerLoop(ServiceLoadBalancer(client, plane.informers, told, api_port=port)))
+    if not config.disable_helm_controller:
+        from k3py.server.helm import HelmCharts  # noqa: PLC0415 - not everybody has it
+
+        parts.append(
+            HelmCharts(
+                plane,
+                client,
+                recorder.named("helm-controller"),
+                data_dir=config.data_dir,
+                kubeconfig=partial(make_admin_kubeconfig, config, identity, config.https_listen_port),
+            )
+        )
     return parts

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import os
 import signal
 from typing import TYPE_CHECKING
 
-from k3py.client.kubeconfig import Kubeconfig, write_kubeconfig
 from k3py.datastore.control import control_of
 from k3py.datastore.durability import Durability
 from k3py.datastore.factory import open_backend
 from k3py.datastore.tls_files import TlsFiles
-from k3py.errors import ConfigError, K3pyError
+from k3py.errors import K3pyError
 from k3py.server.addons import build_addons
+from k3py.server.admin_kubeconfig import publish_admin_kubeconfig
 from k3py.server.cluster_reset import clear_reset_flag, was_reset
 from k3py.server.control_plane import build_control_plane
 from k3py.server.etcd.choice import chosen_datastore
@@ -35,7 +34,6 @@ from k3py.version import GIT_VERSION
 if TYPE_CHECKING:
     from k3py.config.server import ServerConfig
     from k3py.datastore.interface import Backend
-    from k3py.server.identity import ServerIdentity
     from k3py.util.supervise import Component
 
 log = logging.getLogger(__name__)
@@ -82,7 +80,7 @@ async def _serve(config: ServerConfig, backend: Backend) -> None:
     async with open_storage(backend, transformers=encryption.at_rest) as storage:
 
         async def publish(port: int) -> None:
-            await asyncio.to_thread(_publish, config, identity, port)
+            await asyncio.to_thread(publish_admin_kubeconfig, config, identity, port)
 
         plane = await build_control_plane(
             config, identity, storage, encryption=encryption, shared=shared, publish=publish
@@ -95,7 +93,7 @@ async def _serve(config: ServerConfig, backend: Backend) -> None:
             from k3py.server.node import build_node  # noqa: PLC0415 - a server without a node needs none of it
 
             components += build_node(config, identity, plane)
-        components += await build_addons(config, plane)
+        components += await build_addons(config, identity, plane)
         if config.runs_etcd:
             from k3py.server.etcd.assembly import build_member_parts  # noqa: PLC0415 - only for who has one
 
@@ -109,22 +107,3 @@ async def _serve(config: ServerConfig, backend: Backend) -> None:
         plane.health.add_source(plane.led_health, endpoints=("readyz", "healthz"))
         plane.follow_health(lambda: {**supervisor.health(), **plane.led_health()})
         await supervisor.run(signals=(signal.SIGTERM, signal.SIGINT))
-
-
-def _publish(config: ServerConfig, identity: ServerIdentity, port: int) -> None:
-    """Write the administrator's kubeconfig (L-45)."""
-    address = ipaddress.ip_address(config.bind_address)
-    host = "127.0.0.1" if address.is_unspecified else config.bind_address
-    tls = identity.paths.server_tls
-    admin = Kubeconfig(
-        server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
-        ca=identity.root_ca.encode(),
-        certificate=(tls / "client-admin.crt").read_bytes(),
-        key=(tls / "client-admin.key").read_bytes(),
-    )
-    target = config.write_kubeconfig
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_kubeconfig(target, admin, mode=config.write_kubeconfig_mode)
-    except OSError as error:
-        raise ConfigError(f"--write-kubeconfig: '{target}': cannot be written: {error.strerror}") from error

@@ -14,7 +14,7 @@ import hashlib
 import logging
 from typing import TYPE_CHECKING, Final
 
-from k3py.addons.definitions import ensure_definition
+from k3py.addons.definitions import ensure_definition, wait_served
 from k3py.addons.manifests.addon import (
     ADDONS,
     GVKS,
@@ -98,6 +98,7 @@ class ManifestDeployer:
         await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True, mode=0o700)
         started()
         await ensure_definition(self._client, addon_definition())
+        await wait_served(self._kinds, ADDONS)
         backoff = Backoff(first_s=2.0, cap_s=300.0, jitter=0.2)
         async with Inotify() as changes:
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final
 
+from k3py.addons.definitions import wait_until
 from k3py.addons.manifests.addon import HASH, owner_marks
 from k3py.api.object import deep_copy
 from k3py.api.status import ApiError
@@ -129,17 +131,10 @@ class ObjectSets:
         """Return where objects of a kind are; `wait` for one that is just being defined. Raises ApiError 404."""
         found = self._find(api_version, kind)
         if found is None and wait:
-            changed = asyncio.Event()
-            end = self._kinds.subscribe(changed.set)
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_NEW_KIND_S):
-                    while (found := self._find(api_version, kind)) is None:
-                        await changed.wait()
-                        changed.clear()
-            except TimeoutError:
-                pass
-            finally:
-                end()
+                    await wait_until(self._kinds, lambda: self._find(api_version, kind))
+            found = self._find(api_version, kind)
         if found is None:
             raise ApiError(404, "NotFound", f'no matches for kind "{kind}" in version "{api_version}"')
         return found

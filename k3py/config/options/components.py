@@ -51,6 +51,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     # C-37, C-38
     Option(
+        name="disable-helm-controller",
+        theme="components",
+        value_type="bool",
+        critical=True,
+        help="do not install HelmCharts",
+    ),
+    Option(
         name="disable-agent",
         theme="components",
         value_type="bool",
