@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from k3py.jsontypes import JsonObject
@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a service port leads."""
+    """Where a service port leads; local: on this node."""
 
     address: str
     port: int
-    ready: bool = True
     local: bool = False
 
 
@@ -27,7 +26,9 @@ class Endpoint:
 class ServicePort:
     """One port of a service as the proxy sees it; protocol is "TCP", "UDP" or "SCTP".
 
-    `external_local` and `internal_local` are the traffic policies "Local": only endpoints of this node get such traffic.
+    `external_local` and `internal_local` are the traffic policies "Local": only `local_endpoints` get such traffic (None: those of
+    `endpoints` that are local). `load_balancer_ranges`: who may use the load balancer's addresses, () = everybody.
+    `health_check_port`: where load balancers ask whether this node has endpoints, 0 = nowhere; local_ready: how many it has.
     """
 
     namespace: str
@@ -39,10 +40,25 @@ class ServicePort:
     node_port: int = 0
     external_ips: tuple[str, ...] = ()
     load_balancer_ips: tuple[str, ...] = ()
+    load_balancer_ranges: tuple[str, ...] = ()
+    health_check_port: int = 0
+    local_ready: int = 0
     external_local: bool = False
     internal_local: bool = False
     session_affinity_s: int = 0
     endpoints: tuple[Endpoint, ...] = field(default=())
+    local_endpoints: tuple[Endpoint, ...] | None = None
+
+    @property
+    def own_endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the endpoints for traffic that must not leave this node."""
+        if self.local_endpoints is not None:
+            return self.local_endpoints
+        return tuple(endpoint for endpoint in self.endpoints if endpoint.local)
+
+
+ServiceKey = tuple[str, str]
+"""Namespace and name."""
 
 
 class PolicyEnforcer(Protocol):
@@ -70,8 +86,14 @@ class PodNetwork(Protocol):
 class ServiceProxy(Protocol):
     """Makes service addresses lead to endpoints on this node."""
 
-    async def apply(self, ports: tuple[ServicePort, ...]) -> None:
-        """Make the kernel's rules equal to `ports` in one transaction."""
+    async def replace(self, services: Mapping[ServiceKey, tuple[ServicePort, ...]]) -> None:
+        """Make the kernel's rules equal to all these services in one transaction, whatever they are. Raises ProcessFailed."""
+
+    async def change(self, services: Mapping[ServiceKey, tuple[ServicePort, ...]]) -> None:
+        """Make the kernel's rules follow the services that changed; one without ports is gone.
+
+        It costs what changed, not what there is. Raises ProcessFailed; the next call then writes all rules anew.
+        """
 
     async def remove(self) -> None:
         """Take all rules back."""

@@ -12,6 +12,7 @@ from k3py.network.ruleset import render_change, render_full
 from k3py.util.process import ProcessFailed, run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from k3py.network.ruleset import Ruleset
@@ -45,18 +46,29 @@ class NftTable:
         self._applied, self._known = None, False  # not known, until nft has said yes
         if new is None:
             if old is not None or not known:
-                await self.run(f"add table {self.table}\ndelete table {self.table}\n")
+                await self._run(f"add table {self.table}\ndelete table {self.table}\n")
         elif old is None:
-            await self.run(render_full(self.table, new))
+            await self.replace(new)
         else:
-            try:
-                for text in filter(None, render_change(self.table, old, new)):
-                    await self.run(text)
-            except ProcessFailed as error:
-                _log.warning("rules cannot be changed in place, writing all of them: %s", error)
-                await self.run(render_full(self.table, new))
+            await self.change(old, new, lambda: new)
         self._applied, self._known = new, True
 
-    async def run(self, text: str) -> None:
-        """Give nft its input. Raises ProcessFailed."""
+    async def replace(self, new: Ruleset) -> None:
+        """Write the whole table, whatever was there. Raises ProcessFailed."""
+        await self._run(render_full(self.table, new))
+
+    async def change(self, old: Ruleset, new: Ruleset, whole: Callable[[], Ruleset]) -> None:
+        """Turn what the table has of `old` into `new`; both may be parts of the table, `whole` returns all of it.
+
+        Raises:
+            ProcessFailed: neither the change nor the whole table can be written.
+        """
+        try:
+            for text in filter(None, render_change(self.table, old, new)):
+                await self._run(text)
+        except ProcessFailed as error:
+            _log.warning("rules cannot be changed in place, writing all of them: %s", error)
+            await self.replace(whole())
+
+    async def _run(self, text: str) -> None:
         await run([self._nft, "-f", "-"], stdin=text.encode(), timeout_s=_NFT_S)

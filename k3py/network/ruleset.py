@@ -6,11 +6,12 @@ that it costs what changed, and what the kernel filled in itself (session affini
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,15 @@ def render_elements(table: str, verb: str, name: str, elements: Mapping[str, str
         return []
     pairs = ", ".join(f"{key} : {value}" if value else key for key, value in elements.items())
     return [f"{verb} element {table} {name} {{ {pairs} }}"]
+
+
+def list_networks(networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> str:
+    """Return an anonymous set of networks, those that overlap merged (nft refuses them)."""
+    known = list(networks)
+    merged: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+    merged += ipaddress.collapse_addresses([one for one in known if isinstance(one, ipaddress.IPv4Network)])
+    merged += ipaddress.collapse_addresses([one for one in known if isinstance(one, ipaddress.IPv6Network)])
+    return f"{{ {', '.join(str(one) for one in merged)} }}"
 
 
 def join_lines(lines: list[str]) -> str:

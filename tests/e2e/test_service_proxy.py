@@ -132,6 +132,25 @@ async def test_services_from_pods_and_from_the_node(node, proxy, pods):
     assert await from_pod(runtime, client, "http://192.0.2.9/") == "a"
     assert from_node(node, "http://192.0.2.9/") == "a"
 
+    # Without a local endpoint the node and its pods still get in; what may use a load balancer's address is listed.
+    far = [{"address": a, "port": 8080, "local": False}]
+    proxy.apply(port(node_port=NODE_PORT, external_local=True, external_ips=["192.0.2.9"], endpoints=far))
+    assert from_node(node, f"http://{node.address}:{NODE_PORT}/") == "a"
+    assert await from_pod(runtime, client, "http://192.0.2.9/") == "a"
+    balanced = {"load_balancer_ips": ["192.0.2.10"], "load_balancer_ranges": ["10.42.0.0/16"]}
+    proxy.apply(port(a, **balanced))
+    assert await from_pod(runtime, client, "http://192.0.2.10/") == "a"
+    proxy.apply(port(a, **balanced | {"load_balancer_ranges": ["198.51.100.0/24"]}))
+    assert await from_pod(runtime, client, "http://192.0.2.10/") != "a"
+    assert await from_pod(runtime, client, url) == "a"
+
+    # Many endpoints, and none of the chains that few share.
+    many = [{"address": a, "port": 8080, "local": True}, *({"address": f"10.42.9.{n}", "port": 1, "local": False} for n in range(1, 20))]
+    proxy.apply(port(node_port=NODE_PORT, endpoints=many))
+    proxy.apply(port(node_port=NODE_PORT, endpoints=many[:18]))
+    assert "10.42.9.17 . 1" in node.run(["nft", "list", "table", "inet", "k3py"]).stdout
+    assert "10.42.9.18 . 1" not in node.run(["nft", "list", "table", "inet", "k3py"]).stdout
+
     proxy.apply()
     assert node.run(["nft", "list", "map", "inet", "k3py", "service-ips4"]).stdout.count("goto") == 0
 

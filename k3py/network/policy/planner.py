@@ -24,7 +24,7 @@ import ipaddress
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.selectors import LabelSelector, selector_from_object
-from k3py.network.ruleset import Chain, Ruleset
+from k3py.network.ruleset import Chain, Ruleset, list_networks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -166,12 +166,12 @@ class _Planner:
                     hole for one in block.get("except") or () if (hole := _network(one, number)) is not None
                 ]
                 if holes:
-                    found.append(f"{_within(network, address)} {address} != {_list_networks(holes)}")
+                    found.append(f"{_within(network, address)} {address} != {list_networks(holes)}")
                 elif network.prefixlen == 0:
                     found.append(_within(network, address))
                 else:
                     plain.append(network)
-        return [*found, f"{address} {_list_networks(plain)}"] if plain else found
+        return [*found, f"{address} {list_networks(plain)}"] if plain else found
 
     def _plan_selector(self, peer: JsonObject, namespace: str, number: str, address: str) -> list[str]:
         """Return matches for the pods that a peer names: of their addresses, and of the ports of those that share the node's."""
@@ -269,18 +269,6 @@ def _network(text: str, number: str) -> _Network | None:
 def _within(network: _Network, address: str) -> str:
     """Return a match for addresses of a network; all of a family are no network to nft."""
     return f"meta nfproto ipv{network.version}" if network.prefixlen == 0 else f"{address} {network}"
-
-
-def _list_networks(networks: Sequence[_Network]) -> str:
-    # Overlapping ones would be refused.
-    merged: list[_Network] = []
-    merged += ipaddress.collapse_addresses(
-        [one for one in networks if isinstance(one, ipaddress.IPv4Network)]
-    )
-    merged += ipaddress.collapse_addresses(
-        [one for one in networks if isinstance(one, ipaddress.IPv6Network)]
-    )
-    return f"{{ {', '.join(str(one) for one in merged)} }}"
 
 
 def _merge(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

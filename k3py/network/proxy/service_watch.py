@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.resource import ENDPOINT_SLICES, SERVICES
+from k3py.api.resource import ENDPOINT_SLICES, NODES, SERVICES
+from k3py.network.proxy.health_checks import HealthCheck, HealthChecks
 from k3py.network.proxy.service_ports import SERVICE_NAME_LABEL, plan_service_ports
 from k3py.util.supervise import Component, Policy
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from k3py.network.interface import ServicePort, ServiceProxy
 
 _INDEX: Final = "service-proxy"
+_ZONE: Final = "topology.kubernetes.io/zone"
 _Key = tuple[str, str]
 
 
@@ -34,6 +36,9 @@ class ServiceProxyController(Component):
     """
 
     def __init__(self, informers: InformerFactory, proxy: ServiceProxy, *, node_name: str) -> None:
+        self._health_checks = HealthChecks()
+        self._nodes = informers.informer(NODES)
+        self._zone = ""
         self._services = informers.informer(SERVICES)
         self._slices = informers.informer(ENDPOINT_SLICES)
         self._proxy = proxy
@@ -44,6 +49,7 @@ class ServiceProxyController(Component):
         self._slices.add_index(_INDEX, lambda slice_: ["/".join(key) for key in _service_keys(slice_)])
         self._services.add_handler(self._service_changed)
         self._slices.add_handler(self._slice_changed)
+        self._nodes.add_handler(self._node_changed)
 
     @property
     def name(self) -> str:
@@ -59,17 +65,22 @@ class ServiceProxyController(Component):
         """Apply until cancelled; the rules stay."""
         await self._services.wait_synced()
         await self._slices.wait_synced()
+        await self._nodes.wait_synced()
         self._ports.clear()
         # The rules of before stay until all services are known: the first round writes every one.
-        for service in self._services.lister.list():
-            self._changed.add((service["metadata"]["namespace"], service["metadata"]["name"]))
+        self._note_all()
         self._take_changes()
-        await self._proxy.apply(self._all_ports())
+        await self._proxy.replace(self._ports)
         started()
-        while True:
-            await self._wake.wait()
-            if self._take_changes():
-                await self._proxy.apply(self._all_ports())
+        try:
+            await self._health_checks.apply(self._plan_health_checks())
+            while True:
+                await self._wake.wait()
+                if changed := self._take_changes():
+                    await self._proxy.change(changed)
+                    await self._health_checks.apply(self._plan_health_checks())
+        finally:
+            self._health_checks.close()
 
     def _service_changed(self, old: JsonObject | None, new: JsonObject | None) -> None:
         for obj in (old, new):
@@ -86,27 +97,44 @@ class ServiceProxyController(Component):
         self._changed.add(key)
         self._wake.set()
 
-    def _take_changes(self) -> bool:
-        """Look at the noted services again; return whether any of their ports changed."""
+    def _note_all(self) -> None:
+        for service in self._services.lister.list():
+            self._note((service["metadata"]["namespace"], service["metadata"]["name"]))
+
+    def _node_changed(self, _: JsonObject | None, new: JsonObject | None) -> None:
+        """Follow this node's zone: it decides which endpoints are near."""
+        if new is not None and new["metadata"]["name"] == self._node_name:
+            zone = (new["metadata"].get("labels") or {}).get(_ZONE, "")
+            if zone != self._zone:
+                self._zone = zone
+                self._note_all()
+
+    def _plan_health_checks(self) -> dict[int, HealthCheck]:
+        return {
+            port.health_check_port: HealthCheck(key, port.local_ready)
+            for key, ports in self._ports.items()
+            for port in ports[:1]
+            if port.health_check_port
+        }
+
+    def _take_changes(self) -> dict[_Key, tuple[ServicePort, ...]]:
+        """Look at the noted services again; return those whose ports changed, () for those that are gone."""
         self._wake.clear()
         changed, self._changed = self._changed, set()
-        differs = False
+        differing: dict[_Key, tuple[ServicePort, ...]] = {}
         for key in changed:
             service = self._services.lister.find(*key)
             ports: tuple[ServicePort, ...] = ()
             if service is not None:
                 slices = self._slices.lister.by_index(_INDEX, "/".join(key))
-                ports = plan_service_ports(service, slices, node_name=self._node_name)
+                ports = plan_service_ports(service, slices, node_name=self._node_name, zone=self._zone)
             if ports != self._ports.get(key, ()):
-                differs = True
+                differing[key] = ports
                 if ports:
                     self._ports[key] = ports
                 else:
                     del self._ports[key]
-        return differs
-
-    def _all_ports(self) -> tuple[ServicePort, ...]:
-        return tuple(port for ports in self._ports.values() for port in ports)
+        return differing
 
 
 def _service_keys(slice_: JsonObject) -> Sequence[_Key]:

@@ -93,3 +93,41 @@ def test_load_balancer_addresses_in_proxy_mode_are_not_taken():
     obj["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}, {"ip": "192.0.2.2", "ipMode": "Proxy"}, {"hostname": "x"}]}}
     (port,) = plan(obj)
     assert (port.load_balancer_ips, port.external_local) == (("192.0.2.1",), True)
+
+
+def near(address, node="n2", *, zones=(), nodes=(), **conditions):
+    hints = {"forZones": [{"name": one} for one in zones], "forNodes": [{"name": one} for one in nodes]}
+    return endpoint(address, node, **conditions) | {"hints": hints}
+
+
+def test_hints_choose_what_is_near_when_every_endpoint_has_one():
+    a, b = near("10.42.0.2", zones="a"), near("10.42.0.3", zones="b")
+    obj = service()
+
+    def chosen(zone, *endpoints):
+        return [one for one, _ in addresses(plan_service_ports(obj, [slice_(*endpoints)], node_name="n1", zone=zone))]
+
+    assert chosen("a", a, b) == ["10.42.0.2"]
+    assert chosen("", a, b) == chosen("c", a, b) == ["10.42.0.2", "10.42.0.3"]
+    assert chosen("a", a, b, endpoint("10.42.0.4")) == ["10.42.0.2", "10.42.0.3", "10.42.0.4"]
+    own, other = near("10.42.0.5", zones="a", nodes=("n1",)), near("10.42.0.6", zones="a", nodes=("n2",))
+    assert chosen("a", own, other) == ["10.42.0.5"]
+    assert chosen("a", other, near("10.42.0.7", zones="b", nodes=("n3",))) == ["10.42.0.6"]
+
+
+def test_the_policy_local_falls_back_to_ending_endpoints_of_its_own_node():
+    ending = endpoint("10.42.0.3", ready=False, serving=True, terminating=True)
+    (port,) = plan(service(internalTrafficPolicy="Local"), slice_(ending, endpoint("10.42.1.3", "n2", ready=True)))
+    assert [one.address for one in port.endpoints] == ["10.42.1.3"]
+    assert [one.address for one in port.own_endpoints] == ["10.42.0.3"]
+
+
+def test_load_balancers_have_addresses_ranges_and_a_health_check():
+    obj = service(
+        type="LoadBalancer", externalTrafficPolicy="Local", healthCheckNodePort=30999, loadBalancerSourceRanges=["192.0.2.0/24"]
+    )
+    obj["status"] = {"loadBalancer": {"ingress": [{"ip": "203.0.113.1"}, {"ip": "203.0.113.2", "ipMode": "Proxy"}, {"hostname": "h"}]}}
+    ending = endpoint("10.42.0.3", ready=False, serving=True, terminating=True)
+    (port,) = plan(obj, slice_(endpoint("10.42.0.2", ready=True), ending))
+    assert (port.load_balancer_ips, port.load_balancer_ranges) == (("203.0.113.1",), ("192.0.2.0/24",))
+    assert (port.health_check_port, port.local_ready, port.external_local) == (30999, 1, True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 
-from k3py.api.resource import ENDPOINT_SLICES, SERVICES
+from k3py.api.resource import ENDPOINT_SLICES, NODES, SERVICES
 from k3py.network.proxy.service_watch import ServiceProxyController
 from k3py.util.supervise import TaskScope
 
@@ -54,7 +54,8 @@ class Store:
 
 class Informers:
     def __init__(self):
-        self.stores = {SERVICES: Store(), ENDPOINT_SLICES: Store()}
+        self.stores = {SERVICES: Store(), ENDPOINT_SLICES: Store(), NODES: Store()}
+        self.stores[NODES].synced.set()
 
     def informer(self, resource, **_):
         return self.stores[resource]
@@ -64,8 +65,14 @@ class RecordedProxy:
     def __init__(self):
         self.applied = asyncio.Queue()
 
-    async def apply(self, ports):
-        self.applied.put_nowait({(p.service, p.port): [e.address for e in p.endpoints] for p in ports})
+    async def replace(self, services):
+        self.applied.put_nowait(self.describe(services))
+
+    change = replace
+
+    @staticmethod
+    def describe(services):
+        return {key[1]: [(p.port, *(e.address for e in p.endpoints)) for p in ports] for key, ports in services.items()}
 
     async def next(self):
         async with asyncio.timeout(2):
@@ -92,6 +99,7 @@ async def running():
     controller = ServiceProxyController(informers, proxy, node_name="n1")
     async with TaskScope() as scope:
         _ = scope.spawn(controller.run(lambda: None), name="controller")
+        proxy.informers = informers
         yield informers.stores[SERVICES], informers.stores[ENDPOINT_SLICES], proxy
         scope.cancel()
 
@@ -104,10 +112,10 @@ async def test_nothing_is_applied_before_both_lists_are_complete():
         assert proxy.applied.empty()
         slices.put(endpoints("web", "10.42.0.2"))
         slices.synced.set()
-        assert await proxy.next() == {("web", 80): ["10.42.0.2"]}
+        assert await proxy.next() == {"web": [(80, "10.42.0.2")]}
 
 
-async def test_changes_are_applied_together_and_only_when_ports_differ():
+async def test_changes_are_applied_together_and_only_what_differs():
     async with running() as (services, slices, proxy):
         services.synced.set()
         slices.synced.set()
@@ -115,13 +123,29 @@ async def test_changes_are_applied_together_and_only_when_ports_differ():
         services.put(service("web"))
         slices.put(endpoints("web", "10.42.0.2"))
         services.put(service("db", 5432))
-        assert await proxy.next() == {("web", 80): ["10.42.0.2"], ("db", 5432): []}
+        assert await proxy.next() == {"web": [(80, "10.42.0.2")], "db": [(5432,)]}
         changed = endpoints("web", "10.42.0.2")
         changed["metadata"]["resourceVersion"] = "9"
         slices.put(changed)
         services.remove("default", "db")
-        assert await proxy.next() == {("web", 80): ["10.42.0.2"]}
+        assert await proxy.next() == {"db": []}
         slices.put(changed)
         slices.remove("default", "web-1")
-        assert await proxy.next() == {("web", 80): []}
+        assert await proxy.next() == {"web": [(80,)]}
         assert proxy.applied.empty()
+
+
+async def test_endpoints_near_by_follow_the_nodes_zone():
+    async with running() as (services, slices, proxy):
+        services.put(service("web"))
+        near = endpoints("web", "10.42.0.2", "10.42.1.3")
+        for one, zone in zip(near["endpoints"], "ab", strict=True):
+            one["hints"] = {"forZones": [{"name": zone}]}
+        slices.put(near)
+        services.synced.set()
+        slices.synced.set()
+        assert await proxy.next() == {"web": [(80, "10.42.0.2", "10.42.1.3")]}
+        node = {"metadata": {"namespace": "", "name": "n1", "labels": {"topology.kubernetes.io/zone": "b"}}}
+        services_of_node = proxy.informers.stores[NODES]
+        services_of_node.put(node)
+        assert await proxy.next() == {"web": [(80, "10.42.1.3")]}
