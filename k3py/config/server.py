@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Durability = Literal["durable", "balanced", "flash"]
 
 # And names of files in the manifests folder.
-COMPONENTS: Final = ("coredns", "dashboard", "metrics-server", "local-storage", "servicelb")
+COMPONENTS: Final = ("coredns", "dashboard", "metrics-server", "local-storage", "servicelb", "traefik")
 ENCRYPTION_PROVIDERS: Final = ("aescbc", "secretbox", "aesgcm")
 
 

@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+from k3py.addons.ingress.staging import IngressStaging
 from k3py.addons.local_path.provisioner import PROVISIONER, LocalPathProvisioner
 from k3py.addons.manifests.deployer import ManifestDeployer
 from k3py.addons.packaged.staging import stage_manifests
@@ -66,6 +67,8 @@ def _build_controllers(
         told = recorder.named("service-lb-controller")
         port = config.https_listen_port
         parts.append(ControllerLoop(ServiceLoadBalancer(client, plane.informers, told, api_port=port)))
+    if "traefik" not in config.disable:
+        parts.append(ControllerLoop(IngressStaging(plane.informers, config.data_dir / "server/manifests")))
     if not config.disable_helm_controller:
         from k3py.server.helm import HelmCharts  # noqa: PLC0415 - not everybody has it
 

@@ -25,6 +25,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
 
 NOT_YET: Final[dict[str, str]] = {
     "etcd-snapshot-reconcile-interval": "is not available yet: snapshots are listed from the folder itself",
+    "system-default-registry": "has no meaning here: k3py brings no images of its own; --private-registry leads pulls to mirrors",
 }
 """Flags of K3s, or beginnings of them, that are refused with a reason."""
 

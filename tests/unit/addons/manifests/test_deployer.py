@@ -8,6 +8,7 @@ import pytest
 
 from k3py.addons.manifests.addon import ADDONS
 from k3py.addons.manifests.deployer import ManifestDeployer
+from k3py.addons.packaged.staging import PACKAGED, render_manifest, write_manifest
 from k3py.api.resource import CONFIG_MAPS, EVENTS, SECRETS
 from k3py.api.status import ApiError
 from k3py.api.user import AUTHENTICATED, MASTERS, User
@@ -184,3 +185,11 @@ async def test_a_kind_that_comes_later_is_waited_for(cluster):
         replaced.write_text(definition)
         os.rename(replaced, cluster.folder / "definition.yaml")
         await cluster.settled("widget")
+
+
+@pytest.mark.parametrize("name", [*PACKAGED, "traefik"])
+async def test_packaged_manifests_are_accepted(cluster, name):
+    variables = {"DEFAULT_LOCAL_STORAGE_PATH": "/storage", "TRAEFIK_IMAGE": "docker.io/library/traefik:v3.1"}
+    write_manifest(cluster.folder, name, render_manifest(name, variables))
+    async with cluster.deploy():
+        await cluster.settled(name)
