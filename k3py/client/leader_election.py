@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 JITTER: Final = 1.2
+_RELEASE_S: Final = 2.0
+"""A store that does not answer keeps nobody from stopping."""
+
 _SPREAD_S: Final = 0.3
 """Candidates that wait for the same deadline come one after the other."""
 
@@ -199,7 +202,11 @@ class LeaderElector:
             "renewTime": now,
             "acquireTime": now,
         }
-        await self._write(lease)
+        try:
+            async with asyncio.timeout(_RELEASE_S):
+                await self._write(lease)
+        except TimeoutError:
+            log.info("cannot release the lease, it runs out", extra={"lease": self._election.name})
 
 
 def _micro_time() -> str:

@@ -105,6 +105,7 @@ class EtcdBackend:
         self._watches: set[EtcdWatch] = set()
         self._numbers = count()
         self._closed = False
+        self._answers_early = False
         self.retention = (
             None if history_s is None else Retention(self.compact, lambda: self.current_revision, history_s)
         )
@@ -115,12 +116,13 @@ class EtcdBackend:
             self._tls.load_cert_chain(certificate, key)
 
     async def check_server(self) -> None:
-        """Learn the current revision, and say so if the server's progress answers may run ahead of its events."""
+        """Learn the current revision, and whether the server's progress answers may run ahead of its events."""
         status = await self._call("Maintenance/Status", {})
         version = tuple(int(part) if part.isdigit() else 0 for part in status["version"].split(".")[:3])
         if version < _FIRST_RIGHT_PROGRESS[0] or (3, 5) <= version < _FIRST_RIGHT_PROGRESS[1]:
-            log.warning(
-                "this etcd may tell of progress before it delivers the events: use 3.5.13 or newer",
+            self._answers_early = True
+            log.info(
+                "this etcd tells of progress before it delivers the events, so it is asked several times; better use 3.5.13 or newer",
                 extra={"version": status["version"]},
             )
 
@@ -198,7 +200,15 @@ class EtcdBackend:
 
     def _new_watch(self, start: bytes, end: bytes | None, after: Revision) -> EtcdWatch:
         name = f"etcd-watch-{next(self._numbers)}"
-        return EtcdWatch(self._client, self.saw, lambda: self._revision, (start, end), after, name)
+        return EtcdWatch(
+            self._client,
+            self.saw,
+            lambda: self._revision,
+            (start, end),
+            after,
+            name,
+            answers_early=self._answers_early,
+        )
 
     @asynccontextmanager
     async def watch(

@@ -35,6 +35,12 @@ BUFFER_EVENTS: Final = 2_000
 ASK_AGAIN_S: Final = 0.1
 """etcd does not answer a progress request while the watch is behind."""
 
+CLAIMS: Final = 3
+"""So many further answers of an etcd that answers early until one is believed: between two of them it delivers what is on the way."""
+
+SETTLE_S: Final = 0.5
+"""Such an etcd is asked only so long after a watch has begun, or was seen to be behind: it catches up each 0.1 s."""
+
 RECONNECT_FIRST_S: Final = 0.05
 RECONNECT_CAP_S: Final = 5.0
 
@@ -49,6 +55,7 @@ class EtcdWatch:
         bounds: the range.
         after: events behind this revision.
         name: for task names and logs.
+        answers_early: the etcd may tell of progress before it delivers the events.
     """
 
     def __init__(
@@ -59,6 +66,8 @@ class EtcdWatch:
         bounds: tuple[bytes, bytes | None],
         after: Revision,
         name: str,
+        *,
+        answers_early: bool = False,
     ) -> None:
         self.position = after
         self.name = name
@@ -78,6 +87,9 @@ class EtcdWatch:
         self._fragments: list[Event] = []
         self._overlap = True
         self._resumed_at = after
+        self._answers_early = answers_early
+        self._claims: deque[Revision] = deque()
+        self._settled_s = 0.0
 
     def __aiter__(self) -> Self:
         return self
@@ -175,13 +187,36 @@ class EtcdWatch:
             if response["canceled"]:
                 raise Unavailable(response["cancel_reason"] or "etcd cancelled the watch")
             if response["created"]:
+                self._settle()
                 continue
             revision = response["header"]["revision"]
             if response["events"]:
-                self._take([event(message) for message in response["events"]], whole=not response["fragment"])
+                events = [event(message) for message in response["events"]]
+                if events[-1].kv.mod_revision < revision:
+                    self._settle()
+                self._take(events, whole=not response["fragment"])
             elif revision >= self.position:
-                self._progress(Revision(revision))
+                self._hear(Revision(revision))
             self._saw(revision)
+
+    def _settle(self) -> None:
+        """Believe no progress for a while: the watch may be behind."""
+        if self._answers_early:
+            self._claims.clear()
+            self._settled_s = asyncio.get_running_loop().time() + SETTLE_S
+
+    def _hear(self, revision: Revision) -> None:
+        """Take an answer to a progress request."""
+        if not self._answers_early:
+            self._progress(revision)
+            return
+        if asyncio.get_running_loop().time() < self._settled_s:
+            return
+        self._claims.append(revision)
+        if len(self._claims) > CLAIMS:
+            self._progress(max(self.position, self._claims.popleft()))
+        else:
+            self._moved.set()  # ask again
 
     def _take(self, events: list[Event], *, whole: bool) -> None:
         fresh = [one for one in events if one.kv.mod_revision > self._resumed_at]

@@ -105,13 +105,15 @@ class Lab:
     def restart_node(self, node: Node) -> None:
         """Cut a node's power and boot it again from its disk."""
         node.kill()
+        # The kernel takes its namespace and cable away in its own time.
+        self._in_switch("/bin/sh", "-c", 'ip link delete "$0" 2>/dev/null || true', _port(node))
         self._boot(node)
 
     def _boot(self, node: Node) -> None:
         node.start()
         # Before anything is changed in it: what is entered is the node, not this machine.
         node.run(["/bin/sh", "-c", '[ "$(cat /run/lab-name)" = "$0" ]', node.name])
-        port = f"v-{node.name}"[:15]
+        port = _port(node)
         assert self._switch is not None
         _ip("link", "add", "eth0", "netns", str(node.pid), "type", "veth", "peer", "name", port, "netns", str(self._switch.pid))
         self._in_switch("ip", "link", "set", port, "master", "br0", "up")
@@ -134,6 +136,10 @@ class Lab:
         switch.wait()
         if switch.stdout is not None:
             switch.stdout.close()
+
+
+def _port(node: Node) -> str:
+    return f"v-{node.name}"[:15]
 
 
 def _ip(*arguments: str) -> None:

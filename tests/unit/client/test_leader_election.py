@@ -85,3 +85,19 @@ async def test_leader_that_cannot_renew_stops_before_others_may_start():
     with pytest.raises(LeadershipLost):
         await elector(client, "a").run(lead)
     assert stopped[0] - start < 15
+
+
+async def test_a_leader_ends_soon_though_the_lease_cannot_be_released(monkeypatch):
+    client = FakeClient()
+    task = asyncio.get_running_loop().create_task(elector(client, "a").run(forever))
+    await asyncio.sleep(1)
+
+    async def hang(resource, obj):
+        await forever()
+
+    monkeypatch.setattr(client, "update", hang)
+    task.cancel()
+    async with asyncio.timeout(5):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert holder(client) == "a"

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
+from k3py.datastore.drivers import etcd_watch
 from k3py.datastore.drivers.etcd_watch import EtcdWatch
 from k3py.datastore.errors import Compacted, Unavailable
 from k3py.datastore.etcdapi.listener import ListenAddress
@@ -160,3 +161,55 @@ async def test_a_start_just_behind_the_compaction_line_is_asked_for_exactly():
     assert (await first_of(client, 5)).revision == 6
     starts = [request["create_request"]["start_revision"] for request in client.requests]
     assert starts == [5, 6]
+
+
+def put(revision):
+    return {"header": {"revision": 9}, "events": [{"type": "PUT", "kv": row(b"/a", revision, revision)}]}
+
+
+def progress(revision):
+    return {"header": {"revision": revision}}
+
+
+class EarlyAnswers(Answers):
+    """Plays an etcd that answers at once that all is delivered, and delivers the event after the third answer."""
+
+    async def receive(self):
+        if not self.responses:
+            asked = [request for request in self.requests if "progress_request" in request]
+            if not asked:
+                await asyncio.sleep(0.001)
+                return {**CREATED, "created": True}
+            self.requests.remove(asked[0])
+            self.answered += 1
+            self.responses.append(put(9) if self.answered == 3 else progress(9))
+        return await super().receive()
+
+    answered = 0
+
+
+CREATED = {"header": {"revision": 9}, "canceled": False, "compact_revision": 0, "fragment": False, "events": []}
+
+
+async def progress_of(client, **options):
+    watch = EtcdWatch(client, lambda _: None, lambda: 9, ALL, 5, "test", **options)
+    watch.request_progress()
+    task = asyncio.get_running_loop().create_task(watch.run())
+    try:
+        return await asyncio.wait_for(anext(watch), 30)
+    finally:
+        task.cancel()
+
+
+async def test_an_etcd_that_answers_early_is_asked_until_what_is_on_the_way_has_come(monkeypatch):
+    monkeypatch.setattr(etcd_watch, "SETTLE_S", 0.0)
+    batch = await progress_of(EarlyAnswers(), answers_early=True)
+    assert ([event.kv.mod_revision for event in batch.events], batch.revision) == ([9], 9)
+    assert (await progress_of(EarlyAnswers())).events == ()  # any other is believed at once
+
+
+async def test_an_etcd_that_answers_early_is_not_believed_while_it_catches_up(monkeypatch):
+    monkeypatch.setattr(etcd_watch, "SETTLE_S", 3600.0)
+    client = Answers({"header": {"revision": 9}, "created": True}, *(progress(9) for _ in range(20)), put(9))
+    batch = await progress_of(client, answers_early=True)
+    assert [event.kv.mod_revision for event in batch.events] == [9]
