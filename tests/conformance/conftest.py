@@ -14,8 +14,8 @@ from tests.support.played_node import PlayedNode
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
-    """A `k3py server` without a node."""
-    with BlackBox(tmp_path_factory.mktemp("cluster")) as running:
+    """A `k3py server` without a node, and without add-ons that act upon tests' objects."""
+    with BlackBox(tmp_path_factory.mktemp("cluster"), "--disable=local-storage,servicelb") as running:
         yield running
 
 
