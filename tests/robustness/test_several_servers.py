@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
-import json
-import ssl
 import threading
 import time
 from contextlib import ExitStack
 
-import orjson
 import pytest
 
 from k3py.datastore.factory import open_backend
@@ -17,6 +13,7 @@ from tests.support.databases import fresh_endpoint
 from tests.support.history.watches import check_log
 from tests.support.history.workload import log_of
 from tests.support.server_process import ServerProcess
+from tests.support.write_load import Api, Writer, find_lost
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -24,57 +21,8 @@ CLIENTS = 3
 PATIENCE_S = 60.0
 
 
-class Api:
-    """The administrator at one server; a request that fails for want of a server raises OSError."""
-
-    def __init__(self, server):
-        self._server = server
-
-    def ask(self, method, path, body=None):
-        host, _, port = self._server.url.removeprefix("https://").partition(":")
-        context = ssl.create_default_context(cafile=str(self._server.ca))
-        context.load_cert_chain(self._server.admin_cert, self._server.admin_key)
-        connection = http.client.HTTPSConnection(host, int(port), timeout=10, context=context)
-        try:
-            connection.request(method, path, json.dumps(body) if body else None, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-        except http.client.HTTPException as error:
-            raise OSError(str(error)) from error
-        finally:
-            connection.close()
-
-
-class Writer(threading.Thread):
-    """Creates ConfigMaps, and counts one of its own up by compare-and-swap, at whichever server answers.
-
-    Attributes:
-        acknowledged: (key, data, resourceVersion) of everything that a server said it had written.
-        longest_s: between two acknowledged writes.
-    """
-
-    def __init__(self, name, servers, over):
-        super().__init__(name=name)
-        self.acknowledged = []
-        self.longest_s = 0.0
-        self._servers, self._over = servers, over
-
-    def run(self):
-        number, last_s = 0, time.monotonic()
-        while not self._over.is_set():
-            number += 1
-            name = f"{self.name}-{number}"
-            body = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": name}, "data": {"n": str(number)}}
-            try:
-                path = "/api/v1/namespaces/default/configmaps"
-                status, answer = Api(self._servers[number % len(self._servers)]).ask("POST", path, body)
-            except OSError:
-                self._over.wait(0.02)
-                continue
-            if status == 201:
-                self.acknowledged.append((name, body["data"], int(answer["metadata"]["resourceVersion"])))
-                self.longest_s = max(self.longest_s, time.monotonic() - last_s)
-                last_s = time.monotonic()
+def api(server):
+    return Api(server.url, ca=server.ca, certificate=server.admin_cert, key=server.admin_key)
 
 
 def wait_for(what, check):
@@ -91,12 +39,12 @@ def wait_for(what, check):
 
 def leader(server, lease="kube-controller-manager"):
     path = f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{lease}"
-    status, answer = Api(server).ask("GET", path)
+    status, answer = api(server).ask("GET", path)
     return answer["spec"]["holderIdentity"] if status == 200 else ""
 
 
 def addresses(server):
-    _, answer = Api(server).ask("GET", "/api/v1/namespaces/default/endpoints/kubernetes")
+    _, answer = api(server).ask("GET", "/api/v1/namespaces/default/endpoints/kubernetes")
     return {one["ip"] for subset in answer["subsets"] for one in subset["addresses"]}
 
 
@@ -119,7 +67,7 @@ async def test_no_acknowledged_write_is_lost_when_each_server_is_killed_in_turn(
         keys = {(tmp_path / name / "data/server/tls/client-ca.key").read_bytes() for name in names}
         assert len(keys) == 1, "servers must share their authorities"
         wait_for("all servers behind the Service", lambda: addresses(servers[0]) == everybody)
-        writers = [Writer(f"w{number}", servers, over) for number in range(CLIENTS)]
+        writers = [Writer(f"w{number}", [api(one) for one in servers], over) for number in range(CLIENTS)]
         stack.callback(over.set)
         for writer in writers:
             writer.start()
@@ -142,16 +90,7 @@ async def test_no_acknowledged_write_is_lost_when_each_server_is_killed_in_turn(
     async with open_backend(endpoint, history_s=None) as backend:
         log = await log_of(backend)
     check_log(log)
-    written = {
-        (event.kv.key, event.kv.mod_revision): event.kv.value
-        for event in log
-        if event.kv.key.startswith(b"/registry/configmaps/default/w")
-    }
-    lost = [
-        name
-        for name, data, revision in acknowledged
-        if orjson.loads(written.get((b"/registry/configmaps/default/" + name.encode(), revision), b"{}")).get("data") != data
-    ]
+    lost = find_lost(acknowledged, log)
     longest_s = max(writer.longest_s for writer in writers)
     print(
         f"{len(acknowledged)} acknowledged writes, {len(lost)} lost; longest write outage {longest_s:.2f} s; "
@@ -173,7 +112,7 @@ async def test_keys_of_secrets_are_changed_on_all_servers_while_they_write(tmp_p
         number = 0
         while not over.is_set():
             number += 1
-            status, _ = Api(server).ask("POST", path, secret(f"{prefix}-{number}"))
+            status, _ = api(server).ask("POST", path, secret(f"{prefix}-{number}"))
             if status == 201:
                 written.append(f"{prefix}-{number}")
 
@@ -191,25 +130,25 @@ async def test_keys_of_secrets_are_changed_on_all_servers_while_they_write(tmp_p
         for thread in threads:
             thread.start()
         wait_for("some Secrets", lambda: len(written) > 20)
-        status, answer = Api(one).ask("PUT", "/v1-k3py/encrypt/config", {"stage": "rotate_keys"})
+        status, answer = api(one).ask("PUT", "/v1-k3py/encrypt/config", {"stage": "rotate_keys"})
         assert status == 200, answer
         before = len(written)
         wait_for(
             "re-encryption",
-            lambda: Api(two).ask("GET", "/v1-k3py/encrypt/status")[1]["stage"] == "reencrypt_finished",
+            lambda: api(two).ask("GET", "/v1-k3py/encrypt/status")[1]["stage"] == "reencrypt_finished",
         )
         wait_for("writes with the new key", lambda: len(written) > before + 5)
         over.set()
         for thread in threads:
             thread.join()
         assert keys(1) == keys(2) != old
-        shown = [Api(server).ask("GET", "/v1-k3py/encrypt/status")[1] for server in (one, two)]
+        shown = [api(server).ask("GET", "/v1-k3py/encrypt/status")[1] for server in (one, two)]
         assert shown[0]["hash"] == shown[1]["hash"]
         assert [one["hashmatch"] for one in shown] == [True, True]
         three = start(stack, tmp_path, endpoint, 3, "--secrets-encryption")
         assert keys(3) == keys(1)
         for server in (one, two, three):
-            _, listed = Api(server).ask("GET", path)
+            _, listed = api(server).ask("GET", path)
             assert {one["metadata"]["name"] for one in listed["items"]} >= set(written)
     async with open_backend(endpoint, history_s=None) as backend:
         found = await backend.range(b"/registry/secrets/default/", b"/registry/secrets/default0")

@@ -8,7 +8,7 @@ import pytest
 from k3py.api.kinds.core.secret import KIND
 from k3py.datastore.factory import open_backend
 from k3py.errors import K3pyError
-from k3py.server.secrets_encryption.key_files import KeyFiles
+from k3py.server.secrets_encryption.key_files import KeyFiles, as_files
 from k3py.server.secrets_encryption.key_ring import BUSY, RotationRefused
 from k3py.server.secrets_encryption.rotation import SecretsEncryption
 from k3py.storage.encryption.at_rest import EncryptionAtRest
@@ -80,6 +80,9 @@ class Server:
                     task.result()
                 await asyncio.sleep(0)
             scope.cancel()
+
+    def encryption_files(self):
+        return as_files(self.encryption._ring)
 
     async def fill(self, count):
         for number in range(count):
@@ -184,3 +187,65 @@ async def test_keys_are_in_the_datastore_before_they_are_on_the_disk_or_not_at_a
             await server.encryption.change({"stage": "rotate"})
         assert server.encryption.status() == before
         assert server.shared[-1]["EncryptionConfig"] == (tmp_path / "encryption-config.json").read_bytes()
+
+
+class Peers:
+    """Another server, which takes keys when it is told to."""
+
+    def __init__(self, encryption, *, other=None):
+        self.encryption, self.other, self.own = encryption, other, ""
+        self.seen, self.changed = [], asyncio.Event()
+
+    async def tell(self, keys_hash):
+        self.own = keys_hash
+        self.changed.set()
+
+    def keys_hashes(self):
+        return {"own": self.own, "other": self.own if self.other is None else self.other}
+
+    async def wait_changed(self):
+        self.seen.append(self.encryption.status())
+        self.other = self.own
+        await self.changed.wait()
+        self.changed.clear()
+
+
+async def test_a_new_key_seals_only_when_the_other_server_has_it(backend, tmp_path):
+    async with Server(backend, tmp_path) as server:
+        await server.fill(3)
+        peers = Peers(server.encryption)
+        await server.encryption.follow(peers)
+        peers.other = "stale"
+        await server.encryption.change({"stage": "rotate_keys"})
+        first = peers.seen[0]
+        assert first["hashmatch"] is False
+        assert "other" in first["hasherror"]
+        assert first["activekey"]["name"] == "aescbckey", "the old key must seal until the other server knows the new one"
+        assert len(first["inactivekeys"]) == 1
+        assert server.encryption.status()["activekey"]["name"] == first["inactivekeys"][0]["name"]
+        peers.other = None
+        await server.until_done()
+        assert server.encryption.status()["hashmatch"] is True
+        assert "aescbckey" not in await used_keys(backend)
+
+
+async def test_a_server_that_does_not_take_the_new_key_is_named_and_the_old_key_goes_on(backend, tmp_path, monkeypatch):
+    monkeypatch.setattr("k3py.server.secrets_encryption.rotation._AGREE_S", 0.01)
+    async with Server(backend, tmp_path) as server:
+        peers = Peers(server.encryption, other="stale")
+        peers.wait_changed = asyncio.Event().wait
+        await server.encryption.follow(peers)
+        with pytest.raises(K3pyError, match="other: has other keys"):
+            await server.encryption.change({"stage": "rotate_keys"})
+        assert server.encryption.status()["activekey"]["name"] == "aescbckey"
+
+
+async def test_keys_of_another_server_are_taken_into_use(backend, tmp_path):
+    async with Server(backend, tmp_path / "a") as one, Server(backend, tmp_path / "b") as two:
+        await two.encryption.adopt(one.encryption_files())
+        await one.encryption.change({"stage": "prepare"})
+        await two.encryption.adopt(one.shared[-1])
+        assert two.encryption.status()["hash"] == one.encryption.status()["hash"]
+        assert (tmp_path / "b/encryption-config.json").read_bytes() == one.shared[-1]["EncryptionConfig"]
+        await two.encryption.adopt({})
+        assert two.encryption.status()["hash"] == one.encryption.status()["hash"]
