@@ -13,7 +13,7 @@ from pathlib import Path
 from bill import write_bill
 from debian import unpack_packages
 from pack import BEST, pack_tree, write_file
-from parts import DEBIAN_PACKAGES, GO_PROGRAMS
+from parts import DEBIAN_PACKAGES, ETCD, GO_PROGRAMS
 from programs import build_program, find_source
 from tree import LOADER, PROJECT, PYTHON, assemble, normalise_modes, write_script
 
@@ -29,6 +29,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--go", default=shutil.which("go") or "go", help="the Go toolchain's command")
     parser.add_argument(
         "--with-kubectl", action="store_true", help="bring the real kubectl (built from its module)"
+    )
+    parser.add_argument(
+        "--with-etcd", action="store_true", help="bring etcd, for servers with --cluster-init"
     )
     parser.add_argument("--quick", action="store_true", help="compress little: for trying it out")
     return parser.parse_args()
@@ -76,13 +79,14 @@ def main() -> int:
     architecture = "amd64"
     epoch_s = _epoch_s()
     requirements = PROJECT / "packaging/requirements.txt"
+    programs = (*GO_PROGRAMS, *((ETCD,) if options.with_etcd else ()))
     with tempfile.TemporaryDirectory(prefix="k3py-build-") as folder:
         tree, debian = Path(folder) / "tree", Path(folder) / "debian"
         debian.mkdir()
         packages = unpack_packages(DEBIAN_PACKAGES, cache=options.cache, into=debian)
         tree.mkdir()
         assemble(tree, debian, architecture=architecture, requirements=requirements, epoch_s=epoch_s)
-        for program in GO_PROGRAMS:
+        for program in programs:
             built = build_program(program, architecture=architecture, go=options.go, cache=options.cache)
             shutil.copy(built, tree / program.path)
             name = program.module.replace("/", "_")
@@ -98,7 +102,7 @@ def main() -> int:
             version=_version(),
             epoch_s=epoch_s,
             packages=packages,
-            programs=GO_PROGRAMS,
+            programs=programs,
             requirements=requirements,
         )
         shutil.copyfile(bill, tree / "share/parts.spdx.json")

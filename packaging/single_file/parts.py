@@ -83,6 +83,15 @@ GO_PROGRAMS: tuple[GoProgram, ...] = (
     _plugin("meta/bandwidth"),
 )
 
+ETCD = GoProgram(
+    path="bin/etcd",
+    module="go.etcd.io/etcd/server/v3",
+    version="v3.6.5",
+    package="",
+    folder="etcd",
+)
+"""For `--cluster-init`; only on demand (--with-etcd), as most machines have one server."""
+
 DEBIAN_PACKAGES: tuple[str, ...] = (
     "python3.11-minimal",
     "libpython3.11-minimal",
