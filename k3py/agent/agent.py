@@ -27,6 +27,7 @@ from k3py.errors import ConfigError
 from k3py.kubelet.assembly import NodeIdentity, NodeSettings, build_node
 from k3py.util.backoff import Backoff
 from k3py.util.data_dir import hold_data_dir
+from k3py.util.garbage import spare_started
 from k3py.util.supervisor import Supervisor
 from k3py.version import GIT_VERSION
 
@@ -72,7 +73,7 @@ async def run_agent(config: AgentConfig) -> int:
                 ServerWatch(servers, proxy.informers),
                 _tunnels(settings, joined, servers, balancer, kubelet, proxy),
             ]
-            await Supervisor(components).run(signals=(signal.SIGTERM, signal.SIGINT))
+            await Supervisor(components).run(ready=spare_started, signals=(signal.SIGTERM, signal.SIGINT))
     log.info("stopped")
     return 0
 

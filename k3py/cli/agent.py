@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k3py.config.agent import load_agent_config
+from k3py.util.garbage import search_rarely
 from k3py.util.log import set_up_logging
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def run(arguments: Sequence[str]) -> int:
     config = load_agent_config(arguments)
     set_up_logging(debug=config.debug, file=Path(config.log) if config.log else None)
 
+    search_rarely()
     import uvloop  # noqa: PLC0415 - `--help` and usage errors need not wait for it
 
     from k3py.agent.agent import run_agent  # noqa: PLC0415 - the same

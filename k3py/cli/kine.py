@@ -17,6 +17,7 @@ from k3py.datastore.etcdapi.listener import parse_listen_address, server_context
 from k3py.datastore.factory import HISTORY_S, open_backend
 from k3py.datastore.tls_files import TlsFiles
 from k3py.errors import ConfigError
+from k3py.util.garbage import search_rarely, spare_started
 from k3py.util.log import set_up_logging
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def run(arguments: Sequence[str]) -> int:
     flags = _parser().parse_args(arguments)
     set_up_logging(debug=flags.debug)
 
+    search_rarely()
     import uvloop  # noqa: PLC0415 - `--help` and usage errors need not wait for it
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -161,6 +163,7 @@ async def _serve_until(flags: argparse.Namespace, stop: asyncio.Event, ready: as
                     metrics=metrics,
                 )
             )
+        spare_started()
         log.info("listening", extra={"url": url, "driver": (await backend.status()).driver})
         ready.set()
         await stop.wait()

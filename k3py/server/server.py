@@ -28,6 +28,7 @@ from k3py.server.shared_identity import share_identity
 from k3py.server.snapshots import scheduled_snapshots
 from k3py.storage.factory import open_storage
 from k3py.util.data_dir import hold_data_dir
+from k3py.util.garbage import spare_started
 from k3py.util.supervisor import Supervisor
 from k3py.version import GIT_VERSION
 
@@ -106,4 +107,4 @@ async def _serve(config: ServerConfig, backend: Backend) -> None:
         add_checks(plane.health, supervisor, backend)
         plane.health.add_source(plane.led_health, endpoints=("readyz", "healthz"))
         plane.follow_health(lambda: {**supervisor.health(), **plane.led_health()})
-        await supervisor.run(signals=(signal.SIGTERM, signal.SIGINT))
+        await supervisor.run(ready=spare_started, signals=(signal.SIGTERM, signal.SIGINT))

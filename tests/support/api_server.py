@@ -28,6 +28,7 @@ from k3py.datastore.factory import open_backend
 from k3py.pki.service_account import ServiceAccountKeys, make_service_account_key
 from k3py.server.listener import Listener, ServingCertificate
 from k3py.storage.factory import open_storage
+from k3py.util.garbage import search_rarely, spare_started
 from k3py.util.metrics import Registry, process_metrics
 from k3py.util.process_stats import ProcessStats
 from k3py.util.supervise import TaskScope
@@ -135,7 +136,9 @@ async def _start(scope: TaskScope, component: Component) -> None:
 async def _serve(folder: Path, endpoint: str) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    search_rarely()
     async with run_api_server(folder, endpoint=endpoint) as server:
+        spare_started()
         print(server.url, flush=True)
         await stopped.wait()
 

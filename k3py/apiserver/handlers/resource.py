@@ -27,6 +27,7 @@ from k3py.apiserver.encoding.request_body import read_body
 from k3py.apiserver.filters.authz import authorize_resource
 from k3py.apiserver.handlers.websocket import is_websocket
 from k3py.apiserver.interface import ApiRequest, ListResult, ObjectResult, StreamResult
+from k3py.apiserver.registry.large import run_sized
 from k3py.util.offload import offload
 
 if TYPE_CHECKING:
@@ -197,7 +198,9 @@ async def _read_document(exchange: Exchange, request: ApiRequest, kind: Kind) ->
     if verb in _BODY_VERBS:
         body = await read_body(exchange.request)
         shown = kind.find_subresource(request.subresource) if request.subresource else None
-        document = exchange.codec.decode_body(
+        document = await run_sized(
+            len(body),
+            exchange.codec.decode_body,
             body,
             content_type,
             api_version=f"{shown.group}/{shown.version}" if shown and shown.version else kind.api_version,
@@ -207,8 +210,8 @@ async def _read_document(exchange: Exchange, request: ApiRequest, kind: Kind) ->
         request.raw_body = raw_json_of(body, content_type)
     elif verb == "patch":
         body = await read_body(exchange.request)
-        request.body, request.patch_type = exchange.codec.decode_patch(
-            body, content_type, is_custom=kind.structure is not None
+        request.body, request.patch_type = await run_sized(
+            len(body), exchange.codec.decode_patch, body, content_type, is_custom=kind.structure is not None
         )
         request.raw_body = raw_json_of(body, content_type)
     elif verb in _DELETE_VERBS and exchange.request.can_read_body:

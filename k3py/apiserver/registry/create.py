@@ -12,7 +12,7 @@ from k3py.api.status import ApiError, already_exists, invalid
 from k3py.apiserver.interface import ObjectResult
 from k3py.apiserver.registry.conversion import serve_view, to_stored
 from k3py.apiserver.registry.decoding import decode_object, settle_namespace
-from k3py.apiserver.registry.large import give_turn, run_sized
+from k3py.apiserver.registry.large import run_sized
 from k3py.apiserver.registry.metadata import drop_duplicate_owners, fill_new_metadata, validate_metadata
 from k3py.apiserver.registry.options import write_options
 from k3py.storage.errors import ObjectExists, ObjectNotFound
@@ -29,7 +29,13 @@ _MOST_NAME_TRIES: Final = 8
 async def create(call: Call) -> ObjectResult:
     """Create an object. Raises ApiError, StorageError."""
     options = write_options(call.request, "CreateOptions")
-    obj = decode_object(call, call.kind, field_validation=options.field_validation)
+    obj = await run_sized(
+        len(call.request.raw_body),
+        decode_object,
+        call,
+        call.kind,
+        field_validation=options.field_validation,
+    )
     settle_namespace(call.kind, obj, call.namespace)
     warnings = call.request.warnings
     drop_duplicate_owners(obj, warnings)
@@ -89,9 +95,7 @@ async def _store_once(call: Call, obj: JsonObject, options: WriteOptions, status
     try:
         strategy.prepare_create(obj, context)
         call.services.schemas.complete(kind, obj)
-        await give_turn(len(call.request.raw_body))
-        _validate(kind, obj)
-        await give_turn(len(call.request.raw_body))
+        await run_sized(len(call.request.raw_body), _validate, kind, obj)
         call.request.warnings.extend(strategy.warnings(obj, None))
         await call.services.admission.validate(
             call.admission_request(

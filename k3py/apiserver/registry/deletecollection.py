@@ -13,6 +13,7 @@ from k3py.apiserver.registry.delete import delete_object, warn_of_orphans
 from k3py.apiserver.registry.options import delete_options
 from k3py.apiserver.registry.selection import list_query
 from k3py.storage.errors import ObjectNotFound
+from k3py.util.turns import Turns
 
 if TYPE_CHECKING:
     from k3py.apiserver.registry.call import Call
@@ -23,7 +24,9 @@ async def delete_collection(call: Call) -> ListResult:
     options = delete_options(call.request)
     warn_of_orphans(call, options)
     page = await call.store.list(list_query(call))
+    turns = Turns()
     for view in page.items:
+        await turns.take()
         try:
             await delete_object(call, view.name, options, namespace=view.namespace)
         except ObjectNotFound:

@@ -51,7 +51,7 @@ async def patch_part(call: Call, part: Part) -> ObjectResult:
 
     async def change(old: JsonObject) -> JsonObject:
         patched = await run_sized(len(request.raw_body), apply_patch, call, old, options)
-        return _settle(call, patched, options)
+        return await run_sized(len(request.raw_body), _settle, call, patched, options)
 
     try:
         return await Update(call, part, options, change, tracked=request.patch_type != APPLY).run(
@@ -146,7 +146,14 @@ async def _apply_new(call: Call, options: WriteOptions) -> ObjectResult:
         subresource="",
         now=call.now(),
     )
-    obj = decode_patched(call, call.kind, obj, field_validation=options.field_validation)
+    obj = await run_sized(
+        len(request.raw_body),
+        decode_patched,
+        call,
+        call.kind,
+        obj,
+        field_validation=options.field_validation,
+    )
     settle_namespace(call.kind, obj, call.namespace)
     if not obj["metadata"].get("name"):
         obj["metadata"]["name"] = request.name

@@ -36,7 +36,13 @@ async def update(call: Call) -> ObjectResult:
 async def update_part(call: Call, part: Part) -> ObjectResult:
     """Replace a part of an object. Raises ApiError, StorageError."""
     options = write_options(call.request, "UpdateOptions")
-    obj = decode_object(call, call.kind, field_validation=options.field_validation)
+    obj = await run_sized(
+        len(call.request.raw_body),
+        decode_object,
+        call,
+        call.kind,
+        field_validation=options.field_validation,
+    )
     settle_namespace(call.kind, obj, call.namespace)
     name = call.request.name
     check_name(obj, name)

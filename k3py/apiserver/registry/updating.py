@@ -151,9 +151,7 @@ class Update:
         self._check_version(new, old)
         if part.is_main and call.hook is not None:
             self._reservation = await call.hook.begin_update(new, old, dry_run=self._options.dry_run)
-        await give_turn(size)
-        self._prepare(new, old, context)
-        await give_turn(size)
+        await run_sized(size, self._prepare, new, old, context)
         await call.services.admission.validate(self._admission(new, old))
         return await self._outcome(new, old)
 
