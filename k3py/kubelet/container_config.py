@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from k3py.kubelet.devices import ContainerDevices
 from k3py.kubelet.expansion import expand
 from k3py.kubelet.labels import container_annotations, container_labels
 from k3py.kubelet.qos import linux_resources
@@ -28,7 +29,7 @@ class ContainerInputs:
     mounts: CRI Mounts, in order.
     image: the image's document as the runtime has it.
     target_id: container whose processes an ephemeral container sees.
-    devices: CRI Devices.
+    devices: CRI Devices. extra: what plugins add.
     """
 
     attempt: int
@@ -38,6 +39,7 @@ class ContainerInputs:
     node_memory_bytes: int
     target_id: str = ""
     devices: Sequence[JsonObject] = ()
+    extra: ContainerDevices = field(default_factory=ContainerDevices)
 
 
 def container_log_path(name: str, attempt: int) -> str:
@@ -56,6 +58,8 @@ def container_config(pod: JsonObject, container: JsonObject, inputs: ContainerIn
     user = inputs.image.get("username") or ""
     if uid is None and not user:
         uid = 0
+    extra = inputs.extra
+    environment = extra.environment | dict(inputs.environment)
     config: JsonObject = {
         "metadata": {"name": name, "attempt": inputs.attempt},
         # Created from the id, so that a tag that moves meanwhile does not matter; the name is for people.
@@ -63,11 +67,12 @@ def container_config(pod: JsonObject, container: JsonObject, inputs: ContainerIn
         "command": [expand(one, inputs.environment) for one in container.get("command") or ()],
         "args": [expand(one, inputs.environment) for one in container.get("args") or ()],
         "working_dir": container.get("workingDir") or "",
-        "envs": [{"key": key, "value": value} for key, value in inputs.environment.items()],
-        "mounts": list(inputs.mounts),
-        "devices": list(inputs.devices),
+        "envs": [{"key": key, "value": value} for key, value in environment.items()],
+        "mounts": [*inputs.mounts, *extra.mounts],
+        "devices": [*inputs.devices, *extra.devices],
+        "CDI_devices": [{"name": one} for one in extra.cdi],
         "labels": container_labels(pod, name),
-        "annotations": container_annotations(pod, container, attempt=inputs.attempt),
+        "annotations": extra.annotations | container_annotations(pod, container, attempt=inputs.attempt),
         "log_path": container_log_path(name, inputs.attempt),
         "stdin": bool(container.get("stdin")),
         "stdin_once": bool(container.get("stdinOnce")),

@@ -18,6 +18,7 @@ from k3py.kubelet.container_config import (
     mount_document,
     volume_device,
 )
+from k3py.kubelet.devices import ContainerDevices
 from k3py.kubelet.downward import UnresolvableField
 from k3py.kubelet.environment import (
     ContainerConfigError,
@@ -99,6 +100,7 @@ class ContainerStarter:
         try:
             environment = make_environment(self._pod, container, await self._sources(container))
             mounts = await asyncio.to_thread(self._make_mounts, container, environment)
+            extra = await self._devices(container)
             inputs = ContainerInputs(
                 attempt=action.attempt,
                 environment=environment,
@@ -107,9 +109,17 @@ class ContainerStarter:
                 node_memory_bytes=self._node.machine.memory_bytes,
                 target_id=target_id,
                 devices=self._volume_devices(container),
+                extra=extra,
             )
             config = container_config(self._pod, container, inputs)
-        except (ContainerConfigError, UnresolvableField, VolumeError, ApiError, OSError) as error:
+        except (
+            ContainerConfigError,
+            UnresolvableField,
+            VolumeError,
+            ApiError,
+            OSError,
+            RuntimeFailure,
+        ) as error:
             self._events.warning("Failed", f"Error: {error}", name)
             raise StartFailed("CreateContainerConfigError", str(error)) from error
         try:
@@ -201,6 +211,14 @@ class ContainerStarter:
         message_file = make_message_file(pod_dir, container["name"])
         mounts.append({"container_path": message_path, "host_path": str(message_file)})
         return mounts
+
+    async def _devices(self, container: JsonObject) -> ContainerDevices:
+        """Return what plugins add, made ready by them. Raises RuntimeFailure."""
+        devices = self._node.devices
+        if devices is None:
+            return ContainerDevices()
+        await devices.pre_start(self._pod, container)
+        return devices.of(self._pod, container)
 
     def _volume_devices(self, container: JsonObject) -> list[JsonObject]:
         read_only = {

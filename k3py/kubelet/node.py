@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from k3py.client.interface import Informer
     from k3py.jsontypes import JsonObject
+    from k3py.kubelet.device_plugins.manager import DeviceManager
     from k3py.kubelet.node_context import NodeContext
     from k3py.network.interface import PodNetwork
     from k3py.runtime.interface import ImageService
@@ -97,6 +98,7 @@ class NodeManager:
         self._told: dict[str, str] = {}
         self.facts_known = asyncio.Event()
         self.volumes_in_use: Callable[[], Sequence[str]] | None = None
+        self.devices: DeviceManager | None = None
         self.port = 0
 
     @property
@@ -319,6 +321,8 @@ class NodeManager:
             not_ready=self._runtime_error or ("" if self._configured else _NO_CIDR),
             images=self._image_list,
             volumes_in_use=() if self.volumes_in_use is None else self.volumes_in_use(),
+            devices={} if self.devices is None else self.devices.capacity(),
+            healthy_devices={} if self.devices is None else self.devices.allocatable(),
         )
 
     async def _report(self) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from k3py.kubelet.cgroups import CgroupTree
     from k3py.kubelet.config import KubeletConfig
     from k3py.kubelet.csi.volumes import CsiVolumes
+    from k3py.kubelet.devices import PodDevices
     from k3py.kubelet.images import ImageManager
     from k3py.kubelet.machine import Machine
     from k3py.kubelet.objects import ReferencedObjects
@@ -32,6 +33,7 @@ class NodeContext:
     policy_enforcer: what has to know a new pod's addresses before its containers start; None = nobody.
     network_ready: pods that are not on the host network may get sandboxes.
     csi: volumes of CSI drivers, None = a node without them.
+    devices: devices of plugins and claimed ones, None = a node without them.
     """
 
     config: KubeletConfig
@@ -50,6 +52,7 @@ class NodeContext:
     policy_enforcer: PolicyEnforcer | None = None
     network_ready: bool = False
     csi: CsiVolumes | None = None
+    devices: PodDevices | None = None
 
     def services_of(self, namespace: str) -> Sequence[JsonObject]:
         """Return the services that a pod of a namespace sees in its environment."""

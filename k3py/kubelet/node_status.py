@@ -30,6 +30,7 @@ class NodeFacts:
     not_ready: why pods cannot run, "" = they can.
     port: where the kubelet's server listens, 0 = nowhere.
     volumes_in_use: volumes that must not be detached.
+    devices: how many devices of plugins there are, by resource; healthy_devices: how many of them pods may have.
     """
 
     config: KubeletConfig
@@ -41,6 +42,8 @@ class NodeFacts:
     not_ready: str = ""
     images: Sequence[JsonObject] = field(default_factory=tuple)
     volumes_in_use: Sequence[str] = ()
+    devices: Mapping[str, str] = field(default_factory=dict)
+    healthy_devices: Mapping[str, str] = field(default_factory=dict)
 
 
 def node_labels(config: KubeletConfig, machine: Machine) -> dict[str, str]:
@@ -119,8 +122,8 @@ def node_status(facts: NodeFacts, old: JsonObject) -> JsonObject:
             *({"type": "InternalIP", "address": ip} for ip in config.node_ips),
             {"type": "Hostname", "address": config.node_name},
         ],
-        "allocatable": allocatable(facts) | extended,
-        "capacity": capacity(facts) | extended,
+        "allocatable": allocatable(facts) | extended | dict(facts.healthy_devices),
+        "capacity": capacity(facts) | extended | dict(facts.devices),
         "conditions": _conditions(facts, {one["type"]: one for one in old.get("conditions") or ()}),
         "daemonEndpoints": {"kubeletEndpoint": {"Port": facts.port}},
         "images": _images(facts.images),

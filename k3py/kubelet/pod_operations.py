@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 from k3py.api.status import ApiError
 from k3py.kubelet.container_kill import kill_container
 from k3py.kubelet.container_start import ContainerStarter, StartFailed
-from k3py.kubelet.devices import DevicesMissing, check_devices
+from k3py.kubelet.device_plugins.allocation import DevicesUnavailable
 from k3py.kubelet.dns_config import ResolvConf, parse_resolv_conf, pod_dns
+from k3py.kubelet.dra.claims import ClaimsNotPrepared
 from k3py.kubelet.handlers import HandlerFailed, Target
 from k3py.kubelet.images import ImageError
 from k3py.kubelet.operations import CLEAN, FINISH, STATUS, VOLUMES, Operations
@@ -124,9 +125,10 @@ class PodOperations:
         )
 
     async def _set_up_volumes(self) -> None:
-        check_devices(self._worker.pod)
         context = self._context()
         if self._volumes is None:
+            if self._node.devices is not None:
+                await self._node.devices.prepare(self._worker.pod)
             await asyncio.to_thread(context.pod_dir.mkdir, mode=0o750, parents=True, exist_ok=True)
             self._volumes = await set_up_volumes(context)
         else:
@@ -139,7 +141,11 @@ class PodOperations:
         self._volume_failures += 1
         self.volumes_stale = True
         self.volumes_retry_s = clock.wall_s() + delay_s
-        is_device = isinstance(error, DevicesMissing)
+        if isinstance(error, DevicesUnavailable) and not self._worker.record.containers:
+            self._worker.events.warning("UnexpectedAdmissionError", str(error))
+            self._worker.fail("UnexpectedAdmissionError", str(error))
+            return
+        is_device = isinstance(error, ClaimsNotPrepared)
         self._worker.events.warning(
             "FailedPrepareDynamicResources" if is_device else "FailedMount", str(error)
         )

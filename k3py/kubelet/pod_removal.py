@@ -60,6 +60,8 @@ class PodRemoval:
         pod_dir = node.config.pod_dir(worker.uid)
         if node.csi is not None:
             await node.csi.take_down(worker.uid)
+        if node.devices is not None:
+            await node.devices.release(worker.uid)
         for path in (pod_dir / "volumes", pod_dir / "volume-subpaths"):
             await asyncio.to_thread(remove_pod_dir, path, node.mounter)
         if node.cgroups is not None:

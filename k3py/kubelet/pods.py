@@ -63,11 +63,10 @@ class PodManager:
         self._node_object = node_object
         self._workers: dict[str, PodWorker] = {}
         self._closed = False
-        self._is_complete = False  # every pod of this node has its worker
         self._static: dict[str, JsonObject] = {}  # what the files say, by uid
         self._housekeeping: asyncio.Task[None] | None = None
         self._orphans: set[str] = set()  # pods that are gone, with volumes of drivers
-        self._cleaning = asyncio.Lock()
+        self._driver_came = asyncio.Event()
         self.runtime_lost: Callable[[str], None] | None = None
 
     # --- what others ask ----------------------------------------------------------------------------------------------
@@ -131,14 +130,13 @@ class PodManager:
                 log.info("orphaned pod is taken down", extra={"pod": pod["metadata"]["uid"]})
                 self._add(pod).remove()
         known = self._workers.keys()
-        # What drivers mounted there, they have to take down first: `clean_volumes`, when they are there.
+        # What drivers mounted there, they have to take down first: `clean_behind`, when they are there.
         held = frozenset() if self._node.csi is None else self._node.csi.pods()
         self._orphans = {one for one in folders if one in held and one not in known}
         folders = [one for one in folders if one not in known and one not in held]
         groups = {uid: group for uid, group in groups.items() if uid not in known}
         await asyncio.to_thread(self._remove_leftovers, folders, groups)
-        self._is_complete = True
-        await self.clean_volumes()
+        _ = self._scope.spawn(self._clean_behind(), name="kubelet-clean-behind")
         if self._node.config.static_pods_dir is not None:
             _ = self._scope.spawn(self._follow_static(self._node.config.static_pods_dir), name="static-pods")
         try:
@@ -219,16 +217,26 @@ class PodManager:
                 following.remove()
             worker = self._workers[worker.uid] = following
 
-    async def clean_volumes(self) -> None:
-        """Take down volumes that pods left which are gone, now that one more driver is there."""
-        csi = self._node.csi
-        if csi is None or self._closed or not self._is_complete:
-            return
-        async with self._cleaning:
-            await csi.clean(frozenset(self._workers))
-            free = self._orphans - csi.pods()
-            self._orphans -= free
-            await asyncio.to_thread(self._remove_leftovers, free, {})
+    def drivers_changed(self) -> None:
+        """Try again what waits for a driver: one more is there."""
+        for worker in self._workers.values():
+            worker.refresh_volumes()
+        self._driver_came.set()
+
+    async def _clean_behind(self) -> None:
+        """Take down volumes and devices that pods left which are gone, as soon as their drivers are there."""
+        csi, devices = self._node.csi, self._node.devices
+        while True:
+            self._driver_came.clear()
+            known = frozenset(self._workers)
+            if devices is not None:
+                await devices.clean(known)
+            if csi is not None:
+                await csi.clean(known)
+                free = self._orphans - csi.pods()
+                self._orphans -= free
+                await asyncio.to_thread(self._remove_leftovers, free, {})
+            await self._driver_came.wait()
 
     # --- static pods --------------------------------------------------------------------------------------------------
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from k3py.api.resource import NODES, PODS, SERVICES
 from k3py.kubelet.cgroups import CgroupTree
 from k3py.kubelet.config import KubeletConfig
-from k3py.kubelet.csi.assembly import build_csi
 from k3py.kubelet.eviction import EvictionManager
 from k3py.kubelet.image_gc import ImageCollector
 from k3py.kubelet.images import ImageManager
 from k3py.kubelet.machine import read_machine, read_pressure
 from k3py.kubelet.node import NodeManager
 from k3py.kubelet.node_context import NodeContext
+from k3py.kubelet.node_plugins import NodePlugins
 from k3py.kubelet.objects import ReferencedObjects
 from k3py.kubelet.pods import PodManager
 from k3py.kubelet.volumes.mounts import SystemMounter
@@ -158,25 +158,29 @@ class Kubelet:
 
             def drivers_changed() -> None:
                 if manager is not None:
-                    for worker in manager.workers():
-                        worker.refresh_volumes()
-                    _ = scope.spawn(manager.clean_volumes(), name="kubelet-csi-clean")
+                    manager.drivers_changed()
 
             node = NodeManager(context, self._images, self._network, node_informer, wake_all, housekeep)
-            csi = build_csi(context, node, node_informer, drivers_changed)
+            plugins = NodePlugins(
+                context,
+                node,
+                node_informer,
+                drivers_changed,
+                lambda: () if manager is None else manager.list_pods(),
+            )
             self.node = node
             manager = self.pods = PodManager(context, pod_informer, scope, lambda: node.node)
             manager.runtime_lost = node.runtime_lost
             images.changed = collector.changed = node.images_changed
             await context.objects.load()
-            await csi.volumes.load()
+            await plugins.load()
             await self._register(scope, node, node_informer)
             await services.wait_synced()
             if config.cert_file is not None:
                 await self._serve(scope, context, manager, node)
             _ = scope.spawn(node.run(), name="kubelet-node")
             _ = scope.spawn(manager.run(), name="kubelet-pods")
-            _ = scope.spawn(csi.run(), name="kubelet-plugins")
+            _ = scope.spawn(plugins.run(), name="kubelet-plugins")
             started()
 
     async def _register(self, scope: TaskScope, node: NodeManager, informer: Informer) -> None:

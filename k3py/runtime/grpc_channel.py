@@ -38,32 +38,45 @@ _CONDITIONS: Final[dict[Status, type[RuntimeFailure]]] = {
     Status.UNIMPLEMENTED: RuntimeUnsupported,
 }
 _ENDED_STREAMS: Final = 256
+# AttributeError: grpclib's, for a connection that was lost just before the request went out.
+_LOST: Final = (OSError, StreamTerminatedError, ProtocolError, AttributeError)
 
 
-class _BytesCodec(CodecBase):
+class BytesCodec(CodecBase):
     """Messages are bytes already."""
 
     __content_subtype__ = "proto"
 
     def encode(self, message: Any, message_type: Any) -> bytes:
+        """Return the message."""
         return bytes(message)
 
     def decode(self, data: bytes, message_type: Any) -> Any:
+        """Return the data."""
         return data
 
 
-class _Protocol(H2Protocol):
+class ForgetfulProtocol(H2Protocol):
     """A connection that forgets ended calls: h2 remembers 65,536 of them, 13 MB, for frames that were on their way."""
 
+    _transport: asyncio.BaseTransport | None = None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin a connection."""
         super().connection_made(transport)
         self.connection._connection._closed_streams = SizeLimitDict(size_limit=_ENDED_STREAMS)  # noqa: SLF001
+        self._transport = transport
+
+    def end(self) -> None:
+        """Close the connection."""
+        if self._transport is not None:
+            self._transport.close()
 
 
 class _Channel(Channel):
     def _protocol_factory(self) -> H2Protocol:
         made = super()._protocol_factory()
-        return _Protocol(made.handler, made.config, made.h2_config)
+        return ForgetfulProtocol(made.handler, made.config, made.h2_config)
 
 
 class GrpcChannel:
@@ -111,7 +124,7 @@ class GrpcChannel:
             raise _condition(error) from None
         except TimeoutError:
             raise RuntimeTimeout(f"{path} took longer than {timeout_s:g} s") from None
-        except (OSError, StreamTerminatedError, ProtocolError) as error:
+        except _LOST as error:
             raise RuntimeUnavailable(f"{self.socket}: {error}") from None
         if answer is None:
             raise RuntimeFailure(f"{path}: no answer")
@@ -133,7 +146,7 @@ class GrpcChannel:
                     yield self._messages.decode(method.response, answer)
         except GRPCError as error:
             raise _condition(error) from None
-        except (OSError, StreamTerminatedError, ProtocolError) as error:
+        except _LOST as error:
             raise RuntimeUnavailable(f"{self.socket}: {error}") from None
 
     def decode(self, message: str, data: bytes) -> JsonObject:
@@ -143,7 +156,7 @@ class GrpcChannel:
     def _open(self) -> Channel:
         if self._channel is None:
             asyncio.get_running_loop()  # grpclib binds to the running loop
-            self._channel = _Channel(path=str(self.socket), codec=_BytesCodec())
+            self._channel = _Channel(path=str(self.socket), codec=BytesCodec())
         return self._channel
 
 

@@ -14,22 +14,20 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grpclib.const import Status
-
-from tests.support.plugin_server import Refusal, registration, serve_plugin
+from tests.support.plugin_server import refusal, registration, serve_plugin
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from k3py.jsontypes import JsonObject
-    from tests.support.plugin_server import Answer
+    from k3py.kubelet.plugins.server import Answer
 
 ALL = ("STAGE_UNSTAGE_VOLUME", "GET_VOLUME_STATS", "EXPAND_VOLUME")
 NODE = "/csi.v1.Node/"
 
 
 class CsiDriverServer:
-    """The driver's node part; `calls` are (method, request) in order, `fail` the statuses that next calls of a method get."""
+    """The driver's node part; `calls` are (method, request) in order, `fail` the gRPC statuses that next calls of a method get."""
 
     def __init__(
         self,
@@ -43,7 +41,7 @@ class CsiDriverServer:
     ) -> None:
         self.name = name
         self.calls: list[tuple[str, JsonObject]] = []
-        self.fail: dict[str, list[Status]] = {}
+        self.fail: dict[str, list[str]] = {}
         self.told: list[JsonObject] = []
         self._node_id = node_id
         self._folder = folder
@@ -71,7 +69,7 @@ class CsiDriverServer:
         async def answer(request: JsonObject) -> JsonObject:
             self.calls.append((method, request))
             if self.fail.get(method):
-                raise Refusal(self.fail[method].pop(0), f"{method} is told to fail")
+                raise refusal(self.fail[method].pop(0), f"{method} is told to fail")
             return getattr(self, f"_{method}")(request) or {}
 
         return answer
@@ -107,7 +105,7 @@ class CsiDriverServer:
 
     def _NodeGetVolumeStats(self, request: JsonObject) -> JsonObject:
         if not Path(request["volume_path"]).exists():
-            raise Refusal(Status.NOT_FOUND, "no such volume")
+            raise refusal("NOT_FOUND", "no such volume")
         return {"usage": [{"unit": "BYTES", "total": 1000, "used": 400, "available": 600}, {"unit": "INODES", "total": 10, "used": 4, "available": 6}]}
 
     def _mount(self, content: Path, target: Path) -> None:

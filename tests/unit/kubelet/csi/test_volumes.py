@@ -6,7 +6,6 @@ import json
 from contextlib import asynccontextmanager
 
 import pytest
-from grpclib.const import Status
 
 from k3py.api.csi import attachment_name
 from k3py.api.resource import (
@@ -152,7 +151,7 @@ async def test_a_pod_waits_until_its_volume_is_attached(short_path, client, driv
 
 async def test_a_driver_that_fails_is_asked_again(short_path, client, driver):
     seed(client)
-    driver.fail["NodePublishVolume"] = [Status.INTERNAL]
+    driver.fail["NodePublishVolume"] = ["INTERNAL"]
     async with node(short_path, driver, client=client) as bench:
         client.seed(PODS, pod())
         await bench.until(lambda: bench.condition("Ready") == "True")

@@ -1,0 +1,1 @@
+"""Dynamic resource allocation on the node: drivers prepare claimed devices for pods."""
