@@ -7,24 +7,27 @@ import logging
 import os
 import signal
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
+from k3py.agent.certificates import AgentCertificates
 from k3py.agent.errors import ServerUnreachable
 from k3py.agent.join import Joiner, find_joined
+from k3py.agent.node_tls import NodeTls
 from k3py.agent.server_watch import ServerWatch
 from k3py.api.resource import NODES, PODS
-from k3py.client.kubeconfig import Kubeconfig
+from k3py.client.http import HttpClient
 from k3py.client.last_known import LastKnown
 from k3py.client.reflector import HttpInformerFactory
 from k3py.cluster.load_balancer import HOST, LoadBalancer
 from k3py.cluster.machine import ensure_id, ensure_password
-from k3py.cluster.server_list import ServerList
+from k3py.cluster.server_list import ServerList, split_address
 from k3py.cluster.tunnel.agent import AgentTunnels
 from k3py.cluster.tunnel.dial_policy import DialPolicy
 from k3py.config.reading import find_own_address
 from k3py.errors import ConfigError
 from k3py.kubelet.assembly import NodeIdentity, NodeSettings, build_node
+from k3py.kubelet.wiring import Kubelet
+from k3py.network.own_address import OwnAddress
 from k3py.util.backoff import Backoff
 from k3py.util.data_dir import hold_data_dir
 from k3py.util.garbage import spare_started
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
     from k3py.agent.join import Joined
     from k3py.config.agent import AgentConfig
+    from k3py.util.supervise import Component
 
 log = logging.getLogger(__name__)
 
@@ -55,43 +59,48 @@ async def run_agent(config: AgentConfig) -> int:
         name = config.node_name
         if config.with_node_id:
             name = f"{name}-{await asyncio.to_thread(ensure_id)}"
-        node_ip = config.node_ip or find_own_address(urlsplit(config.server).hostname or "", "192.0.2.1")
         log.info("starting", extra={"version": GIT_VERSION, "node": name, "server": config.server})
         servers = await asyncio.to_thread(
             ServerList, config.data_dir / "agent" / "etc" / "servers.json", config.server
         )
+        own = await asyncio.to_thread(_find_address, config, servers)
         balancer = LoadBalancer(servers, port=config.lb_server_port)
         async with balancer.listening(), AsyncExitStack() as stack:
-            joined = await _join(config, servers, balancer, name, node_ip)
-            kubelet, proxy = [
-                await _identify(stack, balancer.url, joined, leaf, agent)
-                for leaf, agent in (("client-kubelet", "kubelet"), ("client-kube-proxy", "kube-proxy"))
-            ]
-            settings = _settings(config, joined, name, node_ip)
-            components = [
-                *build_node(settings, kubelet=kubelet, proxy=proxy),
-                ServerWatch(servers, proxy.informers),
-                _tunnels(settings, joined, servers, balancer, kubelet, proxy),
-            ]
+            joiner = await asyncio.to_thread(_make_joiner, config, balancer, name, own)
+            joined = await _join(joiner, servers, config.data_dir / "agent")
+            components = await _build(stack, config, joiner, joined, servers, balancer, name, own)
             await Supervisor(components).run(ready=spare_started, signals=(signal.SIGTERM, signal.SIGINT))
     log.info("stopped")
     return 0
 
 
-async def _join(
-    config: AgentConfig, servers: ServerList, balancer: LoadBalancer, name: str, node_ip: str
-) -> Joined:
-    """Join, waiting for the server as long as it takes; one that has joined before goes on with what it has."""
-    folder = config.data_dir / "agent"
-    joiner = Joiner(
+def _find_address(config: AgentConfig, servers: ServerList) -> OwnAddress:
+    """Find the address from which the servers are reached. Blocking: names are looked up."""
+    if config.node_ip:
+        return OwnAddress(config.node_ip)
+
+    def find() -> str:
+        hosts = [split_address(one)[0] for one in servers.addresses]
+        return find_own_address(*hosts, "192.0.2.1", "2001:db8::1")
+
+    return OwnAddress(find(), find)
+
+
+def _make_joiner(config: AgentConfig, balancer: LoadBalancer, name: str, own: OwnAddress) -> Joiner:
+    """Blocking: the machine's password is read, or made."""
+    return Joiner(
         server=config.server,
         balancer=balancer,
         token=config.token,
-        folder=folder,
+        folder=config.data_dir / "agent",
         node_name=name,
-        node_ip=node_ip,
-        node_password=await asyncio.to_thread(ensure_password),
+        node_ip=own.text,
+        node_password=ensure_password(),
     )
+
+
+async def _join(joiner: Joiner, servers: ServerList, folder: Path) -> Joined:
+    """Join, waiting for the server as long as it takes; one that has joined before goes on with what it has."""
     backoff = Backoff(first_s=_FIRST_RETRY_S, cap_s=_LONGEST_RETRY_S, jitter=0.5)
     while True:
         try:
@@ -110,26 +119,50 @@ async def _join(
             return joined
 
 
+async def _build(
+    stack: AsyncExitStack,
+    config: AgentConfig,
+    joiner: Joiner,
+    joined: Joined,
+    servers: ServerList,
+    balancer: LoadBalancer,
+    name: str,
+    own: OwnAddress,
+) -> list[Component]:
+    tls = [
+        await asyncio.to_thread(NodeTls, joined.folder, leaf)
+        for leaf in ("client-kubelet", "client-kube-proxy")
+    ]
+    kubelet, proxy = [
+        await _identify(stack, balancer.url, joined, one.context, agent)
+        for one, agent in zip(tls, ("kubelet", "kube-proxy"), strict=True)
+    ]
+    settings = _settings(config, joined, name, own)
+    node = build_node(settings, kubelet=kubelet, proxy=proxy)
+    tunnels = _tunnels(settings, joined, servers, balancer, kubelet, proxy, tls[0].context)
+    own.on_change(balancer.close_all)
+    own.on_change(tunnels.reconnect)
+    certificates = AgentCertificates(
+        joiner,
+        joined.folder,
+        servers,
+        own,
+        at_once=joined.is_remembered,
+        hooks=[
+            *(one.reload for one in tls),
+            *(one.reload_certificate for one in node if isinstance(one, Kubelet)),
+        ],
+    )
+    return [*node, ServerWatch(servers, proxy.informers), tunnels, certificates]
+
+
 async def _identify(
-    stack: AsyncExitStack, server: str, joined: Joined, leaf: str, user_agent: str
+    stack: AsyncExitStack, server: str, joined: Joined, tls: ssl.SSLContext, user_agent: str
 ) -> NodeIdentity:
-    folder = joined.folder
-    config = _kubeconfig(server, folder, leaf)
-    client = await stack.enter_async_context(config.make_client(user_agent=user_agent))
-    last_known = LastKnown(folder / "last-known" / user_agent, begins_offline=joined.is_remembered)
+    client = await stack.enter_async_context(HttpClient(server, tls=tls, user_agent=user_agent))
+    last_known = LastKnown(joined.folder / "last-known" / user_agent, begins_offline=joined.is_remembered)
     informers = HttpInformerFactory(client, last_known)
     return NodeIdentity(client, informers, (last_known, informers), last_known)
-
-
-def _kubeconfig(server: str, folder: Path, leaf: str) -> Kubeconfig:
-    """Blocking: a small file."""
-    return Kubeconfig(
-        server=server,
-        ca=(folder / "server-ca.crt").read_bytes(),
-        certificate_file=folder / f"{leaf}.crt",
-        key_file=folder / f"{leaf}.key",
-        ignores_dates=True,
-    )
 
 
 def _tunnels(
@@ -139,14 +172,14 @@ def _tunnels(
     balancer: LoadBalancer,
     kubelet: NodeIdentity,
     proxy: NodeIdentity,
+    tls: ssl.SSLContext,
 ) -> AgentTunnels:
-    tls = _kubeconfig(balancer.url, joined.folder, "client-kubelet").make_tls()
     pods = kubelet.informers.informer(PODS, field_selector=f"spec.nodeName={settings.node_name}")
     nodes = proxy.informers.informer(NODES)
     return AgentTunnels(
         servers,
         balancer,
-        tls=cast("ssl.SSLContext", tls),
+        tls=tls,
         server_hostname=HOST,
         dial_policy=DialPolicy(
             mode=joined.settings.get("egressSelectorMode", "agent"),
@@ -158,12 +191,12 @@ def _tunnels(
     )
 
 
-def _settings(config: AgentConfig, joined: Joined, name: str, node_ip: str) -> NodeSettings:
+def _settings(config: AgentConfig, joined: Joined, name: str, own: OwnAddress) -> NodeSettings:
     cluster = joined.settings
     return NodeSettings(
         data_dir=config.data_dir,
         node_name=name,
-        node_ip=node_ip,
+        address=own,
         kubelet_port=config.kubelet_port,
         serving_certificate=joined.folder / "serving-kubelet",
         client_ca=joined.folder / "client-ca.crt",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 import orjson
 
-from k3py.agent.errors import JoinRefused, ServerUnreachable, WrongAuthority
+from k3py.agent.errors import JoinRefused, ServerUnreachable, TokenRefused, WrongAuthority
 from k3py.client.kubeconfig import Kubeconfig, write_kubeconfig
 from k3py.cluster.bootstrap_token import is_bootstrap_token
 from k3py.cluster.token import hash_ca, is_pinned_by, parse_token
@@ -31,9 +32,12 @@ if TYPE_CHECKING:
     from k3py.cluster.token import JoinToken
     from k3py.jsontypes import JsonObject
 
+_LOG: Final = logging.getLogger(__name__)
+_CA_FILE: Final = "server-ca.crt"
 _PREFIX: Final = "/v1-k3py/"
 _TIMEOUT_S: Final = 10.0
 _LEAVES: Final = ("serving-kubelet", "client-kubelet", "client-kube-proxy")
+_NODE_IP: Final = "k3py-Node-IP"
 SETTINGS_FILE: Final = "etc/server-config.json"
 
 
@@ -79,12 +83,21 @@ class Joiner:
         self._headers = {
             "k3py-Node-Name": node_name,
             "k3py-Node-Password": node_password,
-            "k3py-Node-IP": node_ip,
+            _NODE_IP: node_ip,
         }
         self._node_name = node_name
 
+    @property
+    def node_ip(self) -> str:
+        """The address that the next serving certificate is for."""
+        return self._headers[_NODE_IP]
+
+    @node_ip.setter
+    def node_ip(self, text: str) -> None:
+        self._headers[_NODE_IP] = text
+
     async def join(self) -> Joined:
-        """Get certificates and settings.
+        """Get certificates and settings; a token that counts no longer is made up for by a certificate of before.
 
         Raises:
             WrongAuthority: the CA is not the token's.
@@ -92,10 +105,35 @@ class Joiner:
             ServerUnreachable: try again.
         """
         ca = await self._fetch_ca()
+        token = {"Authorization": _authorization(self._token)}
+        try:
+            return await self._get(ca, token)
+        except TokenRefused:
+            if not (self._folder / "client-kubelet.crt").exists():
+                raise
+            _LOG.warning("the token is not accepted, joining with the certificate of before")
+            return await self._get(ca, {}, by_certificate=True)
+
+    async def renew(self) -> Joined:
+        """Get new certificates while the node runs, by the one that it has, else by the token; the known authority vouches for the server.
+
+        Raises:
+            JoinRefused, ServerUnreachable: as `join`.
+        """
+        ca = await asyncio.to_thread((self._folder / _CA_FILE).read_bytes)
+        try:
+            return await self._get(ca, {}, by_certificate=True)
+        except TokenRefused:
+            return await self._get(ca, {"Authorization": _authorization(self._token)})
+
+    async def _get(self, ca: bytes, headers: Mapping[str, str], *, by_certificate: bool = False) -> Joined:
         context = ssl.create_default_context(cadata=ca.decode())
         ignore_dates(context)  # the token's hash vouches for the authority, and the server proves its key
+        if by_certificate:
+            folder = self._folder
+            context.load_cert_chain(folder / "client-kubelet.crt", folder / "client-kubelet.key")
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S)) as session:
-            headers = {"Authorization": _authorization(self._token)}
+            ca = await self._request(session, "GET", "server-ca.crt", context, headers)
             client_ca = await self._request(session, "GET", "client-ca.crt", context, headers)
             settings = await self._request(session, "GET", "config", context, headers)
             servers = await self._request(session, "GET", "apiservers", context, headers)
@@ -148,7 +186,7 @@ class Joiner:
             return answer
         text = answer.decode(errors="replace").strip()
         if response.status == 401:
-            raise JoinRefused(f"--token: the server {self._server} does not accept it")
+            raise TokenRefused(f"--token: the server {self._server} does not accept it")
         if 400 <= response.status < 500 and response.status != 429:
             raise JoinRefused(f"the server {self._server} refuses: {text}")
         raise ServerUnreachable(f"{self._server}: {response.status}: {text}")
@@ -164,7 +202,7 @@ class Joiner:
 
     def _write(self, ca: bytes, client_ca: bytes, settings: bytes, signed: Mapping[str, bytes]) -> None:
         (self._folder / "etc").mkdir(parents=True, exist_ok=True)
-        write_atomically(self._folder / "server-ca.crt", ca, mode=0o644)
+        write_atomically(self._folder / _CA_FILE, ca, mode=0o644)
         write_atomically(self._folder / "client-ca.crt", client_ca, mode=0o644)
         for name, certificate in signed.items():
             write_atomically(self._folder / f"{name}.crt", certificate, mode=0o644)

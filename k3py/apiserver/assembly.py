@@ -196,6 +196,10 @@ class ApiAssembly:
             _ = scope.spawn(self._dangling.run(), name="dangling-flow-schemas")
             started()
 
+    async def advertise(self, address: str) -> None:
+        """Tell the cluster another address of this server. Raises ApiError."""
+        await self._bootstrap.advertise(address)
+
     async def bootstrap(self) -> None:
         """Make what every cluster has; the component must run. Raises ApiError."""
         await self._bootstrap.run()

@@ -8,7 +8,7 @@ Source: k8s.io/kubernetes/pkg/{registry/rbac/rest,controlplane/controller/{syste
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
@@ -88,6 +88,12 @@ class Bootstrap:
                 _ = scope.spawn(
                     self._ensure_all(one["apiVersion"], one["kind"], [one]), name=f"bootstrap-{one['kind']}"
                 )
+
+    async def advertise(self, address: str) -> None:
+        """Have the Service `kubernetes` lead to another address of this server. Raises ApiError."""
+        self._address = replace(self._address, advertise=address)
+        for one in self._service_objects():
+            await self._ensure_all(one["apiVersion"], one["kind"], [one])
 
     async def _ensure_tracking(self) -> None:
         """Write down since when the use of legacy tokens is noted; the first day counts."""

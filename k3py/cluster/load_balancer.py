@@ -22,7 +22,7 @@ from k3py.util.supervise import TaskScope
 from k3py.util.upgrade import CHUNK_BYTES, splice
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from k3py.cluster.server_list import ServerList
 
@@ -62,6 +62,7 @@ class LoadBalancer:
         self._health: dict[str, ServerHealth] = {}
         self._rank: dict[str, float] = {}
         self._open: dict[str, set[asyncio.StreamWriter]] = {}
+        self._on_bad: list[Callable[[str], None]] = []
         servers.on_change(self._take_list)
 
     @property
@@ -123,6 +124,15 @@ class LoadBalancer:
             self._health[address] = ServerHealth.BAD
             self._close(address)
 
+    def close_all(self) -> None:
+        """Close every connection: this machine's address is another one, and they lead nowhere."""
+        for address in tuple(self._open):
+            self._close(address)
+
+    def on_bad(self, handler: Callable[[str], None]) -> None:
+        """Call `handler(address)` when a server was found unwell by a connection that failed."""
+        self._on_bad.append(handler)
+
     def _take_list(self) -> None:
         kept = self._servers.addresses
         for address in [one for one in self._open if one not in kept]:
@@ -165,6 +175,8 @@ class LoadBalancer:
             except OSError as error:
                 faults.append(f"{address}: {str(error) or 'no answer'}")
                 self.mark_bad(address)
+                for handler in self._on_bad:
+                    handler(address)
                 continue
             if self._health.get(address) is ServerHealth.BAD:
                 self._health[address] = ServerHealth.UNKNOWN

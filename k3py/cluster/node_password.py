@@ -75,6 +75,16 @@ class NodePasswords:
                 "the name belongs to another machine; delete the node first, or join with --with-node-id",
             )
 
+    async def has_node(self, node_name: str) -> bool:
+        """Say whether a Node object of this name is there. Raises ApiError."""
+        try:
+            await self._client.get(NODES, node_name)
+        except ApiError as error:
+            if error.code == 404:
+                return False
+            raise
+        return True
+
     async def _remember(self, name: str, node_name: str, password: str) -> None:
         digest = await asyncio.to_thread(hash_password, password)
         metadata: dict[str, object] = {"name": name, "namespace": _NAMESPACE}

@@ -235,6 +235,9 @@ class Supervisor:
             raise ApiError(503, "ServiceUnavailable", "the server is starting")
         if "system:nodes" in user.groups and user.name != f"system:node:{name}":
             raise ApiError(400, "BadRequest", f"header {NODE_NAME}: {name!r}: is not the certificate's node")
+        if "system:nodes" in user.groups and not await self._passwords.has_node(name):
+            # Its certificate may be good for long yet: who deletes a Node means to lock it out (J-52).
+            raise ApiError(401, "Unauthorized", "Unauthorized: the node is not there any more")
         await self._passwords.check(name, password)
         return name
 

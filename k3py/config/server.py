@@ -34,12 +34,16 @@ class ServerConfig:
     """What a server runs with; every field is the flag of the same name (k3py.config.options), with defaults filled.
 
     token: "" = take the one in the data dir, or make one. node_ip: never "".
+    finds_address: node_ip was found, not given, and is followed when it changes.
+    advertises_node_ip: no address to advertise was given.
     """
 
     data_dir: Path
     bind_address: str
     https_listen_port: int
     advertise_address: str
+    finds_address: bool
+    advertises_node_ip: bool
     tls_san: tuple[str, ...]
     write_kubeconfig: Path
     write_kubeconfig_mode: int
@@ -121,7 +125,10 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
     """
     values = load_values("server", arguments, os.environ if environ is None else environ)
     node = read_node_fields(values)
-    node["node_ip"] = node["node_ip"] or _find_node_ip(get_text(values, "bind_address"))
+    finds_address = (
+        not node["node_ip"] and ipaddress.ip_address(get_text(values, "bind_address")).is_unspecified
+    )
+    node["node_ip"] = node["node_ip"] or find_node_ip(get_text(values, "bind_address"))
     service_cidr, cluster_cidr = get_text(values, "service_cidr"), get_text(values, "cluster_cidr")
     _check_ranges(cluster_cidr, service_cidr)
     return ServerConfig(
@@ -129,6 +136,8 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
         bind_address=get_text(values, "bind_address"),
         https_listen_port=cast("int", values["https_listen_port"]),
         advertise_address=get_text(values, "advertise_address") or node["node_ip"],
+        finds_address=finds_address,
+        advertises_node_ip=not get_text(values, "advertise_address"),
         tls_san=cast("tuple[str, ...]", values["tls_san"]),
         write_kubeconfig=get_path(values, "write_kubeconfig"),
         write_kubeconfig_mode=cast("int", values["write_kubeconfig_mode"]),
@@ -237,7 +246,7 @@ def _cluster_dns(given: str, service_cidr: str) -> str:
     return given
 
 
-def _find_node_ip(bind_address: str) -> str:
+def find_node_ip(bind_address: str) -> str:
     """Return the address that is bound, or that of the interface with the default route."""
     if not ipaddress.ip_address(bind_address).is_unspecified:
         return bind_address

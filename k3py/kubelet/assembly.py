@@ -22,6 +22,7 @@ from k3py.network.nftables import NftTable
 from k3py.network.overlay.controller import OverlayController
 from k3py.network.overlay.host_gw import HostGwOverlay
 from k3py.network.overlay.vxlan import OVERHEAD_BYTES, VxlanOverlay
+from k3py.network.own_address import AddressWatch
 from k3py.network.policy.controller import NetworkPolicyController
 from k3py.network.policy.planner import TABLE as POLICY_TABLE
 from k3py.network.proxy.nftables import NftablesProxy
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from k3py.config.node import OverlayKind
     from k3py.jsontypes import JsonObject
     from k3py.network.interface import Overlay
+    from k3py.network.own_address import OwnAddress
     from k3py.util.supervise import Component
 
 _LINK_MTU: Final = 1500
@@ -59,7 +61,7 @@ class NodeSettings:
 
     data_dir: Path
     node_name: str
-    node_ip: str
+    address: OwnAddress
     kubelet_port: int
     serving_certificate: Path
     client_ca: Path
@@ -159,7 +161,8 @@ def _kubelet_config(settings: NodeSettings, containerd: ContainerdConfig) -> Kub
     serving = settings.serving_certificate
     return KubeletConfig(
         node_name=settings.node_name,
-        node_ip=settings.node_ip,
+        node_ip=settings.address.text,
+        own_address=settings.address,
         cni_conf_dir=containerd.cni_conf_dir,
         cluster_dns=settings.cluster_dns,
         cluster_domain=settings.cluster_domain,
@@ -184,9 +187,13 @@ def _check_programs(containerd: ContainerdConfig) -> None:
 
 async def _set_up_network(settings: NodeSettings) -> None:
     await asyncio.to_thread(apply_kernel_settings)
+    await _ensure_route(settings)
+
+
+async def _ensure_route(settings: NodeSettings) -> None:
     if settings.service_proxy:
         await ensure_service_route(
-            ip=get_program("ip"), service_cidr=settings.service_cidr, node_ip=settings.node_ip
+            ip=get_program("ip"), service_cidr=settings.service_cidr, node_ip=settings.address.all[0]
         )
 
 
@@ -204,7 +211,17 @@ def _build_network(settings: NodeSettings, proxy: NodeIdentity) -> list[Componen
         parts.append(DnsServer(proxy.informers, records, upstream, node_name=settings.node_name))
     masquerade = Masquerade(nft=nft, cluster_cidr=settings.cluster_cidr)
     overlay = _make_overlay(settings)
-    parts.append(OverlayController(proxy.informers, overlay, masquerade, node_name=settings.node_name))
+    controller = OverlayController(
+        proxy.informers,
+        overlay,
+        masquerade,
+        node_name=settings.node_name,
+        before=partial(_ensure_route, settings),
+    )
+    settings.address.on_change(controller.address_changed)
+    parts.append(controller)
+    if settings.address.follows:
+        parts.append(AddressWatch(settings.address))
     return parts
 
 
@@ -212,7 +229,7 @@ def _make_overlay(settings: NodeSettings) -> Overlay | None:
     ip = get_program("ip")
     match settings.overlay:
         case "vxlan":
-            return VxlanOverlay(ip=ip, bridge=get_program("bridge"), node_ip=settings.node_ip)
+            return VxlanOverlay(ip=ip, bridge=get_program("bridge"), own=settings.address)
         case "host-gw":
             return HostGwOverlay(ip=ip)
         case "none":

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from k3py.network.own_address import OwnAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,6 +17,7 @@ class KubeletConfig:
     Attributes:
         node_name: Name of the Node object.
         node_ip: Address that the node reports as InternalIP (first of `node_ips`).
+        own_address: The same, where it can change while the kubelet runs; None = it cannot.
         root_dir: Where pods' files live (<root_dir>/pods/<uid>/…); has to be a shared mount for mount propagation.
         pod_logs_dir: Where container logs are written.
         container_logs_dir: Where links to them by pod and container name are made; None = nowhere.
@@ -36,6 +41,7 @@ class KubeletConfig:
 
     node_name: str
     node_ip: str
+    own_address: OwnAddress | None = None
     root_dir: Path = Path("/var/lib/kubelet")
     pod_logs_dir: Path = Path("/var/log/pods")
     container_logs_dir: Path | None = Path("/var/log/containers")
@@ -61,6 +67,8 @@ class KubeletConfig:
     @property
     def node_ips(self) -> tuple[str, ...]:
         """Return the node's addresses; `node_ip` may hold two, comma-separated."""
+        if self.own_address is not None:
+            return self.own_address.all
         return tuple(one for one in self.node_ip.split(",") if one)
 
     def pod_dir(self, uid: str) -> Path:

@@ -337,7 +337,7 @@ def status_patch(old: JsonObject, new: JsonObject) -> JsonObject:
             ]
             if changed:
                 patch["conditions"] = changed
-        elif key == "podIPs" and old.get("podIPs"):
+        elif key in ("podIPs", "hostIPs") and old.get(key):
             patch[key] = [{"$patch": "replace"}, *value]
         elif _without_empty(old.get(key)) != _without_empty(value):
             patch[key] = value

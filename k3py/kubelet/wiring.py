@@ -83,6 +83,8 @@ class Kubelet:
         self._reload: Callable[[], None] | None = None
         self.pods: PodManager | None = None
         self.node: NodeManager | None = None
+        if config.own_address is not None:
+            config.own_address.on_change(self._address_changed)
 
     @property
     def name(self) -> str:
@@ -98,6 +100,13 @@ class Kubelet:
         """Take a renewed serving certificate into use for new connections."""
         if self._reload is not None:
             self._reload()
+
+    def _address_changed(self) -> None:
+        """Tell the Node's new address, and that of the pods that use the node's network."""
+        if self.node is not None:
+            self.node.look()
+        if self.pods is not None:
+            self.pods.wake_all()
 
     async def run(self, started: Callable[[], None]) -> None:
         """Register the node and run its pods until cancelled; `started` is called once the node is known."""

@@ -71,10 +71,12 @@ class ControlPlane:
     """Made once by `build_control_plane`; `components` in starting order.
 
     `renewal_hooks` are called when certificates were renewed. `informers`: shared ones of the controllers. `dialer`: the way to kubelets.
+    `renewal`: of the certificates.
     """
 
     informers: LocalInformerFactory
     dialer: KubeletDialer
+    renewal: CertificateRenewal
 
     def __init__(
         self,
@@ -241,7 +243,8 @@ async def build_control_plane(
             hook()
         await publish(listener.port)
 
-    plane.components.append(CertificateRenewal(identity, renewed))
+    plane.renewal = CertificateRenewal(identity, renewed)
+    plane.components.append(plane.renewal)
     if keys_of_secrets is not None:
         plane.components.append(keys_of_secrets)
     return plane

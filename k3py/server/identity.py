@@ -14,7 +14,7 @@ from k3py.pki.service_account import ServiceAccountKeys
 from k3py.server.etcd.choice import names_of_member
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from k3py.config.server import ServerConfig
     from k3py.pki.authority import KeyPair
@@ -36,6 +36,19 @@ class ServerIdentity:
         return "ServerIdentity(…)"
 
 
+def make_leaves(config: ServerConfig, paths: PkiPaths, addresses: Sequence[str]) -> tuple[Leaf, ...]:
+    """Return the leaves that a server needs; `addresses`: those under which this machine is reached, may hold doubles."""
+    service_ip = str(ipaddress.ip_network(config.service_cidr)[1])
+    own = tuple(dict.fromkeys(one for one in addresses if one))
+    names = (config.node_name, socket.gethostname(), *own, *config.tls_san)
+    leaves = server_leaves(paths, names=names, service_ip=service_ip, cluster_domain=config.cluster_domain)
+    if not config.disable_agent:
+        leaves += node_leaves(paths, node_name=config.node_name, names=own)
+    if config.runs_etcd:  # etcd itself reads them anew when they are renewed
+        leaves += etcd_leaves(paths, names=names_of_member(config))
+    return leaves
+
+
 def prepare_identity(config: ServerConfig, password: str) -> ServerIdentity:
     """Make or renew what is missing or due. Blocking (keys are made, files synced): call it off the loop.
 
@@ -46,19 +59,7 @@ def prepare_identity(config: ServerConfig, password: str) -> ServerIdentity:
     """
     paths = pki_paths(config.data_dir)
     authorities = ensure_authorities(paths)
-    service_ip = str(ipaddress.ip_network(config.service_cidr)[1])
-    names = (
-        config.node_name,
-        socket.gethostname(),
-        config.node_ip,
-        config.advertise_address,
-        *config.tls_san,
-    )
-    leaves = server_leaves(paths, names=names, service_ip=service_ip, cluster_domain=config.cluster_domain)
-    if not config.disable_agent:
-        leaves += node_leaves(paths, node_name=config.node_name, names=(config.node_ip,))
-    if config.runs_etcd:  # etcd itself reads them anew when they are renewed
-        leaves += etcd_leaves(paths, names=names_of_member(config))
+    leaves = make_leaves(config, paths, (config.node_ip, config.advertise_address))
     ensure_leaves(authorities, leaves)
     root_ca = authorities["server-ca"].certificate
     token = write_server_token(config.data_dir / "server", root_ca, password)

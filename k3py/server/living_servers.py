@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -20,7 +20,7 @@ from k3py.api.resource import ENDPOINT_SLICES, ENDPOINTS
 from k3py.api.status import ApiError
 from k3py.apiserver.kubernetes_service import make_endpoint_slice, make_endpoints
 from k3py.datastore.errors import DatastoreError, LeaseNotFound
-from k3py.datastore.interface import NO_LEASE, PutOp
+from k3py.datastore.interface import NO_LEASE, DeleteOp, PutOp
 from k3py.util.supervise import Policy, TaskScope
 
 if TYPE_CHECKING:
@@ -122,19 +122,21 @@ class LivingServers:
         """Let others know which keys of Secrets this server has now. Raises DatastoreError."""
         if keys_hash == self._own.keys_hash:
             return
-        self._own = LivingServer(
-            address=self._own.address,
-            port=self._own.port,
-            node_name=self._own.node_name,
-            arguments=self._own.arguments,
-            keys_hash=keys_hash,
-        )
+        self._own = replace(self._own, keys_hash=keys_hash)
         if self._lease != NO_LEASE:
             await self._put()
 
     def keys_hashes(self) -> dict[str, str]:
         """Return the state and hash of the keys of Secrets by server, this one's first."""
         return {f"{one.node_name} ({one.address})": one.keys_hash for one in self.servers}
+
+    async def move(self, address: str) -> None:
+        """Be known under another address from now on. Raises DatastoreError."""
+        before = self._own.address
+        self._own = replace(self._own, address=address)
+        if self._lease != NO_LEASE and address != before:
+            await self._put()
+            _ = await self._backend.txn((), (DeleteOp(PREFIX + before.encode()),))
 
     async def wait_changed(self) -> None:
         """Return when a server came, went or told something new since this was last called."""

@@ -15,6 +15,7 @@ from k3py.util.step import Step
 if TYPE_CHECKING:
     from k3py.client.local import LocalClient
     from k3py.config.server import ServerConfig
+    from k3py.network.own_address import OwnAddress
     from k3py.server.control_plane import ControlPlane
     from k3py.server.identity import ServerIdentity
     from k3py.util.supervise import Component
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 _ROLE = "node-role.kubernetes.io/control-plane"
 
 
-def build_node(config: ServerConfig, identity: ServerIdentity, plane: ControlPlane) -> list[Component]:
-    """Make the parts of a server's own node, in starting order.
+def build_node(
+    config: ServerConfig, identity: ServerIdentity, plane: ControlPlane, own: OwnAddress
+) -> list[Component]:
+    """Make the parts of a server's own node, in starting order; `own` is its address.
 
     Raises:
         MissingProgram: a program that the node needs is missing; names it and the package.
@@ -31,7 +34,7 @@ def build_node(config: ServerConfig, identity: ServerIdentity, plane: ControlPla
     settings = NodeSettings(
         data_dir=config.data_dir,
         node_name=config.node_name,
-        node_ip=config.node_ip,
+        address=own,
         kubelet_port=config.kubelet_port,
         serving_certificate=identity.paths.agent / "serving-kubelet",
         client_ca=identity.paths.authority("client-ca"),

@@ -17,6 +17,7 @@ from k3py.util.supervise import Policy
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from k3py.pki.layout import Leaf
     from k3py.server.identity import ServerIdentity
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class CertificateRenewal:
     def __init__(self, identity: ServerIdentity, on_renewal: Callable[[], Awaitable[None]]) -> None:
         self._identity = identity
         self._on_renewal = on_renewal
+        self._leaves = identity.leaves
 
     async def run(self, started: Callable[[], None]) -> None:
         """Renew what is due until cancelled."""
@@ -49,14 +51,17 @@ class CertificateRenewal:
             await self.renew()
 
     def _due_s(self) -> float:
-        return min(find_renewal_s(leaf.certificate.read_bytes()) for leaf in self._identity.leaves)
+        return min(find_renewal_s(leaf.certificate.read_bytes()) for leaf in self._leaves)
+
+    async def use(self, leaves: tuple[Leaf, ...]) -> None:
+        """Want other leaves from now on, such as for a machine whose address has changed."""
+        self._leaves = leaves
+        await self.renew()
 
     async def renew(self) -> None:
         """Renew what is due now; what cannot be written is told and tried again."""
         try:
-            written = await asyncio.to_thread(
-                ensure_leaves, self._identity.authorities, self._identity.leaves
-            )
+            written = await asyncio.to_thread(ensure_leaves, self._identity.authorities, self._leaves)
         except (PkiError, OSError) as error:
             log.warning("certificates cannot be renewed, will try again", extra={"why": str(error)})
             return

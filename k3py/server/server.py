@@ -13,6 +13,7 @@ from k3py.datastore.durability import Durability
 from k3py.datastore.factory import open_backend
 from k3py.datastore.tls_files import TlsFiles
 from k3py.errors import K3pyError
+from k3py.network.own_address import AddressWatch
 from k3py.server.addons import build_addons
 from k3py.server.admin_kubeconfig import publish_admin_kubeconfig
 from k3py.server.cluster_reset import clear_reset_flag, was_reset
@@ -21,7 +22,9 @@ from k3py.server.etcd.choice import chosen_datastore
 from k3py.server.health import add_checks
 from k3py.server.identity import prepare_identity
 from k3py.server.joining import join_servers
+from k3py.server.living_servers import LivingServers
 from k3py.server.metrics import add_storage_metrics
+from k3py.server.own_address import ServerAddress, find_own
 from k3py.server.peers import build_peers, check_peers
 from k3py.server.secrets_encryption.start import start_encryption
 from k3py.server.shared_identity import share_identity
@@ -88,12 +91,21 @@ async def _serve(config: ServerConfig, backend: Backend) -> None:
         )
         add_storage_metrics(plane.metrics, storage, plane.kinds, backend)
         components: list[Component] = [*plane.components]
+        advertise = [plane.assembly.advertise]
         if config.shares_datastore:
-            components += build_peers(config, backend, plane, shared)
+            peers = build_peers(config, backend, plane, shared)
+            components += peers
+            advertise = [one.move for one in peers if isinstance(one, LivingServers)]
+        own = find_own(config)
         if not config.disable_agent:
             from k3py.server.node import build_node  # noqa: PLC0415 - a server without a node needs none of it
 
-            components += build_node(config, identity, plane)
+            components += build_node(config, identity, plane, own)
+        elif own.follows:
+            components.append(AddressWatch(own))
+        components.append(
+            ServerAddress(config, identity.paths, own, use=plane.renewal.use, advertise=advertise)
+        )
         components += await build_addons(config, identity, plane)
         if config.runs_etcd:
             from k3py.server.etcd.assembly import build_member_parts  # noqa: PLC0415 - only for who has one

@@ -89,9 +89,21 @@ async def copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None
     """Copy until the source ends or one of both breaks."""
     try:
         while data := await source.read(CHUNK_BYTES):
-            sink.write(data)
-            await sink.drain()
-        if sink.can_write_eof():
-            sink.write_eof()
+            await send(sink, data)
+        end(sink)
     except OSError:
         return
+
+
+async def send(sink: asyncio.StreamWriter, data: bytes) -> None:
+    """Write and wait for room. Raises OSError, also when the connection was closed here meanwhile (uvloop has a RuntimeError for that)."""
+    if sink.is_closing():
+        raise ConnectionResetError("closed")
+    sink.write(data)
+    await sink.drain()
+
+
+def end(sink: asyncio.StreamWriter) -> None:
+    """Say that nothing more comes, unless the connection is closed anyway or cannot say that (TLS)."""
+    if not sink.is_closing() and sink.can_write_eof():
+        sink.write_eof()

@@ -66,7 +66,9 @@ class AgentTunnels:
         self._dial_policy = dial_policy
         self._up: set[str] = set()
         self._changed = asyncio.Event()
+        self._suspect: set[str] = set()
         servers.on_change(self._changed.set)
+        balancer.on_bad(self._doubt)
 
     @property
     def connected(self) -> frozenset[str]:
@@ -88,6 +90,9 @@ class AgentTunnels:
             while True:
                 self._changed.clear()
                 wanted = self._wanted()
+                for address in self._suspect & workers.keys():
+                    workers.pop(address).cancel()
+                self._suspect.clear()
                 for address in [one for one in workers if one not in wanted]:
                     workers.pop(address).cancel()
                 for address in wanted:
@@ -95,6 +100,17 @@ class AgentTunnels:
                         work = self._keep(http, address)
                         workers[address] = scope.spawn(work, name=f"tunnel-to-{address}")
                 await self._changed.wait()
+
+    def reconnect(self) -> None:
+        """Open all tunnels anew: this machine's address is another one, and those that stand lead nowhere."""
+        self._suspect |= self._up
+        self._changed.set()
+
+    def _doubt(self, address: str) -> None:
+        """A server that cannot be dialled has no living tunnel, whatever it looks like from here."""
+        if address in self._up:
+            self._suspect.add(address)
+            self._changed.set()
 
     def _wanted(self) -> set[str]:
         learned = set(self._servers.learned)

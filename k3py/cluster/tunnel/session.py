@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import WSMsgType
 
 from k3py.util.supervise import TaskScope
+from k3py.util.upgrade import end, send
 from k3py.wire.tunnel import (
     CHUNK_BYTES,
     WINDOW_BYTES,
@@ -290,7 +291,5 @@ async def _to_stream(reader: asyncio.StreamReader, stream: TunnelStream) -> None
 
 async def _from_stream(stream: TunnelStream, writer: asyncio.StreamWriter) -> None:
     while data := await stream.read():
-        writer.write(data)
-        await writer.drain()
-    if writer.can_write_eof():
-        writer.write_eof()
+        await send(writer, data)
+    end(writer)

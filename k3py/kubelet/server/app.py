@@ -67,9 +67,12 @@ class KubeletServer:
         self.port = 0
 
     def reload_certificate(self) -> None:
-        """Use the renewed certificate for new connections."""
-        if self._tls is not None and self._config.cert_file is not None:
-            self._tls.load_cert_chain(self._config.cert_file, self._config.key_file)
+        """Use the renewed certificate for new connections; an authority that is new is trusted besides the old one."""
+        if self._tls is None or self._config.cert_file is None:
+            return
+        self._tls.load_cert_chain(self._config.cert_file, self._config.key_file)
+        if self._config.client_ca_file is not None:
+            self._tls.load_verify_locations(cafile=str(self._config.client_ca_file))
 
     async def run(self, listening: Callable[[int], None]) -> None:
         """Listen until cancelled; `listening` is called with the port.

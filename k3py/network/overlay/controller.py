@@ -10,7 +10,7 @@ from k3py.network.overlay.plan import plan_peers
 from k3py.util.supervise import Component, Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from k3py.client.interface import InformerFactory
     from k3py.jsontypes import JsonObject
@@ -26,15 +26,24 @@ class OverlayController(Component):
         overlay: None = another program connects the nodes.
         masquerade: hides pods' addresses from what lies outside of the cluster.
         node_name: this node.
+        before: called before the overlay is set up again because the node's address has changed.
     """
 
     def __init__(
-        self, informers: InformerFactory, overlay: Overlay | None, masquerade: Masquerade, *, node_name: str
+        self,
+        informers: InformerFactory,
+        overlay: Overlay | None,
+        masquerade: Masquerade,
+        *,
+        node_name: str,
+        before: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._nodes = informers.informer(NODES)
         self._overlay = overlay
         self._masquerade = masquerade
         self._node_name = node_name
+        self._before = before
+        self._moved = False
         self._wake = asyncio.Event()
         self._nodes.add_handler(self._on_change)
 
@@ -53,6 +62,11 @@ class OverlayController(Component):
         if old is None or new is None or plan_peers([old], own_name="") != plan_peers([new], own_name=""):
             self._wake.set()
 
+    def address_changed(self) -> None:
+        """Set the overlay up again: this node's address is another one."""
+        self._moved = True
+        self._wake.set()
+
     async def run(self, started: Callable[[], None]) -> None:
         """Follow the nodes until cancelled; routes stay."""
         await self._nodes.wait_synced()
@@ -62,11 +76,14 @@ class OverlayController(Component):
             self._wake.clear()
             own = self._nodes.lister.find("", self._node_name)
             found = ((own or {}).get("spec") or {}).get("podCIDR", "")
-            if found and found != pod_cidr:
+            moved = self._moved
+            if moved and self._before is not None:
+                await self._before()
+            if found and (found != pod_cidr or moved):
                 await self._masquerade.apply(pod_cidr=found)
                 if self._overlay is not None:
                     await self._overlay.set_up(pod_cidr=found)
-                pod_cidr, applied = found, None
+                pod_cidr, applied, self._moved = found, None, False
             peers: tuple[Peer, ...] = plan_peers(self._nodes.lister.list(), own_name=self._node_name)
             if pod_cidr and self._overlay is not None and peers != applied:
                 await self._overlay.apply(peers)

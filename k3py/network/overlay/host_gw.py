@@ -25,7 +25,8 @@ class HostGwOverlay(Overlay):
         self._peers: tuple[Peer, ...] = ()
 
     async def set_up(self, *, pod_cidr: str) -> None:
-        """Nothing to make."""
+        """Nothing to make; routes of before may have gone with the node's address."""
+        self._peers = ()
 
     async def apply(self, peers: tuple[Peer, ...]) -> None:
         """Lead to exactly these peers."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from k3py.network.interface import Peer
+    from k3py.network.own_address import OwnAddress
 
 _log = logging.getLogger(__name__)
 
@@ -33,33 +34,35 @@ class VxlanOverlay(Overlay):
 
     Args:
         ip: the ip program. bridge: the bridge program (both of iproute2).
-        node_ip: this node's IPv4 address: the outer source, and where the hardware address comes from.
+        own: this node's IPv4 address: the outer source, and where the hardware address comes from.
     """
 
-    def __init__(self, *, ip: Path, bridge: Path, node_ip: str) -> None:
+    def __init__(self, *, ip: Path, bridge: Path, own: OwnAddress) -> None:
         self._ip = ip
         self._bridge = bridge
-        self._node_ip = node_ip
+        self._own = own
         self._peers: tuple[Peer, ...] = ()
 
     async def set_up(self, *, pod_cidr: str) -> None:
         """Make the device, or take over one that is right; routes of an earlier k3py stay until `apply` replaces them."""
-        mac = make_mac(self._node_ip)
-        if not await self._is_right(mac):
+        node_ip = self._own.all[0]
+        mac = make_mac(node_ip)
+        if not await self._is_right(mac, node_ip):
+            self._peers = ()  # what led to them goes with the device
             await run([self._ip, "link", "delete", DEVICE], check=False)
-            kind = ["type", "vxlan", "id", VNI, "local", self._node_ip, "dstport", PORT, "nolearning"]
+            kind = ["type", "vxlan", "id", VNI, "local", node_ip, "dstport", PORT, "nolearning"]
             await run([self._ip, "link", "add", DEVICE, "address", mac, *kind])
         address = pod_cidr.partition("/")[0]
         await run([self._ip, "address", "replace", f"{address}/32", "dev", DEVICE])
         await run([self._ip, "link", "set", DEVICE, "up"])
 
-    async def _is_right(self, mac: str) -> bool:
+    async def _is_right(self, mac: str, node_ip: str) -> bool:
         done = await run([self._ip, "-d", "-j", "link", "show", DEVICE], check=False)
         if done.returncode:
             return False
         (found,) = orjson.loads(done.stdout)
         data = found.get("linkinfo", {}).get("info_data", {})
-        return bool(found.get("address") == mac and data.get("local") == self._node_ip)
+        return bool(found.get("address") == mac and data.get("local") == node_ip)
 
     async def apply(self, peers: tuple[Peer, ...]) -> None:
         """Lead to exactly these peers."""

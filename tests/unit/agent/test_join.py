@@ -10,12 +10,14 @@ from dataclasses import replace
 import pytest
 from cryptography import x509
 
-from k3py.agent.errors import JoinRefused, ServerUnreachable, WrongAuthority
+from k3py.agent.errors import JoinRefused, ServerUnreachable, TokenRefused, WrongAuthority
 from k3py.agent.join import Joiner, find_joined
+from k3py.api.resource import NODES
 from k3py.apiserver.connection import ConnectionServer
 from k3py.cluster.node_password import NodePasswords
 from k3py.cluster.supervisor import Supervisor
 from k3py.cluster.token import hash_ca
+from k3py.kubelet.server.access import user_of_certificate
 from k3py.pki.authority import KeyPair, LeafRequest, make_authority, make_key, sign_leaf
 from tests.support.fake_client import FakeClient
 
@@ -28,19 +30,22 @@ class World:
     def __init__(self, folder):
         self.folder = folder
         self.authorities = {"server-ca": make_authority("server"), "client-ca": make_authority("client")}
+        self.client = FakeClient()
         self.seen = []
+        self.authenticates = True
         self.url = ""
         self.supervisor = Supervisor(
             authorities=self.authorities,
             token="K10" + "0" * 64 + "::server:secret",
-            authenticate=self._nobody,
-            passwords=NodePasswords(FakeClient()),
+            authenticate=self._authenticate,
+            passwords=NodePasswords(self.client),
             settings=SETTINGS,
         )
         self.supervisor.ready = True
 
-    async def _nobody(self, request):
-        return None
+    async def _authenticate(self, request):
+        certificate = request.get_extra_info("peercert")
+        return user_of_certificate(certificate) if certificate and self.authenticates else None
 
     async def handle(self, request):
         self.seen.append((request.path, dict(request.headers)))
@@ -74,6 +79,8 @@ async def running(folder):
     pem.write_bytes(pair.certificate + pair.key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
+    context.load_verify_locations(cadata=world.authorities["client-ca"].certificate.decode())
+    context.verify_mode = ssl.CERT_OPTIONAL
     connections = ConnectionServer(world.handle)
     server = await asyncio.get_running_loop().create_server(connections, "127.0.0.1", 0, ssl=context)
     world.url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -132,6 +139,60 @@ async def test_a_server_that_is_away_or_starting_is_worth_another_try(tmp_path):
         joiner = world.joiner(world.token())
     with pytest.raises(ServerUnreachable):
         await joiner.join()
+
+
+async def test_a_node_that_was_deleted_gets_nothing_by_its_certificate(tmp_path):
+    async with running(tmp_path) as world:
+        await world.joiner(world.token()).join()
+        with pytest.raises(TokenRefused):
+            await world.joiner(world.token("rotated")).join()
+
+
+async def test_certificates_are_renewed_by_the_one_that_the_node_has(tmp_path):
+    async with running(tmp_path) as world:
+        joiner = world.joiner(world.token())
+        await joiner.join()
+        world.client.seed(NODES, {"metadata": {"name": "n1"}})
+        before = {file.name: file.read_bytes() for file in (tmp_path / "agent").glob("*.*")}
+        world.seen.clear()
+        joiner.node_ip = "192.0.2.8"
+        joined = await joiner.renew()
+        assert joined.settings == SETTINGS
+        assert not any("Authorization" in headers for _, headers in world.seen), "no token is needed"
+        assert "/cacerts" not in [path for path, _ in world.seen], "the authority that is known vouches for the server"
+    after = {file.name: file.read_bytes() for file in (tmp_path / "agent").glob("*.*")}
+    assert {name for name in before if before[name] != after[name]} == {"serving-kubelet.crt", "client-kubelet.crt", "client-kube-proxy.crt"}
+    names = x509.load_pem_x509_certificate(after["serving-kubelet.crt"]).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    assert "192.0.2.8" in {str(one.value) for one in names.value}
+
+
+async def test_a_token_that_counts_no_longer_is_made_up_for_by_the_certificate(tmp_path):
+    async with running(tmp_path) as world:
+        await world.joiner(world.token()).join()
+        world.client.seed(NODES, {"metadata": {"name": "n1"}})
+        rotated = world.joiner(world.token("rotated"))
+        await rotated.join()
+        with pytest.raises(TokenRefused):
+            await world.joiner(world.token("rotated"), folder="other").join()
+
+
+async def test_a_certificate_that_counts_no_longer_is_made_up_for_by_the_token(tmp_path):
+    async with running(tmp_path) as world:
+        joiner = world.joiner(world.token())
+        await joiner.join()
+        world.authenticates = False
+        await joiner.renew()
+
+
+async def test_a_renewal_does_not_believe_another_server(tmp_path):
+    async with running(tmp_path) as world:
+        joiner = world.joiner(world.token())
+        await joiner.join()
+        (tmp_path / "agent/server-ca.crt").write_bytes(make_authority("rogue").certificate)
+        world.seen.clear()
+        with pytest.raises(ServerUnreachable):
+            await joiner.renew()
+        assert world.seen == []
 
 
 async def get(world, path, user="", password="secret", method="GET"):

@@ -123,3 +123,13 @@ async def test_the_spec_of_what_every_server_has_is_fixed(api):
         with pytest.raises(ApiError) as caught:
             await api.send("update", plural, "catch-all", body=one)
         assert [cause["field"] for cause in caught.value.details["causes"]] == ["spec"]
+
+
+async def test_another_address_of_the_server_is_told_to_the_cluster():
+    async with run_api(options=ApiOptions(advertise_address="192.0.2.1")) as api:
+        await api.assembly.bootstrap()
+        await api.assembly.advertise("192.0.2.2")
+        slices = await api.send("get", "endpointslices", "kubernetes")
+        assert [one["addresses"] for one in slices["endpoints"]] == [["192.0.2.2"]]
+        endpoints = await api.send("get", "endpoints", "kubernetes")
+        assert [one["ip"] for one in endpoints["subsets"][0]["addresses"]] == ["192.0.2.2"]

@@ -115,6 +115,25 @@ async def test_connections_to_a_server_that_left_the_list_are_closed(tmp_path):
             assert await answer(balancer) == b"b"
 
 
+async def test_when_this_machine_moves_all_connections_are_closed(tmp_path):
+    async with listening(greeter(b"a")) as port, balanced(tmp_path, port) as (_, balancer):
+        reader, writer = await ask(balancer)
+        assert await reader.read(1) == b"a"
+        balancer.close_all()
+        assert await ends(reader)
+        writer.close()
+        assert await answer(balancer) == b"a"
+
+
+async def test_a_server_that_cannot_be_dialled_is_told(tmp_path):
+    gone = free_port()
+    async with listening(greeter(b"a")) as port, balanced(tmp_path, port, gone) as (_, balancer):
+        told = []
+        balancer.on_bad(told.append)
+        assert await answer(balancer) == b"a"
+        assert told == [f"127.0.0.1:{gone}"]
+
+
 async def test_what_went_over_the_address_to_join_comes_home_when_a_server_is_known_to_be_well(tmp_path):
     async with listening(greeter(b"j")) as join, listening(greeter(b"a")) as first:
         async with balanced(tmp_path, join) as (servers, balancer):

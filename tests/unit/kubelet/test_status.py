@@ -124,9 +124,10 @@ def test_a_condition_that_became_true_loses_its_reason():
     assert changed["status"] == "True"
 
 
-def test_new_addresses_replace_old_ones():
-    old = {"podIPs": [{"ip": "10.42.0.1"}]}
-    assert status_patch(old, {"podIPs": [{"ip": "10.42.0.2"}]})["podIPs"] == [
+@pytest.mark.parametrize("field", ["podIPs", "hostIPs"])
+def test_new_addresses_replace_old_ones(field):
+    old = {field: [{"ip": "10.42.0.1"}]}
+    assert status_patch(old, {field: [{"ip": "10.42.0.2"}]})[field] == [
         {"$patch": "replace"},
         {"ip": "10.42.0.2"},
     ]

@@ -105,3 +105,14 @@ async def test_a_damaged_record_is_nobody(backend, value):
     await put(backend, PREFIX + b"192.0.2.9", value)
     (kv,) = (await backend.range(PREFIX + b"192.0.2.9")).kvs
     assert read_server(kv) is None
+
+
+async def test_a_server_that_moves_is_known_under_its_new_address_alone(backend, client):
+    async with TaskScope() as scope:
+        living, _ = await start(scope, backend, client, "192.0.2.1")
+        await start(scope, backend, client, "192.0.2.2")
+        await settled(client, "192.0.2.1", "192.0.2.2")
+        await living.move("192.0.2.7")
+        await settled(client, "192.0.2.2", "192.0.2.7")
+        assert sorted(await find_servers(backend)) == ["192.0.2.2", "192.0.2.7"]
+        scope.cancel()

@@ -93,3 +93,20 @@ async def test_the_component_wakes_when_the_first_is_due(identity, monkeypatch):
 def test_the_due_time_is_120_days_before_the_end(identity):
     days = find_renewal_s(identity.leaves[0].certificate.read_bytes()) / 86400
     assert LEAF_DAYS - RENEW_BEFORE_DAYS - 1 < days <= LEAF_DAYS - RENEW_BEFORE_DAYS
+
+
+async def test_other_leaves_are_made_at_once_and_kept_from_then_on(identity):
+    called = []
+
+    async def hook():
+        called.append(True)
+
+    renewal = CertificateRenewal(identity, hook)
+    before = serials(identity)
+    request = LeafRequest(common_name="a", names=("192.0.2.2",))
+    moved = (Leaf(path=identity.leaves[0].path, authority="client-ca", request=request), identity.leaves[1])
+    await renewal.use(moved)
+    after = serials(identity)
+    assert (after[0] != before[0], after[1] == before[1], called) == (True, True, [True])
+    await renewal.renew()
+    assert serials(identity) == after
