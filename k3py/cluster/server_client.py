@@ -51,12 +51,10 @@ def ask_server(address: ServerAddress, method: str, path: str, body: JsonObject 
     return cast("JsonObject", json.loads(answer.decode(errors="replace")))
 
 
-def fetch(
-    address: ServerAddress, method: str, path: str, body: str | None = None, *, user: str = "server"
-) -> bytes:
-    """Send a request and return the answer's body, at most 4 MiB of it.
+def fetch(address: ServerAddress, method: str, path: str, body: str | None = None) -> bytes:
+    """Send a request as the user `server` and return the answer's body, at most 4 MiB of it.
 
-    `address` has the token in either form; `user` is "server" or "node".
+    `address` has the token in either form.
 
     Raises:
         ConfigError: the URL or the token cannot be used.
@@ -76,7 +74,7 @@ def fetch(
         )
     context = ssl.create_default_context(cadata=ca.decode())
     ignore_dates(context)  # the token's hash vouches for the authority, and the server proves its key
-    credentials = base64.b64encode(f"{user}:{token.password}".encode()).decode()
+    credentials = base64.b64encode(f"server:{token.password}".encode()).decode()
     headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json"}
     status, answer = _exchange(host, port, context, method, path, headers, body)
     if status == http.client.OK:

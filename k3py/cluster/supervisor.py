@@ -41,7 +41,7 @@ AGENT_GROUP: Final = "k3py:agent"
 SERVER_GROUP: Final = "k3py:server"
 _AGENT_GROUPS: Final = frozenset((AGENT_GROUP, "system:nodes", "system:bootstrappers"))
 _SERVER_GROUPS: Final = frozenset((SERVER_GROUP, MASTERS))
-_BY_TOKEN_ONLY: Final = frozenset(("server-bootstrap", "token"))
+_BY_TOKEN_ONLY: Final = frozenset(("server-bootstrap", "critical-arguments", "token"))
 """What not even administrators get: keys of authorities outlive what an administrator may do."""
 
 _MOST_BODY_BYTES: Final = 64 * 1024
@@ -53,6 +53,7 @@ class Supervisor:
     Args:
         authorities: "server-ca" and "client-ca" with their keys.
         token: the server's token in secure form; its password is that of the users `server` and `node`.
+        agent_token: the token whose password is that of `node` instead, "" = none.
         authenticate: finds the user of other credentials (client certificate, bootstrap token), None = none of them.
         passwords: node passwords.
         settings: what /v1-k3py/config tells agents; no secret in it.
@@ -66,6 +67,7 @@ class Supervisor:
         *,
         authorities: Mapping[str, KeyPair],
         token: str,
+        agent_token: str = "",
         authenticate: Callable[[web.BaseRequest], Awaitable[User | None]],
         passwords: NodePasswords,
         settings: JsonObject,
@@ -75,6 +77,7 @@ class Supervisor:
     ) -> None:
         self._authorities = authorities
         self._password = parse_token(token).password
+        self._agent_password = parse_token(agent_token).password if agent_token else ""
         self._authenticate = authenticate
         self._passwords = passwords
         self._settings = orjson.dumps(settings)
@@ -169,7 +172,8 @@ class Supervisor:
             name, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             name, password = "", ""
-        right = secrets.compare_digest(password.encode(), self._password.encode())
+        wanted = self._agent_password or self._password if name == "node" else self._password
+        right = secrets.compare_digest(password.encode(), wanted.encode())
         group = {"node": AGENT_GROUP, "server": SERVER_GROUP}.get(name)
         if not right or group is None:
             raise ApiError(401, "Unauthorized", "Unauthorized")

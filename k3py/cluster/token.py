@@ -123,3 +123,23 @@ def write_server_token(server_dir: Path, ca_pem: bytes, password: str) -> str:
     except OSError as error:
         raise K3pyError(f"{file}: cannot be written: {error.strerror}") from error
     return text
+
+
+def write_agent_token(server_dir: Path, ca_pem: bytes, agent_token: str) -> None:
+    """Write `agent-token` (0600) in secure form, or make it a link to `token` when agents have none of their own (L-03). Blocking.
+
+    Raises:
+        K3pyError: it cannot be written.
+    """
+    file = server_dir / "agent-token"
+    try:
+        if not agent_token:
+            if not file.is_symlink():
+                file.unlink(missing_ok=True)
+                file.symlink_to("token")
+            return
+        text = f"K10{hash_ca(ca_pem)}::node:{parse_token(agent_token).password}\n"
+        if file.is_symlink() or not file.exists() or file.read_text(encoding="utf-8") != text:
+            write_atomically(file, text.encode(), mode=0o600)
+    except OSError as error:
+        raise K3pyError(f"{file}: cannot be written: {error.strerror}") from error

@@ -37,20 +37,20 @@ def get_path(values: Mapping[str, Value], name: str) -> Path:
     return value
 
 
-def load_token(values: Mapping[str, Value]) -> str:
-    """Return the join token of --token or --token-file, "" when neither is given; errors do not repeat it."""
-    token = get_text(values, "token")
-    file = values["token_file"]
+def load_token(values: Mapping[str, Value], flag: str = "token") -> str:
+    """Return the token of a flag (--token) or of the file beside it (--token-file), "" when neither is given; errors do not repeat it."""
+    field = flag.replace("-", "_")
+    token, file = get_text(values, field), values[f"{field}_file"]
     if not isinstance(file, Path):
         return token
     if token:
-        raise ConfigError(f"--token-file: '{file}': must not be given together with --token")
+        raise ConfigError(f"--{flag}-file: '{file}': must not be given together with --{flag}")
     try:
         token = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--token-file: '{file}': cannot be read: {error}") from error
+        raise ConfigError(f"--{flag}-file: '{file}': cannot be read: {error}") from error
     if not token:
-        raise ConfigError(f"--token-file: '{file}': must hold a token")
+        raise ConfigError(f"--{flag}-file: '{file}': must hold a token")
     return token
 
 

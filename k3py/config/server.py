@@ -33,7 +33,7 @@ ENCRYPTION_PROVIDERS: Final = ("aescbc", "secretbox", "aesgcm")
 class ServerConfig:
     """What a server runs with; every field is the flag of the same name (k3py.config.options), with defaults filled.
 
-    token: "" = take the one in the data dir, or make one. node_ip: never "".
+    token: "" = take the one in the data dir, or make one. agent_token: "" = agents join with the token. node_ip: never "".
     finds_address: node_ip was found, not given, and is followed when it changes.
     advertises_node_ip: no address to advertise was given.
     """
@@ -53,6 +53,7 @@ class ServerConfig:
     cluster_dns: str
     cluster_domain: str
     token: str
+    agent_token: str
     server: str
     datastore_endpoint: str
     datastore_cafile: Path | None
@@ -147,6 +148,7 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
         cluster_dns=_cluster_dns(get_text(values, "cluster_dns"), service_cidr),
         cluster_domain=get_text(values, "cluster_domain"),
         token=load_token(values),
+        agent_token=load_token(values, "agent-token"),
         server=_joined_server(values),
         datastore_endpoint=get_text(values, "datastore_endpoint"),
         datastore_cafile=_optional_path(values, "datastore_cafile"),

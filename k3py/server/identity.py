@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from k3py.cluster.token import write_server_token
+from k3py.cluster.token import write_agent_token, write_server_token
 from k3py.pki.layout import etcd_leaves, node_leaves, pki_paths, server_leaves
 from k3py.pki.provision import ensure_authorities, ensure_leaves
 from k3py.pki.service_account import ServiceAccountKeys
@@ -63,6 +63,7 @@ def prepare_identity(config: ServerConfig, password: str) -> ServerIdentity:
     ensure_leaves(authorities, leaves)
     root_ca = authorities["server-ca"].certificate
     token = write_server_token(config.data_dir / "server", root_ca, password)
+    write_agent_token(config.data_dir / "server", root_ca, config.agent_token)
     issuer, *formerly = config.kube_apiserver_arg.texts("service-account-issuer") or (
         f"https://kubernetes.default.svc.{config.cluster_domain}",
     )

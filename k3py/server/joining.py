@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from k3py.cluster.bootstrap_data.document import SharedFile
     from k3py.config.server import ServerConfig
-    from k3py.jsontypes import JsonObject
+    from k3py.jsontypes import JsonValue
     from k3py.server.shared_identity import SharedIdentity
 
 log = logging.getLogger(__name__)
@@ -66,10 +66,11 @@ async def _fetch_patiently(config: ServerConfig) -> dict[str, SharedFile]:
 def fetch_shared(config: ServerConfig) -> dict[str, SharedFile]:
     """Ask the server for its settings and the shared files, and check both. Blocking. Raises as `join_servers`, and NotReachable."""
     address = ServerAddress(config.server, config.token)
-    settings = cast("JsonObject", orjson.loads(fetch(address, "GET", "/v1-k3py/config", user="node")))
-    theirs = settings.get("criticalArguments")
+    theirs = cast("JsonValue", orjson.loads(fetch(address, "GET", "/v1-k3py/critical-arguments")))
     if isinstance(theirs, dict) and (
-        fault := find_mismatch(critical_arguments(config), theirs, config.server)
+        fault := find_mismatch(
+            critical_arguments(config, parse_token(config.token).password), theirs, config.server
+        )
     ):
         raise ConfigError(fault)
     files = decode(fetch(address, "GET", "/v1-k3py/server-bootstrap"))
@@ -87,7 +88,7 @@ def fetch_shared(config: ServerConfig) -> dict[str, SharedFile]:
 def bootstrap_paths(
     config: ServerConfig, shared: SharedIdentity
 ) -> Mapping[str, Callable[[web.BaseRequest], Awaitable[web.Response]]]:
-    """Return what gives the shared files to servers that join (J-32); for those only who hold the server's token."""
+    """Return what gives servers that join the shared files (J-32) and the arguments to agree on; for those only who hold the server's token."""
 
     async def give(request: web.BaseRequest) -> web.Response:
         if request.method != "GET":
@@ -99,4 +100,11 @@ def bootstrap_paths(
         document = encode(await asyncio.to_thread(shared.files.read))
         return web.Response(body=document, content_type="application/json")
 
-    return {"server-bootstrap": give}
+    arguments = orjson.dumps(critical_arguments(config, shared.password))
+
+    async def tell_arguments(request: web.BaseRequest) -> web.Response:
+        if request.method != "GET":
+            return web.Response(status=405, text=f"{request.method}: must be GET\n")
+        return web.Response(body=arguments, content_type="application/json")
+
+    return {"server-bootstrap": give, "critical-arguments": tell_arguments}

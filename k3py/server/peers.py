@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-async def check_peers(config: ServerConfig, backend: Backend) -> None:
-    """Compare critical arguments with those of the servers that are alive.
+async def check_peers(config: ServerConfig, backend: Backend, password: str) -> None:
+    """Compare critical arguments with those of the servers that are alive; `password`: of the servers' token.
 
     Raises:
         ConfigError: one has others; names the flag and the server.
         Unavailable: the datastore does not answer.
     """
-    own = critical_arguments(config)
+    own = critical_arguments(config, password)
     for address, server in sorted((await find_servers(backend)).items()):
         if address == config.advertise_address:  # our own, of a life that was cut short
             continue
@@ -52,7 +52,7 @@ def build_peers(
         address=config.advertise_address,
         port=config.https_listen_port,
         node_name=config.node_name,
-        arguments=critical_arguments(config),
+        arguments=critical_arguments(config, shared.password),
     )
     living = LivingServers(backend, masters, own)
     led = Led(masters, make_election("k3py", config.node_name), (Compaction(backend),))

@@ -10,7 +10,6 @@ from k3py.api.user import ANONYMOUS
 from k3py.apiserver.filters.authn import Authentication
 from k3py.cluster.server_list import KUBERNETES_SLICES, server_addresses
 from k3py.cluster.supervisor import Supervisor
-from k3py.config.critical import critical_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -47,6 +46,7 @@ def build_supervisor(
     return Supervisor(
         authorities=identity.authorities,
         token=identity.token,
+        agent_token=config.agent_token,
         authenticate=authenticate,
         passwords=passwords,
         settings=describe_cluster(config),
@@ -73,7 +73,6 @@ def describe_cluster(config: ServerConfig) -> JsonObject:
         "disableKubeProxy": config.disable_kube_proxy,
         "disableNetworkPolicy": config.disable_network_policy,
         "httpsPort": config.https_listen_port,
-        "criticalArguments": critical_arguments(config),
         "egressSelectorMode": config.egress_selector_mode,
     }
 

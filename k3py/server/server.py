@@ -75,9 +75,9 @@ async def run_server(config: ServerConfig) -> int:
 
 async def _serve(config: ServerConfig, backend: Backend) -> None:
     """Run everything above an open datastore until a signal ends it. Raises K3pyError."""
-    if config.shares_datastore:
-        await check_peers(config, backend)
     shared = await share_identity(config, backend, restored=was_reset(config))
+    if config.shares_datastore:
+        await check_peers(config, backend, shared.password)
     await asyncio.to_thread(clear_reset_flag, config)
     identity = await asyncio.to_thread(prepare_identity, config, shared.password)
     encryption = await asyncio.to_thread(start_encryption, config)

@@ -81,3 +81,20 @@ def test_a_rotated_token_opens_and_the_old_one_does_not(server):
     assert token(server, "rotate").returncode == 0
     random = file.read_text().strip().rpartition(":")[2]
     assert len(random) == 32
+
+
+def test_agents_with_a_token_of_their_own_are_no_servers(tmp_path):
+    with ServerProcess(tmp_path, "--disable", "metrics-server", "--agent-token", "for-agents") as server:
+        password = (tmp_path / "data/server/token").read_text().strip().rpartition(":")[2]
+        paths = ("/v1-k3py/config", "/v1-k3py/critical-arguments")
+        found = {
+            (user, secret): [status(server, path, basic(user, secret)) for path in paths]
+            for user in ("node", "server")
+            for secret in ("for-agents", password)
+        }
+        assert found == {
+            ("node", "for-agents"): [200, 403],
+            ("node", password): [401, 401],
+            ("server", "for-agents"): [401, 401],
+            ("server", password): [403, 200],
+        }

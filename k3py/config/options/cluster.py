@@ -26,6 +26,21 @@ OPTIONS: Final[tuple[Option, ...]] = (
         help="file that holds the token",
     ),
     Option(
+        name="agent-token",
+        theme="cluster",
+        env="K3PY_AGENT_TOKEN",
+        secret=True,
+        critical=True,
+        help="secret with which agents join, but no servers (default: the token)",
+    ),
+    Option(
+        name="agent-token-file",
+        theme="cluster",
+        value_type="path",
+        env="K3PY_AGENT_TOKEN_FILE",
+        help="file that holds the agents' token",
+    ),
+    Option(
         name="server",
         short="s",
         theme="cluster",

@@ -5,11 +5,13 @@ from k3py.config.server import load_server_config
 
 
 def arguments(*flags):
-    return critical_arguments(load_server_config(["--data-dir=/nowhere", "--node-name=n", *flags], {}))
+    return critical_arguments(load_server_config(["--data-dir=/nowhere", "--node-name=n", *flags], {}), "password")
 
 
-def test_defaults_are_filled_and_secrets_left_out():
-    found = arguments("--token=geheim")
+def test_defaults_are_filled_and_secrets_marked():
+    found = arguments("--token=geheim", "--agent-token=geheimer")
+    assert arguments()["agent-token"] == "" != found["agent-token"]
+    assert found["agent-token"] != arguments("--agent-token=another")["agent-token"]
     assert found["cluster-cidr"] == "10.42.0.0/16"
     assert found["cluster-dns"] == "10.43.0.10"
     assert found["secrets-encryption"] == "false"

@@ -29,13 +29,13 @@ def config_of(folder, *flags, token=PINNED):
 def other(monkeypatch, tmp_path):
     """What another server answers, by path; an exception is raised once."""
     answers = {
-        "/v1-k3py/config": orjson.dumps({"criticalArguments": critical_arguments(config_of(tmp_path))}),
+        "/v1-k3py/critical-arguments": orjson.dumps(critical_arguments(config_of(tmp_path), "secret")),
         "/v1-k3py/server-bootstrap": encode(FILES),
     }
-    users = []
+    asked = []
 
-    def fetch(address, method, path, body=None, *, user="server"):
-        users.append((path, user))
+    def fetch(address, method, path, body=None):
+        asked.append(path)
         answer = answers[path]
         if isinstance(answer, tuple):
             error, answers[path] = answer
@@ -43,21 +43,21 @@ def other(monkeypatch, tmp_path):
         return answer
 
     monkeypatch.setattr(joining, "fetch", fetch)
-    answers["users"] = users
+    answers["asked"] = asked
     return answers
 
 
 async def test_the_shared_files_are_fetched_once(other, tmp_path):
     await joining.join_servers(config_of(tmp_path))
     assert (tmp_path / "server/tls/server-ca.key").read_bytes() == CA
-    assert other["users"] == [("/v1-k3py/config", "node"), ("/v1-k3py/server-bootstrap", "server")]
+    assert other["asked"] == ["/v1-k3py/critical-arguments", "/v1-k3py/server-bootstrap"]
     await joining.join_servers(config_of(tmp_path))
-    assert len(other["users"]) == 2
+    assert len(other["asked"]) == 2
 
 
 async def test_a_server_that_is_starting_is_waited_for(other, tmp_path, monkeypatch):
     monkeypatch.setattr(joining, "_FIRST_S", 0.001)
-    other["/v1-k3py/config"] = (NotReachable("not yet"), other["/v1-k3py/config"])
+    other["/v1-k3py/critical-arguments"] = (NotReachable("not yet"), other["/v1-k3py/critical-arguments"])
     await joining.join_servers(config_of(tmp_path))
     assert (tmp_path / "server/tls/service.key").exists()
 
@@ -72,6 +72,12 @@ async def test_a_critical_argument_that_differs_is_named(other, tmp_path):
     with pytest.raises(ConfigError, match=r"--cluster-domain: 'b.local': must be 'cluster.local' as on https://192.0.2.1:6443"):
         await joining.join_servers(config_of(tmp_path, "--cluster-domain=b.local"))
     assert not (tmp_path / "server").exists()
+
+
+async def test_another_agents_token_is_named_but_not_shown(other, tmp_path):
+    with pytest.raises(ConfigError, match=r"--agent-token: must be as on https://192.0.2.1:6443") as caught:
+        await joining.join_servers(config_of(tmp_path, "--agent-token=for-agents"))
+    assert "for-agents" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
