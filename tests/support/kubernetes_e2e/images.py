@@ -81,6 +81,8 @@ def make_recipes(programs: Path, etcd: Path | None) -> list[ImageRecipe]:
     agnhost = (
         *base,
         *with_libraries("bash", "curl", "dig", "ip"),
+        # Debian's ash would take its own nc, which knows none of the tests' flags, instead of what lies on the PATH.
+        ImageFile("bin/sh", link="../usr/bin/bash", mode=0o777),
         *_netcat(),
         ImageFile("agnhost", (programs / "agnhost").read_bytes(), 0o755),
         ImageFile("agnhost-2", link="agnhost", mode=0o777),
@@ -105,8 +107,7 @@ def make_recipes(programs: Path, etcd: Path | None) -> list[ImageRecipe]:
         image(
             f"{REGISTRY}/busybox:1.36.1-1",
             f"{REGISTRY}/busybox:1.37.0-1",
-            # Debian's ash, unlike the original image's, takes variables out of the environment whose names it could not assign to.
-            files=(*base, *with_libraries("bash"), ImageFile("bin/sh", link="../usr/bin/bash", mode=0o777)),
+            files=base,
             command=("sh",),
         ),
         image(
