@@ -89,3 +89,27 @@ def resource_value(
     if amount is None:
         amount = allocatable.get(resource, "0") if part == "limits" else "0"
     return str(divide(amount, reference.get("divisor") or "0"))
+
+
+def changes_files(before: JsonObject, after: JsonObject) -> bool:
+    """Say whether files of a pod's downward volumes have other content after an update: labels, annotations, resources.
+
+    Source: data/kubelet.tsv "downward"; pkg/kubelet/volumemanager remounts at each sync, so that files follow the pod.
+    """
+    if not any(_shows_pod(one) for one in after["spec"].get("volumes") or ()):
+        return False
+    return _shown(before) != _shown(after)
+
+
+def _shows_pod(volume: JsonObject) -> bool:
+    sources = (volume.get("projected") or {}).get("sources") or ()
+    return "downwardAPI" in volume or any("downwardAPI" in one for one in sources)
+
+
+def _shown(pod: JsonObject) -> tuple[object, ...]:
+    metadata, spec = pod["metadata"], pod["spec"]
+    return (
+        metadata.get("labels"),
+        metadata.get("annotations"),
+        [one.get("resources") for key in ("initContainers", "containers") for one in spec.get(key) or ()],
+    )

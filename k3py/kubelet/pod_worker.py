@@ -19,6 +19,7 @@ from k3py.api.resource import PODS
 from k3py.api.status import ApiError
 from k3py.client.interface import PatchType
 from k3py.kubelet.backoff import Backoff
+from k3py.kubelet.downward import changes_files
 from k3py.kubelet.operations import FINISH, INTERNAL, STATUS
 from k3py.kubelet.pod import (
     find_container,
@@ -96,8 +97,10 @@ class PodWorker:
         """Take in a new version of the pod; an older one than known is left aside."""
         if version_of(pod) < version_of(self.pod):
             return
-        self.pod = pod
+        before, self.pod = self.pod, pod
         self.events = PodRecorder(self.node.recorder, pod)
+        if self._operations is not None and changes_files(before, pod):
+            self._operations.refresh_volumes()
         self.changed.set()
 
     def remove(self) -> None:

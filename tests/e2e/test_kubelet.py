@@ -158,6 +158,24 @@ def test_a_changed_config_map_reaches_a_running_pod_and_a_missing_one_holds_it_u
     server.until(lambda: content() == "two", limit_s=5, what="the new content")
 
 
+@pytest.mark.parametrize("wrap", [dict, lambda source: {"projected": {"sources": [source]}}], ids=["own", "projected"])
+def test_files_of_the_downward_api_follow_the_pod(server, namespace, make, ready, wrap):
+    items = [{"path": name, "fieldRef": {"fieldPath": f"metadata.{name}"}} for name in ("labels", "annotations")]
+    read = make(
+        "facts",
+        shell("sleep 1000", volumeMounts=[{"name": "v", "mountPath": "/v"}]),
+        volumes=[{"name": "v", **wrap({"downwardAPI": {"items": items}})}],
+    )
+    ready(read)
+    server.kubectl("label", "pod", "facts", "-n", namespace, "later=yes")
+    server.kubectl("annotate", "pod", "facts", "-n", namespace, "builder=foo")
+
+    def content():
+        return server.kubectl("exec", "facts", "-n", namespace, "--", "cat", "/v/labels", "/v/annotations").stdout
+
+    server.until(lambda: 'later="yes"' in content() and 'builder="foo"' in content(), limit_s=20, what="the new labels")
+
+
 def test_init_containers_sidecars_and_the_end_of_a_job_pod(server, namespace, make, ended):
     read = make(
         "job",

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from k3py.kubelet.downward import UnresolvableField, field_value, resource_value
+from k3py.kubelet.downward import UnresolvableField, changes_files, field_value, resource_value
 from k3py.kubelet.environment import (
     ContainerConfigError,
     EnvironmentSources,
@@ -114,3 +114,30 @@ def test_the_downward_api_reads_fields_and_resources():
     assert of("requests.cpu", "1m") == "150"
     assert of("limits.cpu") == "2"
     assert of("requests.memory") == "0"
+
+
+DOWNWARD = {"name": "v", "downwardAPI": {"items": []}}
+PROJECTED = {"name": "v", "projected": {"sources": [{"secret": {"name": "s"}}, {"downwardAPI": {"items": []}}]}}
+
+
+@pytest.mark.parametrize("volume", [DOWNWARD, PROJECTED], ids=["downwardAPI", "projected"])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda pod: pod["metadata"].update(labels={"new": "1"}), True),
+        (lambda pod: pod["metadata"].update(annotations={"new": "1"}), True),
+        (lambda pod: pod["spec"]["containers"][0].update(resources={"limits": {"cpu": "1"}}), True),
+        (lambda pod: pod["metadata"].update(resourceVersion="9"), False),
+        (lambda pod: pod.update(status={"phase": "Running"}), False),
+    ],
+)
+def test_volumes_are_written_again_when_what_they_show_of_the_pod_changes(volume, change, told):
+    before, after = (bound_pod(volumes=[volume]) for _ in range(2))
+    change(after)
+    assert changes_files(before, after) is told
+
+
+def test_pods_without_such_volumes_need_nothing():
+    before, after = bound_pod(), bound_pod()
+    after["metadata"]["labels"] = {"new": "1"}
+    assert not changes_files(before, after)

@@ -67,9 +67,10 @@ async def handle_node_proxy(call: Call) -> StreamResult:
     await admit_connect(call)
     scheme, name, port = split_name(call.request.name)
     node = (await call.store.get("", name)).parsed
-    _check_address(urlsplit(url_of_node(node)).hostname or "", is_name_allowed=True)
+    kubelet = urlsplit(url_of_node(node))
+    _check_address(kubelet.hostname or "", is_name_allowed=True)
     url = url_of_node(node, int(port) if port.isdigit() else 0)
-    if port and scheme != "https":
+    if port not in ("", str(kubelet.port)) and scheme != "https":
         url = url.replace("https:", "http:", 1)
     return StreamResult(target=f"{url}/{_rest(call)}")
 

@@ -43,3 +43,25 @@ async def test_a_service_leads_to_a_ready_endpoint_of_its_port():
         for name in ("s:web", "s:80", "s"):
             result = await api.result("get", "services", name, sub="proxy", path="x/y")
             assert result.target == "http://192.0.2.2:8080/x/y"
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("n", "https://192.0.2.1:10255"),
+        ("n:10255", "https://192.0.2.1:10255"),
+        ("http:n:10255", "https://192.0.2.1:10255"),
+        ("n:9100", "http://192.0.2.1:9100"),
+        ("https:n:9100", "https://192.0.2.1:9100"),
+    ],
+)
+async def test_a_node_leads_to_its_kubelet_also_when_the_kubelets_port_is_named(name, target):
+    async with run_api() as api:
+        status = {
+            "addresses": [{"type": "InternalIP", "address": "192.0.2.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 10255}},
+        }
+        await api.send("create", "nodes", body={"metadata": {"name": "n"}})
+        await api.send("update", "nodes", "n", sub="status", body={"metadata": {"name": "n"}, "status": status})
+        result = await api.result("get", "nodes", name, sub="proxy", path="pods")
+        assert result.target == f"{target}/pods"
