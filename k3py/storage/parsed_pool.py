@@ -10,7 +10,7 @@ import orjson
 if TYPE_CHECKING:
     from k3py.storage.cached_object import CachedObject
 
-POOL_BYTES: Final = 4_000_000  # of served bytes; their dicts take about six times that
+POOL_BYTES: Final = 1_000_000  # of served bytes; their dicts take about six times that
 
 
 class ParsedPool:
