@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from k3py.agent.certificates import AgentCertificates
@@ -23,7 +24,7 @@ from k3py.cluster.machine import ensure_id, ensure_password
 from k3py.cluster.server_list import ServerList, split_address
 from k3py.cluster.tunnel.agent import AgentTunnels
 from k3py.cluster.tunnel.dial_policy import DialPolicy
-from k3py.config.reading import find_own_address
+from k3py.config.reading import find_own_address, find_own_addresses
 from k3py.errors import ConfigError
 from k3py.kubelet.assembly import NodeIdentity, NodeSettings, build_node
 from k3py.kubelet.wiring import Kubelet
@@ -31,6 +32,7 @@ from k3py.network.own_address import OwnAddress
 from k3py.util.backoff import Backoff
 from k3py.util.data_dir import hold_data_dir
 from k3py.util.garbage import spare_started
+from k3py.util.netaddr import split_pair
 from k3py.util.supervisor import Supervisor
 from k3py.version import GIT_VERSION
 
@@ -77,7 +79,7 @@ async def run_agent(config: AgentConfig) -> int:
 def _find_address(config: AgentConfig, servers: ServerList) -> OwnAddress:
     """Find the address from which the servers are reached. Blocking: names are looked up."""
     if config.node_ip:
-        return OwnAddress(config.node_ip)
+        return OwnAddress(",".join(config.node_ips))
 
     def find() -> str:
         hosts = [split_address(one)[0] for one in servers.addresses]
@@ -94,7 +96,7 @@ def _make_joiner(config: AgentConfig, balancer: LoadBalancer, name: str, own: Ow
         token=config.token,
         folder=config.data_dir / "agent",
         node_name=name,
-        node_ip=own.text,
+        node_ip=own.all[0],
         node_password=ensure_password(),
     )
 
@@ -137,6 +139,8 @@ async def _build(
         await _identify(stack, balancer.url, joined, one.context, agent)
         for one, agent in zip(tls, ("kubelet", "kube-proxy"), strict=True)
     ]
+    if own.follows:
+        own.complete(partial(find_own_addresses, cluster_cidr=joined.settings["clusterCIDR"]))
     settings = _settings(config, joined, name, own)
     node = build_node(settings, kubelet=kubelet, proxy=proxy)
     tunnels = _tunnels(settings, joined, servers, balancer, kubelet, proxy, tls[0].context)
@@ -186,7 +190,7 @@ def _tunnels(
             kubelet_port=settings.kubelet_port,
             pods=pods.lister.list,
             nodes=nodes.lister.list,
-            cluster_cidrs=(settings.cluster_cidr,),
+            cluster_cidrs=split_pair(settings.cluster_cidr),
         ),
     )
 
@@ -205,6 +209,7 @@ def _settings(config: AgentConfig, joined: Joined, name: str, own: OwnAddress) -
         cluster_domain=cluster["clusterDomain"],
         cluster_dns=cluster["clusterDNS"],
         overlay=cluster["flannelBackend"],
+        masquerades_ipv6=bool(cluster.get("flannelIPv6Masq")),
         service_proxy=not cluster["disableKubeProxy"],
         network_policy=not cluster.get("disableNetworkPolicy", True),  # an older server has no role for it
         node_labels=config.node_labels,

@@ -99,7 +99,7 @@ class AgentCertificates:
     async def _renew(self) -> None:
         """Raises JoinRefused, ServerUnreachable, OSError."""
         self._wanted.clear()
-        self._joiner.node_ip = self._own.text
+        self._joiner.node_ip = self._own.all[0]
         joined = await self._joiner.renew()
         for hook in self._hooks:
             hook()

@@ -27,6 +27,7 @@ class AgentConfig:
     node_name: str
     with_node_id: bool
     node_ip: str
+    node_ips: tuple[str, ...]
     node_labels: tuple[str, ...]
     node_taints: tuple[str, ...]
     kubelet_port: int

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 from k3py.api.names import find_subdomain_faults
 from k3py.config.reading import get_list, get_number, get_text
 from k3py.errors import ConfigError
+from k3py.util.netaddr import split_pair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,10 +22,11 @@ EgressMode = Literal["agent", "cluster", "pod", "disabled"]
 
 
 class NodeFields(TypedDict):
-    """Fields by the name of their flag; node_ip "" = not given."""
+    """Fields by the name of their flag; node_ip "" = not given, node_ips: it and that of the other family."""
 
     node_name: str
     node_ip: str
+    node_ips: tuple[str, ...]
     node_labels: tuple[str, ...]
     node_taints: tuple[str, ...]
     kubelet_port: int
@@ -43,10 +45,12 @@ def read_node_fields(values: Mapping[str, Value]) -> NodeFields:
         raise ConfigError(f"--node-name: {name!r} (from the host name): {'; '.join(faults)}")
     if get_text(values, "snapshotter") not in ("overlayfs", "native"):
         raise ConfigError(f"--snapshotter: {values['snapshotter']!r}: must be overlayfs or native")
+    addresses = split_pair(get_text(values, "node_ip"))
     registry_file = values["private_registry"]
     return NodeFields(
         node_name=name,
-        node_ip=get_text(values, "node_ip"),
+        node_ip=addresses[0] if addresses else "",
+        node_ips=addresses,
         node_labels=_labels(values),
         node_taints=_taints(values),
         kubelet_port=get_number(values, "kubelet_port"),

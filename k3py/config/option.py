@@ -13,7 +13,9 @@ ValueType = Literal[
     "path",
     "port",
     "cidr",
+    "cidrs",
     "ip",
+    "ips",
     "mode",
     "port-range",
     "url",
@@ -32,6 +34,7 @@ class Option:
 
     name: long name without dashes, also the key in configuration files (C-65). short: one letter, "" = none.
     default: as the user would type it; "" = none. env: environment variable, "" = none.
+    "cidrs" and "ips" are one of a family, or two of both with a comma between.
     value_type: how `k3py.config.value` reads it; "list" may be repeated or hold commas,
     "arguments" may be repeated and keep their commas.
     critical: must be the same on every server (C-60). secret: never shown, in no message and no log.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from k3py.errors import ConfigError
+from k3py.util.netaddr import is_ipv6, split_pair
+
+_LOOPBACK: Final = "127.0.0.1"
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +57,15 @@ def load_token(values: Mapping[str, Value], flag: str = "token") -> str:
     return token
 
 
+def find_own_addresses(first: str, cluster_cidr: str) -> tuple[str, ...]:
+    """Return `first`, and where pods have the other family, too, this machine's address of it, if it has one."""
+    other = [one for one in split_pair(cluster_cidr) if is_ipv6(one) != is_ipv6(first)]
+    if not other:
+        return (first,)
+    found = find_own_address("2001:db8::1" if is_ipv6(other[0]) else "192.0.2.1")
+    return (first, found) if is_ipv6(found) == is_ipv6(other[0]) and found != _LOOPBACK else (first,)
+
+
 def find_own_address(*targets: str) -> str:
     """Return the address from which this machine would reach the first reachable of `targets`, else loopback; no packet is sent."""
     for target in targets:
@@ -64,4 +76,4 @@ def find_own_address(*targets: str) -> str:
             except OSError:
                 continue
             return str(probe.getsockname()[0])
-    return "127.0.0.1"
+    return _LOOPBACK

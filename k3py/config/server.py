@@ -12,9 +12,10 @@ from k3py.api.names import find_subdomain_faults
 from k3py.config.api_server_arguments import ApiServerArguments, parse_api_server_arguments
 from k3py.config.loader import load_values
 from k3py.config.node import EgressMode, OverlayKind, read_node_fields
-from k3py.config.reading import find_own_address, get_list, get_path, get_text, load_token
+from k3py.config.reading import find_own_address, find_own_addresses, get_list, get_path, get_text, load_token
 from k3py.config.scheduler_arguments import SchedulerArguments, parse_scheduler_arguments
 from k3py.errors import ConfigError
+from k3py.util.netaddr import is_ipv6, split_pair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,6 +74,7 @@ class ServerConfig:
     disable_network_policy: bool
     node_name: str
     node_ip: str
+    node_ips: tuple[str, ...]
     node_labels: tuple[str, ...]
     node_taints: tuple[str, ...]
     kubelet_port: int
@@ -83,6 +85,7 @@ class ServerConfig:
     private_registry: Path | None
     disable_default_registry_endpoint: bool
     flannel_backend: OverlayKind
+    flannel_ipv6_masq: bool
     egress_selector_mode: EgressMode
     debug: bool
     log: str
@@ -129,9 +132,11 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
     finds_address = (
         not node["node_ip"] and ipaddress.ip_address(get_text(values, "bind_address")).is_unspecified
     )
-    node["node_ip"] = node["node_ip"] or find_node_ip(get_text(values, "bind_address"))
     service_cidr, cluster_cidr = get_text(values, "service_cidr"), get_text(values, "cluster_cidr")
     _check_ranges(cluster_cidr, service_cidr)
+    if not node["node_ips"]:
+        node["node_ips"] = find_node_ips(get_text(values, "bind_address"), cluster_cidr)
+        node["node_ip"] = node["node_ips"][0]
     return ServerConfig(
         data_dir=get_path(values, "data_dir").absolute(),
         bind_address=get_text(values, "bind_address"),
@@ -182,6 +187,7 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
         cluster_reset=bool(values["cluster_reset"]),
         cluster_reset_restore_path=_restore_path(values),
         flannel_backend=_overlay(values),
+        flannel_ipv6_masq=bool(values["flannel_ipv6_masq"]),
         egress_selector_mode=_egress_mode(values),
         **node,
     )
@@ -228,31 +234,47 @@ def is_shared(datastore_endpoint: str) -> bool:
 
 
 def _check_ranges(cluster_cidr: str, service_cidr: str) -> None:
-    cluster, service = ipaddress.ip_network(cluster_cidr), ipaddress.ip_network(service_cidr)
-    if cluster.version == service.version and cluster.overlaps(service):
+    clusters = [ipaddress.ip_network(one) for one in split_pair(cluster_cidr)]
+    services = [ipaddress.ip_network(one) for one in split_pair(service_cidr)]
+    if [one.version for one in clusters] != [one.version for one in services]:
         raise ConfigError(
-            f"--service-cidr: '{service_cidr}': must not overlap with --cluster-cidr {cluster_cidr}"
+            f"--service-cidr: '{service_cidr}': must have the families of --cluster-cidr {cluster_cidr}, in the same order"
         )
-    if cluster.num_addresses < 256:
-        raise ConfigError(f"--cluster-cidr: '{cluster_cidr}': must hold at least one /24 for each node")
-    if service.num_addresses < 16:
-        raise ConfigError(f"--service-cidr: '{service_cidr}': must hold at least 16 addresses")
+    for cluster, service in zip(clusters, services, strict=True):
+        if cluster.overlaps(service):
+            raise ConfigError(f"--service-cidr: '{service}': must not overlap with --cluster-cidr {cluster}")
+        smallest, largest = (24, 12) if cluster.version == 4 else (64, 108)
+        if cluster.prefixlen > smallest:
+            raise ConfigError(
+                f"--cluster-cidr: '{cluster}': must hold at least one /{smallest} for each node"
+            )
+        if service.num_addresses < 16:
+            raise ConfigError(f"--service-cidr: '{service}': must hold at least 16 addresses")
+        if service.prefixlen < largest:
+            raise ConfigError(f"--service-cidr: '{service}': must not be larger than a /{largest}")
 
 
 def _cluster_dns(given: str, service_cidr: str) -> str:
-    network = ipaddress.ip_network(service_cidr)
+    networks = [ipaddress.ip_network(one) for one in split_pair(service_cidr)]
     if not given:
-        return str(network[10])
-    if ipaddress.ip_address(given) not in network:
-        raise ConfigError(f"--cluster-dns: '{given}': must be an address in --service-cidr {service_cidr}")
+        return ",".join(str(network[10]) for network in networks)
+    for one in split_pair(given):
+        if not any(ipaddress.ip_address(one) in network for network in networks):
+            raise ConfigError(f"--cluster-dns: '{one}': must be an address in --service-cidr {service_cidr}")
     return given
 
 
-def find_node_ip(bind_address: str) -> str:
-    """Return the address that is bound, or that of the interface with the default route."""
+def find_node_ips(bind_address: str, cluster_cidr: str) -> tuple[str, ...]:
+    """Return the address that is bound, or that of the interface with the default route, of the first family of pods; and the other's."""
+    first = _find_first(bind_address, cluster_cidr)
+    return find_own_addresses(first, cluster_cidr)
+
+
+def _find_first(bind_address: str, cluster_cidr: str) -> str:
     if not ipaddress.ip_address(bind_address).is_unspecified:
         return bind_address
-    return find_own_address("192.0.2.1", "2001:db8::1")
+    targets = ("192.0.2.1", "2001:db8::1")
+    return find_own_address(*(targets[::-1] if is_ipv6(cluster_cidr.partition(",")[0]) else targets))
 
 
 def _disabled(values: Mapping[str, Value]) -> tuple[str, ...]:

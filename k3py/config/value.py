@@ -85,6 +85,22 @@ def _ip(text: str) -> str:
         raise ValueError("must be an IP address such as 192.0.2.1") from None
 
 
+def _pair(text: str, read: Callable[[str], str], what: str) -> str:
+    """Read one, or one of each address family, with a comma between."""
+    parts = [read(one) for one in _list(text)]
+    if len(parts) > 2 or (len(parts) == 2 and (":" in parts[0]) == (":" in parts[1])):
+        raise ValueError(f"must be one {what}, or one of IPv4 and one of IPv6 with a comma between")
+    return ",".join(parts)
+
+
+def _cidrs(text: str) -> str:
+    return _pair(text, _cidr, "network such as 10.42.0.0/16") if "," in text else _cidr(text)
+
+
+def _ips(text: str) -> str:
+    return _pair(text, _ip, "address") if "," in text else _ip(text)
+
+
 def _mode(text: str) -> int:
     if not re.fullmatch(r"0?[0-7]{3}", text):
         raise ValueError("must be an octal file mode such as 0600 or 644")
@@ -129,7 +145,9 @@ _READERS: Final[dict[ValueType, Callable[[str], Value]]] = {
     "path": _path,
     "port": _port,
     "cidr": _cidr,
+    "cidrs": _cidrs,
     "ip": _ip,
+    "ips": _ips,
     "mode": _mode,
     "port-range": _port_range,
     "url": _url,

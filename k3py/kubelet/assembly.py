@@ -14,8 +14,9 @@ from k3py.kubelet.name_servers import NameServers
 from k3py.kubelet.wiring import Kubelet
 from k3py.network.cni import BridgeNetwork
 from k3py.network.dns.records import ClusterRecords
-from k3py.network.dns.server import DnsServer, gateway_of
+from k3py.network.dns.server import DnsServer
 from k3py.network.dns.upstream import Upstream
+from k3py.network.interface import node_ranges
 from k3py.network.kernel_settings import apply_kernel_settings
 from k3py.network.masquerade import Masquerade
 from k3py.network.nftables import NftTable
@@ -34,6 +35,7 @@ from k3py.runtime.cri import CriRuntime
 from k3py.runtime.program import find_program, get_cni_dir, get_program
 from k3py.runtime.registries.images import RegistryImages
 from k3py.runtime.registries.settings import DEFAULT_FILE, load_registries
+from k3py.util.netaddr import first_host, is_ipv6, split_pair
 from k3py.util.step import Step
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class NodeSettings:
     """What a node is made with.
 
     serving_certificate: path without suffix of the kubelet's certificate and key; client_ca: who may call the kubelet.
+    node_ip, cluster_cidr, service_cidr, cluster_dns: of one family, or of both with a comma between, primary first.
     cluster_dns: address of the cluster's DNS service, "" = the node serves none and pods use the node's name servers.
     container_runtime_endpoint: socket of a foreign runtime, "" = k3py's own containerd.
     """
@@ -69,6 +72,7 @@ class NodeSettings:
     service_cidr: str
     cluster_domain: str
     overlay: OverlayKind
+    masquerades_ipv6: bool
     cluster_dns: str
     service_proxy: bool
     network_policy: bool
@@ -148,8 +152,7 @@ def build_node(settings: NodeSettings, *, kubelet: NodeIdentity, proxy: NodeIden
 
 def _make_policies(settings: NodeSettings, identity: NodeIdentity) -> NetworkPolicyController:
     def dns_addresses(node: JsonObject) -> Sequence[str]:
-        cidr = (node.get("spec") or {}).get("podCIDR") if settings.cluster_dns else ""
-        return [gateway_of(cidr)] if cidr else []
+        return [first_host(one) for one in node_ranges(node)] if settings.cluster_dns else []
 
     table = NftTable(nft=get_program("nft"), table=POLICY_TABLE)
     return NetworkPolicyController(
@@ -192,9 +195,10 @@ async def _set_up_network(settings: NodeSettings) -> None:
 
 async def _ensure_route(settings: NodeSettings) -> None:
     if settings.service_proxy:
-        await ensure_service_route(
-            ip=get_program("ip"), service_cidr=settings.service_cidr, node_ip=settings.address.all[0]
-        )
+        for cidr in split_pair(settings.service_cidr):
+            own = [one for one in settings.address.all if is_ipv6(one) == is_ipv6(cidr)]
+            if own:
+                await ensure_service_route(ip=get_program("ip"), service_cidr=cidr, node_ip=own[0])
 
 
 def _build_network(settings: NodeSettings, proxy: NodeIdentity) -> list[Component]:
@@ -202,14 +206,14 @@ def _build_network(settings: NodeSettings, proxy: NodeIdentity) -> list[Componen
     parts: list[Component] = [*proxy.parts]
     if settings.service_proxy:
         rules = NftablesProxy(
-            nft=nft, conntrack=find_program("conntrack"), cluster_cidrs=(settings.cluster_cidr,)
+            nft=nft, conntrack=find_program("conntrack"), cluster_cidrs=split_pair(settings.cluster_cidr)
         )
         parts.append(ServiceProxyController(proxy.informers, rules, node_name=settings.node_name))
     if settings.cluster_dns:
         records = ClusterRecords(proxy.informers, domain=settings.cluster_domain)
         upstream = Upstream(NameServers(Path(settings.resolv_conf)))
         parts.append(DnsServer(proxy.informers, records, upstream, node_name=settings.node_name))
-    masquerade = Masquerade(nft=nft, cluster_cidr=settings.cluster_cidr)
+    masquerade = Masquerade(nft=nft, cluster_cidr=settings.cluster_cidr, with_ipv6=settings.masquerades_ipv6)
     overlay = _make_overlay(settings)
     controller = OverlayController(
         proxy.informers,

@@ -26,6 +26,7 @@ from k3py.kubelet.node_status import (
     node_status,
 )
 from k3py.kubelet.recording import NORMAL
+from k3py.network.interface import node_ranges
 from k3py.runtime.errors import RuntimeFailure
 from k3py.util import clock
 from k3py.util.backoff import Backoff
@@ -208,7 +209,7 @@ class NodeManager:
     async def _configure_network(self) -> float | None:
         """Configure the pod network when the range is known; return when to look again, None = on the next event."""
         node = self.node
-        cidr = "" if node is None else str((node.get("spec") or {}).get("podCIDR") or "")
+        cidr = "" if node is None else ",".join(node_ranges(node))
         now_s = clock.monotonic_s()
         fine = self._context.network_ready and not self._runtime_error
         if fine and cidr == self._configured and now_s < self._asked_s + RENEW_S - 1:
@@ -360,4 +361,4 @@ class NodeManager:
 
 def _decisive(node: JsonObject) -> tuple[object, object]:
     """Return what of the Node others write and the kubelet acts on: the pods' range, and resources that it does not know."""
-    return (node.get("spec") or {}).get("podCIDR"), (node.get("status") or {}).get("capacity")
+    return node_ranges(node), (node.get("status") or {}).get("capacity")

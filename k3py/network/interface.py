@@ -61,6 +61,12 @@ ServiceKey = tuple[str, str]
 """Namespace and name."""
 
 
+def node_ranges(node: JsonObject) -> tuple[str, ...]:
+    """Return the ranges of pods of a Node, primary family first; () while it has none."""
+    spec = node.get("spec") or {}
+    return tuple(spec.get("podCIDRs") or filter(None, (spec.get("podCIDR"),)))
+
+
 class PolicyEnforcer(Protocol):
     """Enforces network policies for the pods of this node."""
 
@@ -101,7 +107,7 @@ class ServiceProxy(Protocol):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Peer:
-    """Another node: its address and its range of pods ("10.42.1.0/24"), IPv4."""
+    """Another node: its address, and one of its ranges of pods ("10.42.1.0/24"), not necessarily of the same family."""
 
     pod_cidr: str
     address: str
@@ -115,8 +121,12 @@ class Peer:
 class Overlay(Protocol):
     """Leads to the pods of other nodes."""
 
-    async def set_up(self, *, pod_cidr: str) -> None:
-        """Prepare this node, whose own range is `pod_cidr`; safe to call again. Raises ProcessFailed."""
+    @property
+    def outer_ipv6(self) -> bool | None:
+        """Say by which address of a peer its ranges are reached: IPv6 or IPv4; None = that of the range's own family."""
+
+    async def set_up(self, *, ranges: tuple[str, ...]) -> None:
+        """Prepare this node, which has these ranges of pods; safe to call again. Raises ProcessFailed."""
 
     async def apply(self, peers: tuple[Peer, ...]) -> None:
         """Lead to exactly these peers. Raises ProcessFailed."""

@@ -34,6 +34,7 @@ class OwnAddress:
     def __init__(self, text: str, find: Callable[[], str] | None = None) -> None:
         self.text = text
         self._find = find
+        self._complete: Callable[[str], tuple[str, ...]] | None = None
         self._handlers: list[Callable[[], None]] = []
 
     @property
@@ -46,6 +47,11 @@ class OwnAddress:
         """Return the addresses, the first is the node's main one."""
         return tuple(one for one in self.text.split(",") if one)
 
+    def complete(self, complete: Callable[[str], tuple[str, ...]]) -> None:
+        """Let `complete` make all addresses out of the main one, from now on: that of the other family may be needed, too."""
+        self._complete = complete
+        self.text = ",".join(complete(self.all[0]))
+
     def on_change(self, handler: Callable[[], None]) -> None:
         """Call `handler` in the loop after each change; it must not block."""
         self._handlers.append(handler)
@@ -55,7 +61,11 @@ class OwnAddress:
         if self._find is None:
             return False
         found = await asyncio.to_thread(self._find)
-        if found in ("", LOOPBACK, "::1", self.text):
+        if found in ("", LOOPBACK, "::1"):
+            return False
+        if self._complete is not None:
+            found = ",".join(self._complete(found))
+        if found == self.text:
             return False
         _LOG.warning("this machine has another address", extra={"before": self.text, "now": found})
         self.text = found

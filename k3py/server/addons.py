@@ -35,7 +35,7 @@ async def build_addons(
     """
     folder = config.data_dir / "server/manifests"
     variables = {
-        "CLUSTER_DNS": config.cluster_dns,
+        "CLUSTER_DNS": config.cluster_dns.partition(",")[0],
         "CLUSTER_DOMAIN": config.cluster_domain,
         "DEFAULT_LOCAL_STORAGE_PATH": str(config.default_local_storage_path),
     }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.api.resource import SERVICES
 from k3py.api.status import ApiError
+from k3py.util.netaddr import is_ipv6, split_pair
 
 if TYPE_CHECKING:
     from k3py.client.interface import Client
@@ -18,9 +19,12 @@ async def ensure_dns_service(client: Client, address: str) -> None:
 
     Queries go to the server on the asker's own node only (internalTrafficPolicy Local): names resolve while other nodes are away.
 
+    address: of the Service; two with a comma between for both families.
+
     Raises:
         ApiError: the address is taken, or outside of the service range.
     """
+    addresses = split_pair(address)
     labels = {
         "k8s-app": "kube-dns",
         "kubernetes.io/cluster-service": "true",
@@ -31,7 +35,10 @@ async def ensure_dns_service(client: Client, address: str) -> None:
         "apiVersion": "v1",
         "metadata": {"name": "kube-dns", "namespace": _NAMESPACE, "labels": labels},
         "spec": {
-            "clusterIP": address,
+            "clusterIP": addresses[0],
+            "clusterIPs": list(addresses),
+            "ipFamilies": ["IPv6" if is_ipv6(one) else "IPv4" for one in addresses],
+            "ipFamilyPolicy": "SingleStack" if len(addresses) == 1 else "RequireDualStack",
             "internalTrafficPolicy": "Local",
             "ports": [
                 {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 53},

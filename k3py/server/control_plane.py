@@ -42,6 +42,7 @@ from k3py.server.token_rotation import TokenRotation
 from k3py.server.tunnels import build_tunnels
 from k3py.util.loop_lag import LoopLag
 from k3py.util.metrics import Registry, process_metrics
+from k3py.util.netaddr import split_pair
 from k3py.util.process_stats import ProcessStats
 from k3py.util.step import Step
 from k3py.wire.kubernetes_protobuf import KubernetesProtobuf
@@ -162,7 +163,7 @@ async def build_control_plane(
             advertise_address=config.advertise_address,
             secure_port=config.https_listen_port,
             alone=not config.shares_datastore,
-            service_cidrs=(config.service_cidr,),
+            service_cidrs=split_pair(config.service_cidr),
             node_ports=config.service_node_port_range,
             most_reading=config.kube_apiserver_arg.number("max-requests-inflight", 400),
             most_mutating=config.kube_apiserver_arg.number("max-mutating-requests-inflight", 200),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from k3py.pki.layout import etcd_leaves, node_leaves, pki_paths, server_leaves
 from k3py.pki.provision import ensure_authorities, ensure_leaves
 from k3py.pki.service_account import ServiceAccountKeys
 from k3py.server.etcd.choice import names_of_member
+from k3py.util.netaddr import first_host, split_pair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,9 +38,9 @@ class ServerIdentity:
 
 def make_leaves(config: ServerConfig, paths: PkiPaths, addresses: Sequence[str]) -> tuple[Leaf, ...]:
     """Return the leaves that a server needs; `addresses`: those under which this machine is reached, may hold doubles."""
-    service_ip = str(ipaddress.ip_network(config.service_cidr)[1])
+    service_ip, *more_ips = (first_host(one) for one in split_pair(config.service_cidr))
     own = tuple(dict.fromkeys(one for one in addresses if one))
-    names = (config.node_name, socket.gethostname(), *own, *config.tls_san)
+    names = (config.node_name, socket.gethostname(), *own, *more_ips, *config.tls_san)
     leaves = server_leaves(paths, names=names, service_ip=service_ip, cluster_domain=config.cluster_domain)
     if not config.disable_agent:
         leaves += node_leaves(paths, node_name=config.node_name, names=own)
@@ -59,7 +59,7 @@ def prepare_identity(config: ServerConfig, password: str) -> ServerIdentity:
     """
     paths = pki_paths(config.data_dir)
     authorities = ensure_authorities(paths)
-    leaves = make_leaves(config, paths, (config.node_ip, config.advertise_address))
+    leaves = make_leaves(config, paths, (*config.node_ips, config.advertise_address))
     ensure_leaves(authorities, leaves)
     root_ca = authorities["server-ca"].certificate
     token = write_server_token(config.data_dir / "server", root_ca, password)

@@ -43,6 +43,7 @@ def build_node(
         cluster_domain=config.cluster_domain,
         cluster_dns=config.served_dns,
         overlay=config.flannel_backend,
+        masquerades_ipv6=config.flannel_ipv6_masq,
         service_proxy=not config.disable_kube_proxy,
         network_policy=not config.disable_network_policy,
         node_labels=config.node_labels,

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.status import ApiError
-from k3py.config.server import find_node_ip
+from k3py.config.server import find_node_ips
 from k3py.datastore.errors import DatastoreError
 from k3py.network.own_address import OwnAddress
 from k3py.server.identity import make_leaves
@@ -26,8 +26,10 @@ _LOG: Final = logging.getLogger(__name__)
 def find_own(config: ServerConfig) -> OwnAddress:
     """Return the machine's address; one that was given, by itself or by what is bound, stays."""
     if not config.finds_address:
-        return OwnAddress(config.node_ip)
-    return OwnAddress(config.node_ip, lambda: find_node_ip(config.bind_address))
+        return OwnAddress(",".join(config.node_ips))
+    return OwnAddress(
+        ",".join(config.node_ips), lambda: ",".join(find_node_ips(config.bind_address, config.cluster_cidr))
+    )
 
 
 class ServerAddress:
@@ -59,7 +61,7 @@ class ServerAddress:
         self._use = use
         self._advertise = advertise if config.advertises_node_ip else ()
         # The names of certificates grow while the server runs: somebody may still come over an address of before.
-        self._addresses = [config.advertise_address, own.text]
+        self._addresses = [config.advertise_address, *own.all]
         self._changed = asyncio.Event()
         own.on_change(self._changed.set)
 
@@ -70,8 +72,9 @@ class ServerAddress:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            address = self._own.text
-            self._addresses = [address, *(one for one in self._addresses if one != address)]
+            address, *others = self._own.all
+            known = [one for one in self._addresses if one not in (address, *others)]
+            self._addresses = [address, *others, *known]
             await self._use(make_leaves(self._config, self._paths, self._addresses))
             try:
                 for tell in self._advertise:

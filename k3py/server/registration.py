@@ -70,6 +70,7 @@ def describe_cluster(config: ServerConfig) -> JsonObject:
         "clusterDNS": config.served_dns,
         "clusterDomain": config.cluster_domain,
         "flannelBackend": config.flannel_backend,
+        "flannelIPv6Masq": config.flannel_ipv6_masq,
         "disableKubeProxy": config.disable_kube_proxy,
         "disableNetworkPolicy": config.disable_network_policy,
         "httpsPort": config.https_listen_port,

@@ -11,18 +11,18 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         name="cluster-cidr",
         theme="networking",
-        value_type="cidr",
+        value_type="cidrs",
         default="10.42.0.0/16",
         critical=True,
-        help="range of pod addresses",
+        help="range of pod addresses; with both families, comma between: dual stack, from the first start on",
     ),
     Option(
         name="service-cidr",
         theme="networking",
-        value_type="cidr",
+        value_type="cidrs",
         default="10.43.0.0/16",
         critical=True,
-        help="range of service addresses",
+        help="range of service addresses, of the same families",
     ),
     Option(
         name="service-node-port-range",
@@ -34,7 +34,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         name="cluster-dns",
         theme="networking",
-        value_type="ip",
+        value_type="ips",
         critical=True,
         help="address of the cluster's DNS service (default: the tenth of service-cidr)",
     ),
@@ -52,6 +52,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default="vxlan",
         critical=True,
         help="how pods reach those of other nodes: vxlan, host-gw or none (another program does it)",
+    ),
+    Option(
+        name="flannel-ipv6-masq",
+        theme="networking",
+        value_type="bool",
+        critical=True,
+        help="hide pods' IPv6 addresses from what lies outside of the cluster, as their IPv4 addresses are",
     ),
     # C-30
     Option(

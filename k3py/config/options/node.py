@@ -23,7 +23,14 @@ OPTIONS: Final[tuple[Option, ...]] = (
         roles=AGENT,
         help="append a fixed random number to the node's name, so that equal host names can join",
     ),
-    Option(name="node-ip", short="i", theme="node", value_type="ip", roles=BOTH, help="address of this node"),
+    Option(
+        name="node-ip",
+        short="i",
+        theme="node",
+        value_type="ips",
+        roles=BOTH,
+        help="address of this node; one of each family with a comma between",
+    ),
     Option(
         name="node-label",
         theme="node",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.resource import ENDPOINT_SLICES, NODES, SERVICES
 from k3py.controllers.interface import Watch
+from k3py.network.interface import node_ranges
+from k3py.util.netaddr import first_host, is_ipv6
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 NAMESPACE: Final = "kube-system"
 SERVICE: Final = "kube-dns"
-_SLICE: Final = "kube-dns-nodes"
+_SLICES: Final = {"IPv4": "kube-dns-nodes", "IPv6": "kube-dns-nodes-ipv6"}
 _KEY: Final = "cluster-dns"
 _PORTS: Final = (
     {"name": "dns", "protocol": "UDP", "port": 53},
@@ -24,14 +25,13 @@ _PORTS: Final = (
 )
 
 
-def plan_slice(nodes: Iterable[JsonObject], service: JsonObject) -> JsonObject:
-    """Return the slice that names every node with a range."""
+def plan_slice(nodes: Iterable[JsonObject], service: JsonObject, family: str = "IPv4") -> JsonObject:
+    """Return the slice that names every node with a range of a family ("IPv4", "IPv6")."""
     endpoints = []
     for node in sorted(nodes, key=lambda one: str(one["metadata"]["name"])):
-        cidr = (node.get("spec") or {}).get("podCIDR")
-        if cidr:
+        for cidr in (one for one in node_ranges(node) if is_ipv6(one) == (family == "IPv6")):
             conditions = {"ready": True, "serving": True, "terminating": False}
-            address = str(ipaddress.ip_network(cidr)[1])
+            address = first_host(cidr)
             endpoints.append(
                 {"addresses": [address], "conditions": conditions, "nodeName": node["metadata"]["name"]}
             )
@@ -47,7 +47,7 @@ def plan_slice(nodes: Iterable[JsonObject], service: JsonObject) -> JsonObject:
         "kind": "EndpointSlice",
         "apiVersion": "discovery.k8s.io/v1",
         "metadata": {
-            "name": _SLICE,
+            "name": _SLICES[family],
             "namespace": NAMESPACE,
             "labels": {
                 "kubernetes.io/service-name": SERVICE,
@@ -55,7 +55,7 @@ def plan_slice(nodes: Iterable[JsonObject], service: JsonObject) -> JsonObject:
             },
             "ownerReferences": [owner],
         },
-        "addressType": "IPv4",
+        "addressType": family,
         "endpoints": endpoints,
         "ports": [dict(port) for port in _PORTS],
     }
@@ -76,7 +76,7 @@ class ClusterDnsController:
         self.watches: Sequence[Watch] = (
             Watch(nodes, _key_of_range),
             Watch(services, _key_of(SERVICE)),
-            Watch(slices, _key_of(_SLICE)),
+            Watch(slices, _key_of(*_SLICES.values())),
         )
 
     async def reconcile(self, key: str) -> float | None:
@@ -84,26 +84,30 @@ class ClusterDnsController:
         service = self._services.find(NAMESPACE, SERVICE)
         if service is None or (service["spec"].get("selector")):
             return None  # no cluster DNS, or somebody else's
-        wanted = plan_slice(self._nodes.list(), service)
-        found = self._slices.find(NAMESPACE, _SLICE)
+        for family in service["spec"].get("ipFamilies") or ("IPv4",):
+            await self._ensure(plan_slice(self._nodes.list(), service, family))
+        return None
+
+    async def _ensure(self, wanted: JsonObject) -> None:
+        found = self._slices.find(NAMESPACE, wanted["metadata"]["name"])
         if found is None:
             await self._client.create(ENDPOINT_SLICES, wanted, namespace=NAMESPACE)
         elif (found.get("endpoints") or []) != wanted["endpoints"] or found.get("ports") != wanted["ports"]:
             changed = {**found, "endpoints": wanted["endpoints"], "ports": wanted["ports"]}
             await self._client.update(ENDPOINT_SLICES, changed)
-        return None
 
 
 def _key_of_range(old: JsonObject | None, new: JsonObject | None) -> Iterable[str]:
     """Only a change of a node's range matters."""
-    before, after = ((one or {}).get("spec", {}).get("podCIDR") for one in (old, new))
+    before, after = (node_ranges(one or {}) for one in (old, new))
     return (_KEY,) if before != after else ()
 
 
-def _key_of(name: str) -> Callable[[JsonObject | None, JsonObject | None], Iterable[str]]:
+def _key_of(*names: str) -> Callable[[JsonObject | None, JsonObject | None], Iterable[str]]:
     def keys(old: JsonObject | None, new: JsonObject | None) -> Iterable[str]:
         metadata = (new or old or {}).get("metadata", {})
-        return (_KEY,) if (metadata.get("namespace"), metadata.get("name")) == (NAMESPACE, name) else ()
+        is_asked = metadata.get("namespace") == NAMESPACE and metadata.get("name") in names
+        return (_KEY,) if is_asked else ()
 
     return keys
 

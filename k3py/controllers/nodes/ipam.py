@@ -1,4 +1,4 @@
-"""Hands every node a range of pod addresses: the first free one of the cluster's range.
+"""Hands every node a range of pod addresses: the first free one of the cluster's range, of each family.
 
 Source: kubernetes/pkg/controller/nodeipam/ipam/range_allocator.go v1.35.
 """
@@ -6,16 +6,33 @@ Source: kubernetes/pkg/controller/nodeipam/ipam/range_allocator.go v1.35.
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from k3py.api.resource import NODES
 from k3py.controllers.interface import Watch
+from k3py.util.netaddr import is_ipv6, split_pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from k3py.controllers.interface import ControllerContext
     from k3py.jsontypes import JsonObject
+
+_IPV6_MASK_BITS: Final = 64
+
+
+def plan_ranges(cluster_cidr: str, mask_bits: int, taken: Iterable[str]) -> tuple[str, ...] | None:
+    """Return a node's ranges, one of each range in `cluster_cidr` (comma between), or None when one of them has none left.
+
+    mask_bits: size of an IPv4 range; an IPv6 range is a /64.
+    """
+    used = list(taken)
+    found = [
+        plan_range(one, _IPV6_MASK_BITS if is_ipv6(one) else mask_bits, used)
+        for one in split_pair(cluster_cidr)
+    ]
+    given = tuple(one for one in found if one is not None)
+    return given if len(given) == len(found) else None
 
 
 def plan_range(cluster_cidr: str, mask_bits: int, taken: Iterable[str]) -> str | None:
@@ -41,7 +58,7 @@ class NodeIpamController:
         nodes = context.informers.informer(NODES)
         self._nodes = nodes.lister
         self._given: dict[
-            str, str
+            str, tuple[str, ...]
         ] = {}  # by node name: ranges written a moment ago, that the lister may not show yet
         self.watches = (Watch(nodes, self._keys_of),)
 
@@ -58,16 +75,15 @@ class NodeIpamController:
             return None
         taken = [cidr for one in self._nodes.list() for cidr in (one.get("spec") or {}).get("podCIDRs") or ()]
         # the range that was written a moment ago again: lists of ranges are merged, another one would be added to it
-        given = self._given.get(key) or plan_range(
-            self._cidr, self._mask_bits, [*taken, *self._given.values()]
-        )
+        written = (one for ones in self._given.values() for one in ones)
+        given = self._given.get(key) or plan_ranges(self._cidr, self._mask_bits, [*taken, *written])
         if given is None:
             self._recorder.event(
                 node, "Warning", "CIDRNotAvailable", f"Node {key} status is now: CIDRNotAvailable"
             )
             return 60.0
         self._given[key] = given
-        await self._client.patch(NODES, key, {"spec": {"podCIDR": given, "podCIDRs": [given]}})
+        await self._client.patch(NODES, key, {"spec": {"podCIDR": given[0], "podCIDRs": list(given)}})
         return None
 
 

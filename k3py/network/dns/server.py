@@ -7,13 +7,15 @@ cluster's DNS address and are led here by the service proxy.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import socket
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.resource import NODES
 from k3py.network.dns.upstream import NoAnswer
+from k3py.network.interface import node_ranges
+from k3py.util.netaddr import first_host
 from k3py.util.supervise import Component, Policy, TaskScope
 from k3py.wire.dns import (
     CNAME,
@@ -44,11 +46,6 @@ _IP_FREEBIND: Final = 15
 _PORT: Final = 53
 _IDLE_S: Final = 10.0
 _MOST_PENDING: Final = 1000
-
-
-def gateway_of(pod_cidr: str) -> str:
-    """Return the first usable address of a node's range: the bridge's."""
-    return str(ipaddress.ip_network(pod_cidr)[1])
 
 
 class DnsServer(Component):
@@ -95,28 +92,33 @@ class DnsServer(Component):
         await self._records.wait_synced()
         await self._nodes.wait_synced()
         started()
-        address = self._address or await self._wait_address()
-        loop = asyncio.get_running_loop()
-        async with TaskScope() as scope:
-            stream = _bind(address, self.port, socket.SOCK_STREAM)
-            self.port = stream.getsockname()[1]
-            datagram = _bind(address, self.port, socket.SOCK_DGRAM)
-            transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self, scope), sock=datagram)
-            try:
-                server = await asyncio.start_server(self._serve_stream, sock=stream)
+        addresses = [self._address] if self._address else await self._wait_addresses()
+        async with TaskScope() as scope, AsyncExitStack() as stack:
+            stack.callback(scope.cancel)
+            for address in addresses:
+                await self._serve(address, scope, stack)
                 _log.info("serving names", extra={"address": address, "domain": self._records.domain})
-                await server.serve_forever()
-            finally:
-                transport.close()
-                scope.cancel()
+            await asyncio.get_running_loop().create_future()
 
-    async def _wait_address(self) -> str:
+    async def _serve(self, address: str, scope: TaskScope, stack: AsyncExitStack) -> None:
+        """Serve at an address until the stack is left."""
+        stream = _bind(address, self.port, socket.SOCK_STREAM)
+        self.port = stream.getsockname()[1]
+        server = await asyncio.start_server(self._serve_stream, sock=stream)
+        stack.callback(server.close)
+        datagram = _bind(address, self.port, socket.SOCK_DGRAM)
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _Datagrams(self, scope), sock=datagram
+        )
+        stack.callback(transport.close)
+
+    async def _wait_addresses(self) -> list[str]:
+        """Return the node's own addresses in its ranges of pods: the bridge's."""
         while True:
             self._wake.clear()
             node = self._nodes.lister.find("", self._node_name)
-            cidr = ((node or {}).get("spec") or {}).get("podCIDR")
-            if cidr:
-                return gateway_of(cidr)
+            if ranges := node_ranges(node or {}):
+                return [first_host(one) for one in ranges]
             await self._wake.wait()
 
     async def answer(self, data: bytes, *, stream: bool) -> bytes:
@@ -195,7 +197,7 @@ def _bind(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
     try:
         made.setblocking(False)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.setsockopt(socket.SOL_IP, _IP_FREEBIND, 1)
+        made.setsockopt(socket.SOL_IP, _IP_FREEBIND, 1)  # counts for IPv6, too
         made.bind((address, port))
     except BaseException:
         made.close()

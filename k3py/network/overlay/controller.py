@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from k3py.api.resource import NODES
-from k3py.network.overlay.plan import plan_peers
+from k3py.network.interface import node_ranges
+from k3py.network.overlay.plan import list_addresses, plan_peers
 from k3py.util.supervise import Component, Policy
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ class OverlayController(Component):
 
     def _on_change(self, old: JsonObject | None, new: JsonObject | None) -> None:
         """Heartbeats do not matter; ranges and addresses do."""
-        if old is None or new is None or plan_peers([old], own_name="") != plan_peers([new], own_name=""):
+        before, after = (
+            None if one is None else (node_ranges(one), list_addresses(one)) for one in (old, new)
+        )
+        if before != after:
             self._wake.set()
 
     def address_changed(self) -> None:
@@ -71,21 +75,23 @@ class OverlayController(Component):
         """Follow the nodes until cancelled; routes stay."""
         await self._nodes.wait_synced()
         started()
-        pod_cidr, applied = "", None
+        ranges: tuple[str, ...] = ()
+        applied: tuple[Peer, ...] | None = None
         while True:
             self._wake.clear()
             own = self._nodes.lister.find("", self._node_name)
-            found = ((own or {}).get("spec") or {}).get("podCIDR", "")
+            found = node_ranges(own or {})
             moved = self._moved
             if moved and self._before is not None:
                 await self._before()
-            if found and (found != pod_cidr or moved):
-                await self._masquerade.apply(pod_cidr=found)
+            if found and (found != ranges or moved):
+                await self._masquerade.apply(ranges=found)
                 if self._overlay is not None:
-                    await self._overlay.set_up(pod_cidr=found)
-                pod_cidr, applied, self._moved = found, None, False
-            peers: tuple[Peer, ...] = plan_peers(self._nodes.lister.list(), own_name=self._node_name)
-            if pod_cidr and self._overlay is not None and peers != applied:
+                    await self._overlay.set_up(ranges=found)
+                ranges, applied, self._moved = found, None, False
+            outer = None if self._overlay is None else self._overlay.outer_ipv6
+            peers = plan_peers(self._nodes.lister.list(), own_name=self._node_name, outer_ipv6=outer)
+            if ranges and self._overlay is not None and peers != applied:
                 await self._overlay.apply(peers)
                 applied = peers
             await self._wake.wait()

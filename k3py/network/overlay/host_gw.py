@@ -24,7 +24,12 @@ class HostGwOverlay(Overlay):
         self._ip = ip
         self._peers: tuple[Peer, ...] = ()
 
-    async def set_up(self, *, pod_cidr: str) -> None:
+    @property
+    def outer_ipv6(self) -> bool | None:
+        """Routes need a next hop of their own family."""
+        return None
+
+    async def set_up(self, *, ranges: tuple[str, ...]) -> None:
         """Nothing to make; routes of before may have gone with the node's address."""
         self._peers = ()
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from k3py.network.interface import Overlay
-from k3py.network.overlay.plan import make_mac
+from k3py.network.overlay.plan import make_link_local, make_mac
+from k3py.util.netaddr import is_ipv6
 from k3py.util.process import run
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class VxlanOverlay(Overlay):
 
     Args:
         ip: the ip program. bridge: the bridge program (both of iproute2).
-        own: this node's IPv4 address: the outer source, and where the hardware address comes from.
+        own: this node's addresses; the primary one is the outer source, and where the hardware address comes from.
     """
 
     def __init__(self, *, ip: Path, bridge: Path, own: OwnAddress) -> None:
@@ -43,7 +44,12 @@ class VxlanOverlay(Overlay):
         self._own = own
         self._peers: tuple[Peer, ...] = ()
 
-    async def set_up(self, *, pod_cidr: str) -> None:
+    @property
+    def outer_ipv6(self) -> bool | None:
+        """All ranges travel between the nodes' primary addresses."""
+        return is_ipv6(self._own.all[0])
+
+    async def set_up(self, *, ranges: tuple[str, ...]) -> None:
         """Make the device, or take over one that is right; routes of an earlier k3py stay until `apply` replaces them."""
         node_ip = self._own.all[0]
         mac = make_mac(node_ip)
@@ -52,8 +58,9 @@ class VxlanOverlay(Overlay):
             await run([self._ip, "link", "delete", DEVICE], check=False)
             kind = ["type", "vxlan", "id", VNI, "local", node_ip, "dstport", PORT, "nolearning"]
             await run([self._ip, "link", "add", DEVICE, "address", mac, *kind])
-        address = pod_cidr.partition("/")[0]
-        await run([self._ip, "address", "replace", f"{address}/32", "dev", DEVICE])
+        for cidr in ranges:
+            address = f"{make_link_local(node_ip)}/64" if is_ipv6(cidr) else f"{cidr.partition('/')[0]}/32"
+            await run([self._ip, "address", "replace", address, "dev", DEVICE, *_no_check(cidr)])
         await run([self._ip, "link", "set", DEVICE, "up"])
 
     async def _is_right(self, mac: str, node_ip: str) -> bool:
@@ -66,23 +73,38 @@ class VxlanOverlay(Overlay):
 
     async def apply(self, peers: tuple[Peer, ...]) -> None:
         """Lead to exactly these peers."""
+        kept = {peer.address for peer in peers}
         for gone in set(self._peers) - set(peers):
-            mac = make_mac(gone.address)
-            await run([self._ip, "route", "delete", gone.pod_cidr, "dev", DEVICE], check=False)
-            await run([self._ip, "neigh", "delete", gone.gateway, "dev", DEVICE], check=False)
-            await run([self._bridge, "fdb", "delete", mac, "dev", DEVICE], check=False)
+            await run(
+                [self._ip, *_family(gone), "route", "delete", gone.pod_cidr, "dev", DEVICE], check=False
+            )
+            await run([self._ip, "neigh", "delete", _next_hop(gone), "dev", DEVICE], check=False)
+            if gone.address not in kept:
+                mac = make_mac(gone.address)
+                await run([self._bridge, "fdb", "delete", mac, "dev", DEVICE], check=False)
         for peer in peers:
             if peer in self._peers:
                 continue
-            mac = make_mac(peer.address)
+            mac, hop = make_mac(peer.address), _next_hop(peer)
             await run([self._bridge, "fdb", "replace", mac, "dev", DEVICE, "dst", peer.address])
-            await run(
-                [self._ip, "neigh", "replace", peer.gateway, "lladdr", mac, "dev", DEVICE, "nud", "permanent"]
-            )
-            via = ["via", peer.gateway, "dev", DEVICE, "onlink"]
-            await run([self._ip, "route", "replace", peer.pod_cidr, *via])
+            await run([self._ip, "neigh", "replace", hop, "lladdr", mac, "dev", DEVICE, "nud", "permanent"])
+            via = ["via", hop, "dev", DEVICE, "onlink"]
+            await run([self._ip, *_family(peer), "route", "replace", peer.pod_cidr, *via])
             _log.info(
                 "pods behind another node can be reached",
                 extra={"range": peer.pod_cidr, "node": peer.address},
             )
         self._peers = peers
+
+
+def _next_hop(peer: Peer) -> str:
+    return make_link_local(peer.address) if is_ipv6(peer.pod_cidr) else peer.gateway
+
+
+def _family(peer: Peer) -> list[str]:
+    return ["-6"] if is_ipv6(peer.pod_cidr) else []
+
+
+def _no_check(cidr: str) -> list[str]:
+    """Nobody else can have the address: it need not be asked for."""
+    return ["nodad"] if is_ipv6(cidr) else []

@@ -20,6 +20,10 @@ def test_defaults_are_filled():
     [
         (["--service-cidr=10.42.8.0/24"], ["--service-cidr", "10.42.8.0/24", "--cluster-cidr"]),
         (["--cluster-dns=192.0.2.1"], ["--cluster-dns", "192.0.2.1", "10.43.0.0/16"]),
+        (["--service-cidr=10.43.0.0/16,fd43::/112"], ["--service-cidr", "families", "--cluster-cidr"]),
+        (["--cluster-cidr=10.42.0.0/16,10.44.0.0/16"], ["--cluster-cidr", "10.44.0.0/16", "one of IPv4 and one of IPv6"]),
+        (["--cluster-cidr=fd42::/100", "--service-cidr=fd43::/112"], ["--cluster-cidr", "fd42::/100", "/64"]),
+        (["--cluster-cidr=fd42::/56", "--service-cidr=fd43::/64"], ["--service-cidr", "fd43::/64", "/108"]),
         (["--node-label=x"], ["--node-label", "x", "key=value"]),
         (["--node-taint=a=b:Never"], ["--node-taint", "a=b:Never", "NoExecute"]),
         (["--snapshotter=zfs"], ["--snapshotter", "zfs", "overlayfs"]),
@@ -31,6 +35,13 @@ def test_contradictions_name_the_flag(arguments, words):
         load_server_config(["--node-name=n1", "--node-ip=192.0.2.7", *arguments], ENV)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_two_families():
+    flags = ["--cluster-cidr=10.42.0.0/16,fd42::/56", "--service-cidr=10.43.0.0/16,fd43::/112", "--node-ip=192.0.2.7,2001:db8::7"]
+    config = load_server_config(["--node-name=n1", *flags], ENV)
+    assert (config.node_ip, config.node_ips) == ("192.0.2.7", ("192.0.2.7", "2001:db8::7"))
+    assert config.cluster_dns == "10.43.0.10,fd43::a"
 
 
 def test_the_token_never_shows_in_the_representation():

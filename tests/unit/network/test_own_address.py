@@ -53,3 +53,14 @@ def test_an_address_that_is_added_is_told():
     if "Operation not permitted" in done.stderr:
         done = subprocess.run(["unshare", "--user", "--map-root-user", "--net", sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
     assert done.stdout == "told\n", done.stderr
+
+
+async def test_the_other_familys_address_is_completed_and_follows():
+    found = ["192.0.2.1"]
+    own = OwnAddress("192.0.2.1", lambda: found[0])
+    own.complete(lambda first: (first, "2001:db8::1"))
+    assert own.all == ("192.0.2.1", "2001:db8::1")
+    assert not await own.look()
+    found[0] = "192.0.2.2"
+    assert await own.look()
+    assert own.all == ("192.0.2.2", "2001:db8::1")

@@ -96,8 +96,8 @@ def _server_problems(machine: Machine, file: str, servers: list[str]) -> Iterato
 def check_firewall(machine: Machine) -> Iterator[Finding]:
     """Rules of others that drop what nodes and pods send."""
     ports = "6443/tcp 10250/tcp 8472/udp"
-    pods = str(machine.values.get("cluster_cidr") or "10.42.0.0/16")
-    services = str(machine.values.get("service_cidr") or "10.43.0.0/16")
+    pods = str(machine.values.get("cluster_cidr") or "10.42.0.0/16").partition(",")[0]
+    services = str(machine.values.get("service_cidr") or "10.43.0.0/16").partition(",")[0]
     found = False
     if any(
         words[0].endswith("firewalld") or any(one.endswith("/firewalld") for one in words[1:2])

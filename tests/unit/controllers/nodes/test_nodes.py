@@ -2,7 +2,7 @@
 
 from k3py.api.resource import NODES, PODS
 from k3py.controllers.nodes import ipam, lifecycle
-from k3py.controllers.nodes.ipam import plan_range
+from k3py.controllers.nodes.ipam import plan_range, plan_ranges
 from k3py.controllers.nodes.lifecycle import plan_taints
 from k3py.util import clock
 from tests.support.controllers import World
@@ -25,6 +25,14 @@ async def test_every_node_gets_a_range_of_its_own():
 def test_a_full_range_has_nothing_left():
     assert plan_range("10.0.0.0/24", 25, ["10.0.0.0/25"]) == "10.0.0.128/25"
     assert plan_range("10.0.0.0/24", 25, ["10.0.0.0/24"]) is None
+
+
+def test_a_node_gets_a_range_of_each_family():
+    both = "10.42.0.0/16,fd42::/56"
+    assert plan_ranges(both, 24, []) == ("10.42.0.0/24", "fd42::/64")
+    assert plan_ranges(both, 24, ["10.42.0.0/24", "fd42::/64"]) == ("10.42.1.0/24", "fd42:0:0:1::/64")
+    assert plan_ranges("10.42.0.0/24,fd42::/56", 24, ["10.42.0.0/24"]) is None
+    assert plan_ranges("fd42::/56", 24, []) == ("fd42::/64",)
 
 
 def _keys(taints):

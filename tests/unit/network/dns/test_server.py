@@ -8,7 +8,7 @@ import pytest
 
 from k3py.api.resource import SERVICES
 from k3py.network.dns.records import ClusterRecords
-from k3py.network.dns.server import DnsServer, gateway_of
+from k3py.network.dns.server import DnsServer
 from k3py.network.dns.upstream import Upstream
 from k3py.util.supervise import TaskScope
 from k3py.wire.dns import NXDOMAIN, SERVFAIL, A
@@ -91,7 +91,3 @@ async def test_without_anybody_upstream_the_failure_is_told():
 async def test_rubbish_gets_nothing_or_an_error(data):
     async with serving(NOBODY) as server:
         assert len(await server.answer(data, stream=False)) in (0, 12)
-
-
-def test_the_bridge_has_the_first_address_of_the_range():
-    assert gateway_of("10.42.3.0/24") == "10.42.3.1"

@@ -15,11 +15,13 @@ class Recorder:
     def __init__(self):
         self.calls = asyncio.Queue()
 
-    async def set_up(self, *, pod_cidr):
-        self.calls.put_nowait(("set up", pod_cidr))
+    outer_ipv6 = False
 
-    async def apply(self, peers=(), *, pod_cidr=""):
-        self.calls.put_nowait(("masquerade", pod_cidr) if pod_cidr else ("peers", peers))
+    async def set_up(self, *, ranges):
+        self.calls.put_nowait(("set up", *ranges))
+
+    async def apply(self, peers=(), *, ranges=()):
+        self.calls.put_nowait(("masquerade", *ranges) if ranges else ("peers", peers))
 
     async def before(self):
         self.calls.put_nowait("route")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from k3py.network.masquerade import Masquerade
-from k3py.network.overlay.plan import make_mac, plan_peers
+from k3py.network.overlay.plan import make_link_local, make_mac, plan_peers
 from tests.support.objects import node
 
 
@@ -36,7 +36,33 @@ def test_hardware_addresses_follow_from_node_addresses_and_are_local_ones():
 
 
 def test_pods_are_hidden_from_the_outside_and_not_from_pods():
-    text = Masquerade(nft=Path("nft"), cluster_cidr="10.42.0.0/16").plan("10.42.1.0/24")
+    text = Masquerade(nft=Path("nft"), cluster_cidr="10.42.0.0/16").plan(["10.42.1.0/24", "fd42::/64"])
     (rule,) = [line for line in text.splitlines() if "masquerade fully-random" in line]
     assert "ip saddr 10.42.1.0/24 ip daddr != 10.42.0.0/16" in rule
     assert text.index("delete table ip k3py-masquerade") > text.index("table ip k3py-masquerade")
+
+
+def test_ipv6_is_hidden_on_demand():
+    plain = Masquerade(nft=Path("nft"), cluster_cidr="10.42.0.0/16,fd42::/56")
+    assert "ip6" not in plain.plan(["10.42.1.0/24", "fd42::/64"])
+    hiding = Masquerade(nft=Path("nft"), cluster_cidr="10.42.0.0/16,fd42::/56", with_ipv6=True)
+    assert "ip6 saddr fd42::/64 ip6 daddr != fd42::/56" in hiding.plan(["10.42.1.0/24", "fd42::/64"])
+
+
+def test_both_ranges_of_a_node_lie_behind_the_address_that_the_overlay_uses():
+    one = at("a", "192.0.2.2")
+    one["status"]["addresses"].append({"type": "InternalIP", "address": "2001:db8::2"})
+    one["spec"]["podCIDRs"] = ["10.42.1.0/24", "fd42:0:0:1::/64"]
+
+    def peers(outer_ipv6):
+        return [(peer.pod_cidr, peer.address) for peer in plan_peers([one], own_name="own", outer_ipv6=outer_ipv6)]
+
+    assert peers(False) == [("10.42.1.0/24", "192.0.2.2"), ("fd42:0:0:1::/64", "192.0.2.2")]
+    assert peers(True) == [("10.42.1.0/24", "2001:db8::2"), ("fd42:0:0:1::/64", "2001:db8::2")]
+    assert peers(None) == [("10.42.1.0/24", "192.0.2.2"), ("fd42:0:0:1::/64", "2001:db8::2")]
+
+
+def test_next_hops_of_ipv6_ranges_follow_from_node_addresses():
+    assert make_link_local("192.0.2.1") == "fe80::26b:c000:201"
+    assert make_link_local("2001:db8::1") != make_link_local("2001:db8::2")
+    assert make_mac("2001:db8::1").startswith("02:6b:")
