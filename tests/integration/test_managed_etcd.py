@@ -9,8 +9,11 @@ from contextlib import AsyncExitStack
 import pytest
 
 from k3py.config.server import load_server_config
+from k3py.datastore.errors import Compacted
 from k3py.datastore.factory import open_backend
 from k3py.datastore.snapshot.saving import SnapshotSettings, save_backend
+from k3py.datastore.transfer.loading import MARGIN
+from k3py.datastore.transfer.source import read_backend
 from k3py.errors import K3pyError
 from k3py.server.etcd import joining
 from k3py.server.etcd.layout import EtcdLayout, EtcdPorts
@@ -73,6 +76,13 @@ def joins(monkeypatch):
         return machine
 
     return make
+
+
+async def read_all(backend):
+    digest = {}
+    async for page in (await read_backend(backend)).pages():
+        digest |= {kv.key: kv.value for kv in page}
+    return digest
 
 
 async def until(condition):
@@ -197,6 +207,8 @@ async def test_sqlite_moves_in_whole_also_when_the_first_try_is_killed(tmp_path)
     one = Machine(tmp_path, "n1")
     database = tmp_path / "n1/server/db/state.db"
     content = await fill_store(database)
+    async with open_backend(f"sqlite://{database}") as backend:
+        revision = backend.current_revision
     async with Machine(tmp_path, "n2").run():
         pass
     # A start that was killed halfway left data, and the mark.
@@ -204,11 +216,16 @@ async def test_sqlite_moves_in_whole_also_when_the_first_try_is_killed(tmp_path)
     one.layout.name_file.unlink()
     one.layout.migration_mark.touch()
     async with one.run(), one.open() as backend:
-        assert {kv.key: kv.value for kv in (await backend.range(b"\0", b"\0")).kvs} == content
+        assert await read_all(backend) == content
+        # Whoever comes with a revision of before is told to read again, and never meets another object of that number.
+        assert backend.current_revision > revision + MARGIN
+        with pytest.raises(Compacted):
+            await backend.range(b"/", revision=revision)
     assert not database.exists()
     assert await read_store(tmp_path / "n1/server/db/state.db.migrated") == content
     async with one.run(), one.open() as backend:
-        assert (await backend.range(b"\0", b"\0", count_only=True)).count == len(content)
+        assert await read_all(backend) == content
+        assert backend.current_revision > revision + MARGIN
 
 
 async def test_a_snapshot_is_restored_and_a_damaged_one_changes_nothing(tmp_path):
@@ -217,7 +234,7 @@ async def test_a_snapshot_is_restored_and_a_damaged_one_changes_nothing(tmp_path
     async with one.run(), one.open() as backend:
         await backend.create(b"a", b"1")
         made = await save_backend(settings, backend)
-        await backend.create(b"later", b"2")
+        later = await backend.create(b"later", b"2")
     damaged = tmp_path / "s/damaged-n-123456789.gz"
     damaged.write_bytes(made.path.read_bytes()[:-40])
     with pytest.raises(K3pyError, match="damaged"):
@@ -227,7 +244,26 @@ async def test_a_snapshot_is_restored_and_a_damaged_one_changes_nothing(tmp_path
     restored, kept = await restore_member(one.config, one.layout, made.path)
     assert (restored.count, kept.is_dir()) == (1, True)
     async with one.run(), one.open() as backend:
-        assert ((await backend.range(b"a")).count, (await backend.range(b"later")).count) == (1, 0)
+        (row,) = (await backend.range(b"a")).kvs
+        assert (await backend.range(b"later")).count == 0
+        assert row.mod_revision > later + MARGIN - 100
+        # Revisions go on behind those of before, for all that is done with them.
+        first, _ = await backend.update(b"a", b"2", expected=row.mod_revision)
+        revision, _ = await backend.update(b"a", b"3", expected=first)
+        assert row.mod_revision < first < revision
+        assert await backend.update(b"a", b"4", expected=first) == (None, (await backend.range(b"a")).kvs[0])
+        assert (await backend.range(b"a", revision=first)).kvs[0].value == b"2"
+        async with backend.watch(b"a", after=first) as watch:
+            (event,) = (await anext(watch)).events
+            assert (event.kv.mod_revision, event.previous.mod_revision) == (revision, first)
+        async with backend.watch(b"a", after=later) as watch:
+            with pytest.raises(Compacted):
+                await anext(watch)
+        await backend.compact(revision)
+        with pytest.raises(Compacted) as caught:
+            await backend.range(b"a", revision=first)
+        assert caught.value.compact_revision == revision
+        assert (await backend.status()).compact_revision == revision
     one.layout.restore_mark.touch()
     with pytest.raises(K3pyError, match="restoring a snapshot did not finish"):
         async with one.run():

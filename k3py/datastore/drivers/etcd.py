@@ -20,7 +20,8 @@ from k3py.datastore.drivers.etcd_messages import (
     range_result,
 )
 from k3py.datastore.drivers.etcd_watch import EtcdWatch
-from k3py.datastore.errors import Closed, Compacted, FutureRevision, LeaseNotFound
+from k3py.datastore.errors import Closed, Compacted, FutureRevision, LeaseNotFound, Unavailable
+from k3py.datastore.etcdapi import revision_offset
 from k3py.datastore.etcdapi.client import CompactedSomewhere, EtcdClient
 from k3py.datastore.interface import (
     NO_LEASE,
@@ -117,6 +118,8 @@ class EtcdBackend:
 
     async def check_server(self) -> None:
         """Learn the current revision, and whether the server's progress answers may run ahead of its events."""
+        stored = await self._client.call("KV/Range", {"key": revision_offset.KEY})
+        self._client.offset = revision_offset.read_offset(stored)
         status = await self._call("Maintenance/Status", {})
         version = tuple(int(part) if part.isdigit() else 0 for part in status["version"].split(".")[:3])
         if version < _FIRST_RIGHT_PROGRESS[0] or (3, 5) <= version < _FIRST_RIGHT_PROGRESS[1]:
@@ -125,6 +128,22 @@ class EtcdBackend:
                 "this etcd tells of progress before it delivers the events, so it is asked several times; better use 3.5.13 or newer",
                 extra={"version": status["version"]},
             )
+
+    async def begin_behind(self, revision: Revision) -> None:
+        """Let revisions continue behind `revision`, once and for all: for a store that is just being filled, by nobody else.
+
+        Raises:
+            Unavailable: it cannot be written; or somebody else has begun.
+        """
+        wanted = revision - self._revision
+        if wanted <= 0:
+            return
+        if self._client.offset:
+            raise Unavailable("the etcd's revisions begin behind those of another store already")
+        if await self.create(revision_offset.KEY, b"%d" % wanted) is None:
+            raise Unavailable("somebody else sets where the etcd's revisions begin")
+        self._client.offset = wanted
+        self.saw(self._revision + wanted)
 
     async def close(self) -> None:
         """Refuse further calls; let watches have what was written until now, then end them."""

@@ -13,6 +13,7 @@ from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
 from k3py.datastore.errors import (
+    Compacted,
     Corrupt,
     DatastoreError,
     FutureRevision,
@@ -24,6 +25,7 @@ from k3py.datastore.errors import (
 )
 from k3py.datastore.etcdapi.channel import decode_message, encode_message, load_messages
 from k3py.datastore.etcdapi.grpc.channel import Channel, ClientConnection
+from k3py.datastore.etcdapi.revision_offset import is_before, shift
 
 if TYPE_CHECKING:
     import ssl
@@ -55,12 +57,16 @@ class EtcdClient:
     Args:
         endpoints: (host, port), or (path of a unix socket, 0).
         tls: None: no TLS.
+
+    Attributes:
+        offset: see `revision_offset`; nobody who calls or streams sees etcd's own numbers.
     """
 
     def __init__(self, endpoints: Sequence[tuple[str, int]], tls: ssl.SSLContext | None) -> None:
         self._channels = [Channel(host, port, tls=tls, keepalive_s=KEEPALIVE_S) for host, port in endpoints]
         self._names = [f"{host}:{port}" if port else host for host, port in endpoints]
         self._current = 0
+        self.offset = 0
 
     async def close(self) -> None:
         """Close the connections; calls that wait fail as Unavailable."""
@@ -76,6 +82,16 @@ class EtcdClient:
             DatastoreError: by gRPC code and text.
             ValueError: the request is refused.
         """
+        if self.offset:
+            if is_before(request, self.offset):
+                raise CompactedSomewhere("mvcc: required revision has been compacted")
+            shift(request, -self.offset)
+            answer = await self._call(name, request, write=write, timeout_s=timeout_s)
+            shift(answer, self.offset)
+            return answer
+        return await self._call(name, request, write=write, timeout_s=timeout_s)
+
+    async def _call(self, name: str, request: JsonObject, *, write: bool, timeout_s: float) -> JsonObject:
         failures = []
         for _ in self._channels:
             at = self._current
@@ -124,7 +140,7 @@ class EtcdClient:
             with _translated(self._names[at]):
                 await self._connected(at)
                 async with self._channels[at].stream(method.path) as stream:
-                    yield EtcdStream(stream, self._names[at], method)
+                    yield EtcdStream(stream, self._names[at], method, self.offset)
         except Unavailable:
             self._next(at)
             raise
@@ -141,13 +157,18 @@ class EtcdClient:
 class EtcdStream:
     """An open two-way stream."""
 
-    def __init__(self, stream: ClientStream, endpoint: str, method: Method) -> None:
+    def __init__(self, stream: ClientStream, endpoint: str, method: Method, offset: int) -> None:
         self._stream = stream
         self._endpoint = endpoint
         self._method = method
+        self._offset = offset
 
     async def send(self, request: JsonObject) -> None:
         """Send a request. Raises DatastoreError."""
+        if self._offset:
+            if is_before(request, self._offset):
+                raise Compacted(self._offset + 1)
+            shift(request, -self._offset)
         with _translated(self._endpoint):
             await self._stream.send(encode_message(request, self._method.request))
 
@@ -157,7 +178,10 @@ class EtcdStream:
             response = await self._stream.receive()
         if response is None:
             raise Unavailable(f"{self._endpoint} ended the stream")
-        return decode_message(response, self._method.response)
+        document = decode_message(response, self._method.response)
+        if self._offset:
+            shift(document, self._offset)
+        return document
 
 
 @contextmanager

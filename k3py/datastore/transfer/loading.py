@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from k3py.datastore.etcdapi.revision_offset import KEY as OFFSET_KEY
 from k3py.datastore.factory import INCOMPLETE_KEY
 from k3py.datastore.interface import NO_LEASE, DeleteOp, LeaseId, Revision
 from k3py.datastore.mvcc.keyrange import UNBOUNDED
@@ -32,6 +33,11 @@ class _Advances(Protocol):
     async def advance(self, revision: Revision) -> None: ...
 
 
+@runtime_checkable
+class _BeginsBehind(Protocol):
+    async def begin_behind(self, revision: Revision) -> None: ...
+
+
 async def load(source: Source, target: Backend, *, name: str, again: bool = False) -> Digest:
     """Write all of `source` into the empty store `target`, read it back and compare count and hash.
 
@@ -50,6 +56,8 @@ async def load(source: Source, target: Backend, *, name: str, again: bool = Fals
     floor = source.info.revision + MARGIN
     if isinstance(target, _Advances) and target.current_revision < floor:
         await target.advance(Revision(floor))
+    elif isinstance(target, _BeginsBehind) and target.current_revision < floor:
+        await target.begin_behind(Revision(floor))
     leases: dict[int, LeaseId] = {0: NO_LEASE}
     wanted = Digest()
     async for page in source.pages():
@@ -103,7 +111,7 @@ async def _clear(target: Backend) -> None:
     start = b"\0"
     while True:
         page = await target.range(start, UNBOUNDED, limit=500, keys_only=True)
-        keys = [kv.key for kv in page.kvs if kv.key != INCOMPLETE_KEY]
+        keys = [kv.key for kv in page.kvs if kv.key not in (INCOMPLETE_KEY, OFFSET_KEY)]
         for at in range(0, len(keys), WRITES_AT_ONCE // 2):
             await target.txn((), tuple(DeleteOp(key) for key in keys[at : at + WRITES_AT_ONCE // 2]))
         if not page.more:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from k3py.datastore.errors import Compacted
+from k3py.datastore.etcdapi.revision_offset import KEY as OFFSET_KEY
 from k3py.datastore.mvcc.keyrange import UNBOUNDED
 from k3py.datastore.transfer.errors import TransferError
 
@@ -82,7 +83,8 @@ class BackendSource:
                     f"revision {self.info.revision} was compacted while it was read: try again, with fewer writes going on"
                 ) from error
             if page.kvs:
-                yield page.kvs
+                # Not where this store's revisions begin: that is no content.
+                yield tuple([kv for kv in page.kvs if kv.key != OFFSET_KEY])
                 start = page.kvs[-1].key + b"\0"
             if not page.more:
                 return
