@@ -1,5 +1,6 @@
 """Two nodes: an agent joins, pods of both reach each other and services, logs and exec work, wrong tokens do not."""
 
+import json
 import sys
 
 import pytest
@@ -14,7 +15,8 @@ IMAGE = "docker.io/library/busybox:local"
 
 def run_agent(node, server, token, *flags):
     (node.disk / "etc/k3py/token").write_text(token)
-    command = [sys.executable, "-m", "k3py", "agent", f"--server={server}", "--token-file=/etc/k3py/token", *flags]
+    command = [sys.executable, "-m", "k3py", "agent", f"--server={server}", "--token-file=/etc/k3py/token"]
+    command += ["--lb-server-port=6454", *flags]  # the node's own agent has the usual one
     return node.run(command, cwd=PROJECT, check=False, timeout_s=30)
 
 
@@ -65,6 +67,48 @@ def test_a_service_is_reached_from_both_nodes(pair, pods):
     names = {one["metadata"]["name"] for one in server.get("pods", "-l", "app=web")["items"]}
     for node in ("n1", "n2"):
         assert fetch(server, pods[node], address) in names
+
+
+def test_a_claim_gets_a_folder_on_the_other_node(pair):
+    server, second = pair[0], pair[1]
+    claim = {
+        "kind": "PersistentVolumeClaim",
+        "apiVersion": "v1",
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
+    }
+    container = {"name": "c", "image": IMAGE, "command": ["sh", "-c", "echo hi > /data/file; sleep 3600"]}
+    container["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
+    spec = {"nodeSelector": {"kubernetes.io/hostname": "n2"}, "containers": [container], "volumes": volumes}
+    pod = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "keeper"}, "spec": spec}
+    for one in (claim, pod):
+        server.kubectl("apply", "-f", "-", stdin=json.dumps(one))
+    server.until(lambda: server.get("pod", "keeper")["status"]["phase"] == "Running", what="the pod with a claim")
+    volume = server.get("pvc", "data")["spec"]["volumeName"]
+    path = server.get("pv", volume)["spec"]["local"]["path"]
+    server.until(lambda: second.run(["cat", f"{path}/file"], check=False).stdout == "hi\n", what="the pod's file")
+    server.kubectl("delete", "pod/keeper", "pvc/data", "--wait=false", "--grace-period=0", "--force")
+    server.until(
+        lambda: not server.kubectl("get", "pv", volume, "--ignore-not-found").stdout.strip(), what="the volume's end"
+    )
+    assert second.run(["ls", "/var/lib/k3py/storage"]).stdout == ""
+
+
+def test_a_load_balancer_is_reached_at_both_nodes(pair, pods):
+    server, second = pair[0], pair[1]
+    server.kubectl("expose", "deployment", "web", "--name=balanced", "--type=LoadBalancer", "--port=8088", "--target-port=8080")
+    wanted = sorted((server.node.address, second.address))
+
+    def addresses():
+        status = server.get("service", "balanced")["status"]["loadBalancer"]
+        return sorted(one["ip"] for one in status.get("ingress") or ())
+
+    server.until(lambda: addresses() == wanted, what="both addresses in the status")
+    names = {one["metadata"]["name"] for one in server.get("pods", "-l", "app=web")["items"]}
+    for node, other in ((server.node, second), (second, server.node)):
+        ask = ["timeout", "3", "wget", "-q", "-O", "-", f"http://{other.address}:8088/"]
+        server.until(lambda node=node, ask=ask: node.run(ask, check=False).stdout.strip() in names, what="an answer")
 
 
 def test_logs_and_exec_reach_the_other_node(pair, pods):
