@@ -222,7 +222,7 @@ def _rotate(parsed: argparse.Namespace) -> None:
     new = parse_token(parsed.new_token).password if parsed.new_token else secrets.token_hex(_GENERATED_BYTES)
     answer = ask_server(find_address(parsed, os.environ), "PUT", _PATH, {"newToken": new})
     print(
-        f"the token is {answer['token']}\nrestart the other servers with it, and agents that were given the old one: they are not let in with that any more"
+        f"the token is {answer['token']}\nrestart the other servers with it; nodes that have joined go on, new ones need it"
     )
 
 

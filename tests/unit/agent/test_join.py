@@ -131,6 +131,16 @@ async def test_a_wrong_password_and_a_taken_name_are_refused(tmp_path):
         await world.joiner(world.token(), name="n2", password="q" * 32, folder="other").join()
 
 
+async def test_a_token_for_agents_is_shown_as_one_and_as_no_password(tmp_path):
+    bare = "abc123.0123456789abcdef"
+    for text in (bare, "K10{}::" + bare):
+        async with running(tmp_path) as world:
+            with pytest.raises(TokenRefused):
+                await world.joiner(text.format(hash_ca(world.ca)), folder=f"agent{len(text)}").join()
+            shown = [headers["Authorization"] for _, headers in world.seen if "Authorization" in headers]
+            assert set(shown) == {f"Bearer {bare}"}
+
+
 async def test_a_server_that_is_away_or_starting_is_worth_another_try(tmp_path):
     async with running(tmp_path) as world:
         world.supervisor.ready = False
