@@ -88,9 +88,9 @@ def kubectl(server, tmp_path, request):
 def filled(kubectl):
     said = kubectl.run("apply", "-f", "-", stdin=MANIFESTS)
     assert said.splitlines() == [
-        "configmap/one serverside-applied",
-        "configmap/two serverside-applied",
-        "deployment.apps/web serverside-applied",
+        "configmap/one created",
+        "configmap/two created",
+        "deployment.apps/web created",
     ]
     return kubectl
 
@@ -174,7 +174,7 @@ def test_a_manifest_that_the_server_refuses_names_the_field(kubectl):
     [
         (["get", "nonsense"], 1, 'error: the server doesn\'t have a resource type "nonsense"'),
         (["get", "cm", "none"], 1, 'Error from server (NotFound): configmaps "none" not found'),
-        (["logs", "none"], 1, 'Error from server (NotFound): pods "none" not found'),
+        (["logs", "none"], 1, 'error: error from server (NotFound): pods "none" not found in namespace "default"'),
         (["exec", "none"], 2, "error: you must specify at least one command for the container"),
         (["get"], 2, "error: You must specify the type of resource"),
         (["frobnicate"], 2, "error: argument command: invalid choice: 'frobnicate'"),

@@ -1,20 +1,21 @@
-"""The built-in kubectl's command line: get, describe, apply, delete, logs, exec, wait, version.
+"""The built-in kubectl's command line.
 
-For machines without kubectl; it does what first steps and repairs need, with kubectl's words, flags, messages and exit codes (but 2 for
-a command line that cannot be read).
+For machines without kubectl; it does what daily work needs, with kubectl's words, flags, messages and exit codes (but 2 for
+a command line that cannot be read). A command's module is imported when it is called.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Never
+from typing import TYPE_CHECKING, Any, Final, Never, Protocol, cast
 
 from k3py.api.status import ApiError
 from k3py.cli.admin_client import load_admin_config, tell_failure
-from k3py.cli.kubectl import apply, containers, delete, describe, get, version, wait
+from k3py.cli.kubectl.arguments import sort_arguments
 from k3py.cli.kubectl.session import Session
 from k3py.errors import ConfigError, K3pyError
 
@@ -27,19 +28,63 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message} (see `{self.prog} --help`)")
 
 
-COMMANDS = (get, describe, apply, delete, containers, wait, version)
+COMMANDS: Final[dict[str, str]] = {
+    "get": "get",
+    "describe": "describe",
+    "create": "create",
+    "apply": "apply",
+    "replace": "replace",
+    "edit": "edit",
+    "delete": "delete",
+    "run": "run",
+    "logs": "containers",
+    "exec": "containers",
+    "attach": "containers",
+    "cp": "cp",
+    "port-forward": "port_forward",
+    "wait": "wait",
+    "rollout": "rollout",
+    "scale": "change",
+    "label": "change",
+    "annotate": "change",
+    "patch": "change",
+    "set": "expose",
+    "expose": "expose",
+    "autoscale": "expose",
+    "cordon": "nodes",
+    "uncordon": "nodes",
+    "drain": "nodes",
+    "taint": "nodes",
+    "top": "top",
+    "auth": "auth",
+    "config": "config",
+    "api-resources": "resources",
+    "api-versions": "resources",
+    "cluster-info": "resources",
+    "version": "version",
+}
+"""Commands and the modules of this package that add them to a parser."""
 _BROKEN_PIPE = 141  # what a shell shows of a program that SIGPIPE ended
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser; each command adds itself and sets `run`. Flags for all commands may stand before and behind the command."""
+class _Module(Protocol):
+    def add_to(self, commands: argparse._SubParsersAction[Any], common: argparse.ArgumentParser) -> None:
+        """Add commands."""
+
+
+def build_parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Return the parser for the command that is among `words`, or for all of them.
+
+    Each command adds itself and sets `run`. Flags for all commands may stand before and behind the command.
+    """
     parser = _Parser(prog="k3py kubectl", description="A small built-in kubectl.", allow_abbrev=False)
     _add_common(parser, default="")
     common = _Parser(add_help=False, allow_abbrev=False)
     _add_common(common, default=argparse.SUPPRESS)
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
-    for module in COMMANDS:
-        module.add_to(commands, common)
+    named = next((COMMANDS[word] for word in words if word in COMMANDS), "")
+    for name in [named] if named else dict.fromkeys(COMMANDS.values()):
+        cast("_Module", importlib.import_module(f"k3py.cli.kubectl.{name}")).add_to(commands, common)
     return parser
 
 
@@ -55,11 +100,15 @@ async def run_builtin(arguments: Sequence[str], kubeconfig: Path) -> int:
         at = before.index("--")
         before, after = before[:at], before[at + 1 :]
     try:
-        options = build_parser().parse_args(before)
+        parser = build_parser(before)
+        options = parser.parse_args(sort_arguments(parser, before))
         options.after = after
         config = load_admin_config(Path(options.kubeconfig) if options.kubeconfig else kubeconfig)
         async with config.make_client(user_agent="k3py-kubectl") as client:
-            session = Session(client, config, options.namespace or config.namespace)
+            path = Path(options.kubeconfig) if options.kubeconfig else kubeconfig
+            session = Session(
+                client, config, options.namespace or config.namespace, bool(options.namespace), path
+            )
             try:
                 code = int(await options.run(session, options))
                 sys.stdout.flush()

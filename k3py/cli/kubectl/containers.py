@@ -1,4 +1,4 @@
-"""`logs POD` and `exec POD -- COMMAND`.
+"""`logs POD`, `exec POD -- COMMAND` and `attach POD`.
 
 exec speaks v5.channel.k8s.io over a WebSocket: a byte for the channel (0 in, 1 out, 2 err, 3 outcome, 4 size, 255 close) and data.
 """
@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 
 from k3py.api.resource import PODS
+from k3py.api.status import ApiError
 from k3py.cli.kubectl.output import write
+from k3py.cli.kubectl.pod_choice import find_pod
 from k3py.errors import ConfigError, K3pyError
 from k3py.util.supervise import TaskScope
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from k3py.cli.kubectl.session import Session
 
@@ -43,20 +45,23 @@ def add_to(commands: argparse._SubParsersAction[Any], common: argparse.ArgumentP
     logs.add_argument("--tail", type=int, default=-1, metavar="LINES")
     logs.add_argument("--timestamps", action="store_true")
     logs.set_defaults(run=run_logs)
-    execute = commands.add_parser(
-        "exec", parents=[common], help="run a command in a container", allow_abbrev=False
-    )
-    execute.add_argument("pod")
-    execute.add_argument("-c", "--container", default="")
-    execute.add_argument("-i", "--stdin", action="store_true")
-    execute.add_argument("-t", "--tty", action="store_true")
-    execute.set_defaults(run=run_exec)
+    for name, help_text, run in (
+        ("exec", "run a command in a container", run_exec),
+        ("attach", "attach to a container", run_attach),
+    ):
+        stream = commands.add_parser(name, parents=[common], help=help_text, allow_abbrev=False)
+        stream.add_argument("pod")
+        stream.add_argument("-c", "--container", default="")
+        stream.add_argument("-i", "--stdin", action="store_true")
+        stream.add_argument("-t", "--tty", action="store_true")
+        stream.set_defaults(run=run)
 
 
-def _pod_name(word: str) -> str:
-    kind, slash, name = word.rpartition("/")
-    if slash and kind not in ("pod", "pods", "po"):
-        raise ConfigError(f"{word!r}: must be a pod")
+async def _pod_name(session: Session, word: str) -> str:
+    """Return the pod that is meant by its name, or by what it belongs to."""
+    if "/" not in word:
+        return word
+    name: str = (await find_pod(session, word))[1]["metadata"]["name"]
     return name
 
 
@@ -77,10 +82,23 @@ async def _default_container(session: Session, name: str) -> str:
     return chosen
 
 
+async def run_attach(session: Session, options: argparse.Namespace) -> int:
+    """Attach to a container."""
+    name = await _pod_name(session, options.pod)
+    container = options.container or await _default_container(session, name)
+    return await attach(session, name, container, stdin=options.stdin, tty=options.tty)
+
+
 async def run_logs(session: Session, options: argparse.Namespace) -> int:
     """Print a log."""
-    name = _pod_name(options.pod)
-    query = {"container": options.container or await _default_container(session, name)}
+    name = await _pod_name(session, options.pod)
+    try:
+        query = {"container": options.container or await _default_container(session, name)}
+    except ApiError as error:
+        if error.code != 404:
+            raise
+        place = session.namespace
+        raise K3pyError(f'error from server (NotFound): {error.message} in namespace "{place}"') from error
     for flag in ("follow", "previous", "timestamps"):
         if getattr(options, flag):
             query[flag] = "true"
@@ -100,15 +118,66 @@ async def run_exec(session: Session, options: argparse.Namespace) -> int:
     query = [("command", one) for one in options.after] + [("stdout", "true")]
     query += [("stderr", "false" if options.tty else "true")]
     query += [(name, "true") for name in ("stdin", "tty") if getattr(options, name)]
-    name = _pod_name(options.pod)
+    name = await _pod_name(session, options.pod)
     query.append(("container", options.container or await _default_container(session, name)))
-    path = PODS.path(session.namespace, name, "exec")
+    return await _stream(session, name, "exec", query, stdin=options.stdin, tty=options.tty)
+
+
+async def attach(session: Session, pod: str, container: str, *, stdin: bool, tty: bool) -> int:
+    """Attach to what runs in a container, until it ends."""
+    query = [("container", container), ("stdout", "true"), ("stderr", "false" if tty else "true")]
+    query += [(name, "true") for name, on in (("stdin", stdin), ("tty", tty)) if on]
+    return await _stream(session, pod, "attach", query, stdin=stdin, tty=tty)
+
+
+async def exec_command(
+    session: Session,
+    pod: str,
+    container: str,
+    command: Sequence[str],
+    *,
+    output: Callable[[bytes], object],
+    data: bytes | None = None,
+    quiet: bool = False,
+) -> int:
+    """Run a command with `data` as its input, hand its output over, and return its exit code."""
+    container = container or await _default_container(session, pod)
+    query = [("command", one) for one in command] + [
+        ("stdout", "true"),
+        ("stderr", "true"),
+        ("container", container),
+    ]
+    if data is not None:
+        query.append(("stdin", "true"))
+    path = PODS.path(session.namespace, pod, "exec")
+    async with (
+        session.client.web_socket(path, query=query, protocols=(_PROTOCOL,)) as socket,
+        TaskScope() as scope,
+    ):
+        if data is not None:
+            _ = scope.spawn(_send_all(socket, data), name="stdin")
+        try:
+            return await _receive(socket, output=output, quiet=quiet)
+        finally:
+            scope.cancel()
+
+
+async def _send_all(socket: aiohttp.ClientWebSocketResponse, data: bytes) -> None:
+    for at in range(0, len(data), _CHUNK):
+        await socket.send_bytes(bytes((_STDIN,)) + data[at : at + _CHUNK])
+    await socket.send_bytes(bytes((_CLOSE, _STDIN)))
+
+
+async def _stream(
+    session: Session, pod: str, subresource: str, query: Sequence[tuple[str, str]], *, stdin: bool, tty: bool
+) -> int:
+    path = PODS.path(session.namespace, pod, subresource)
     async with session.client.web_socket(path, query=query, protocols=(_PROTOCOL,)) as socket:
-        with _raw_terminal(enabled=options.tty and options.stdin and sys.stdin.isatty()):
+        with _raw_terminal(enabled=tty and stdin and sys.stdin.isatty()):
             async with TaskScope() as scope:
-                if options.tty and sys.stdin.isatty():
+                if tty and sys.stdin.isatty():
                     await _send_size(socket)
-                if options.stdin:
+                if stdin:
                     _ = scope.spawn(_send_input(socket), name="stdin")
                 try:
                     return await _receive(socket)
@@ -131,25 +200,30 @@ async def _send_input(socket: aiohttp.ClientWebSocketResponse) -> None:
     await socket.send_bytes(bytes((_CLOSE, _STDIN)))
 
 
-async def _receive(socket: aiohttp.ClientWebSocketResponse) -> int:
+async def _receive(
+    socket: aiohttp.ClientWebSocketResponse, *, output: Callable[[bytes], object] = write, quiet: bool = False
+) -> int:
     async for message in socket:
         if message.type is not aiohttp.WSMsgType.BINARY or not message.data:
             continue
         channel, data = message.data[0], message.data[1:]
         if channel == _OUTCOME:
-            return _read_outcome(data)
-        if channel in (_STDOUT, _STDERR):
-            write(data, to_stderr=channel == _STDERR)
+            return _read_outcome(data, quiet=quiet)
+        if channel == _STDOUT:
+            output(data)
+        elif channel == _STDERR and not quiet:
+            write(data, to_stderr=True)
     raise K3pyError("the connection ended before the command did")
 
 
-def _read_outcome(data: bytes) -> int:
+def _read_outcome(data: bytes, *, quiet: bool = False) -> int:
     status = json.loads(data)
     if status.get("status") == "Success":
         return 0
     for cause in (status.get("details") or {}).get("causes") or ():
         if cause.get("reason") == "ExitCode":
-            print(f"command terminated with exit code {cause['message']}", file=sys.stderr)
+            if not quiet:
+                print(f"command terminated with exit code {cause['message']}", file=sys.stderr)
             return int(cause["message"])
     raise K3pyError(status.get("message") or "the command failed")
 

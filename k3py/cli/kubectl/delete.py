@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from k3py.api.status import ApiError
 from k3py.cli.kubectl.manifest import read_manifests
-from k3py.cli.kubectl.output import qualified_kind
+from k3py.cli.kubectl.output import add_output_flags, dry_run_note, qualified_kind, write_query
 from k3py.cli.kubectl.wait import read_duration, wait_gone
+from k3py.client.local import make_delete_options
 from k3py.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
     from k3py.api.resource import Resource
     from k3py.cli.kubectl.session import Session
+
+
+_IMMEDIATE: Final = (
+    "Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. "
+    "The resource may continue to run on the cluster indefinitely."
+)
 
 
 def add_to(commands: argparse._SubParsersAction[Any], common: argparse.ArgumentParser) -> None:
@@ -29,6 +36,9 @@ def add_to(commands: argparse._SubParsersAction[Any], common: argparse.ArgumentP
     parser.add_argument("--ignore-not-found", action="store_true")
     parser.add_argument("--wait", default="true", choices=("true", "false"))
     parser.add_argument("--timeout", default="5m", metavar="DURATION", help="such as 30s or 5m")
+    parser.add_argument("--force", action="store_true")
+    parser.add_argument("--now", action="store_true")
+    add_output_flags(parser)
     parser.set_defaults(run=run)
 
 
@@ -54,6 +64,13 @@ async def run(session: Session, options: argparse.Namespace) -> int:
                 raise ConfigError("resource(s) were provided, but no name was specified")
         if not found:
             print("No resources found")
+    if session.enforced and any(not resource.namespaced for resource, _, _ in found):
+        print(
+            "Warning: deleting cluster-scoped resources, not scoped to the provided namespace",
+            file=sys.stderr,
+        )
+    if options.force and _grace_period_s(options) == 0:
+        print(_IMMEDIATE, file=sys.stderr)
     for resource, namespace, name in found:
         await _delete(session, options, resource, namespace, name)
     return 0
@@ -64,21 +81,33 @@ async def _delete(
 ) -> None:
     try:
         live = await session.client.get(resource, name, namespace=namespace)
-        await session.client.delete(
-            resource,
-            name,
-            namespace=namespace,
-            grace_period_s=options.grace_period,
-            propagation_policy="Background",
-        )
+        query = write_query(options, "kubectl-delete")
+        if options.dry_run != "client":
+            body = make_delete_options(_grace_period_s(options), "Background", "", "")
+            path = resource.path(namespace, name)
+            dry_run = {key: value for key, value in query.items() if key == "dryRun"}
+            await session.client.request("DELETE", path, query=dry_run, body=body)
     except ApiError as error:
         if error.code == 404 and options.ignore_not_found:
             return
         raise
     where = f" from {namespace} namespace" if namespace else ""
-    print(f'{qualified_kind(resource)} "{name}" deleted{where}')
-    if options.wait == "true":
+    if options.output == "name":
+        print(f"{qualified_kind(resource)}/{name}")
+    else:
+        forced = "force " if options.force and _grace_period_s(options) == 0 else ""
+        print(f'{qualified_kind(resource)} "{name}" {forced}deleted{where}{dry_run_note(options)}')
+    if options.wait == "true" and options.dry_run == "none":
         sys.stdout.flush()
         await wait_gone(
             session.client, resource, namespace, name, live["metadata"]["uid"], read_duration(options.timeout)
         )
+
+
+def _grace_period_s(options: argparse.Namespace) -> int | None:
+    if options.now:
+        return 1
+    if options.force and options.grace_period is None:
+        return 0
+    period: int | None = options.grace_period
+    return period

@@ -1,4 +1,4 @@
-"""`get TYPE [NAME]`: tables as the server makes them, or -o json, yaml, name."""
+"""`get TYPE [NAME]`: tables as the server makes them, or -o json, yaml, name, jsonpath, custom columns."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from k3py.api.status import ApiError
-from k3py.cli.kubectl.output import qualified_kind, write
+from k3py.cli.kubectl.get_view import View
+from k3py.cli.kubectl.manifest import read_manifests
+from k3py.cli.kubectl.output import write
 from k3py.cli.kubectl.table import print_table
-from k3py.errors import ConfigError, K3pyError
+from k3py.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
 
     from k3py.api.resource import Resource
     from k3py.cli.kubectl.session import Session
@@ -27,7 +28,20 @@ def add_to(commands: argparse._SubParsersAction[Any], common: argparse.ArgumentP
     parser = commands.add_parser("get", parents=[common], help="show objects", allow_abbrev=False)
     parser.add_argument("targets", nargs="*")
     parser.add_argument("-A", "--all-namespaces", action="store_true")
-    parser.add_argument("-o", "--output", default="", choices=("", "json", "yaml", "wide", "name"))
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="",
+        metavar="FORMAT",
+        help="json, yaml, name, wide, jsonpath=…, custom-columns=…",
+    )
+    parser.add_argument("--show-labels", action="store_true")
+    parser.add_argument("--show-kind", action="store_true")
+    parser.add_argument("-L", "--label-columns", action="append", default=[])
+    parser.add_argument("--sort-by", default="", metavar="PATH")
+    parser.add_argument("--allow-missing-template-keys", nargs="?", const="true", default="true")
+    parser.add_argument("-f", "--filename", action="append", default=[])
+    parser.add_argument("--show-managed-fields", action="store_true")
     parser.add_argument("-l", "--selector", default="")
     parser.add_argument("--field-selector", default="")
     parser.add_argument("-w", "--watch", action="store_true", help="go on showing changes, until interrupted")
@@ -44,38 +58,57 @@ async def run(session: Session, options: argparse.Namespace) -> int:
             async for chunk in content.iter_any():
                 write(chunk)
         return 0
-    targets = await session.targets(options.targets)
+    view = View(options)
+    targets = await _targets(session, options)
     if options.watch:
         if len(targets) != 1 or options.output not in ("", "wide"):
             raise ConfigError("--watch: must be used with one type or object, and without -o or with -o wide")
-        return await _watch(session, options, *targets[0])
-    answers = []
-    for resource, name in targets:
-        namespace = "" if options.all_namespaces else session.namespace_for(resource)
+        return await _watch(session, options, *targets[0][:2])
+    answers: list[tuple[Resource, JsonObject]] = []
+    missing: list[ApiError] = []
+    for resource, name, namespace in targets:
         try:
-            answers.append((resource, await _fetch(session, options, resource, namespace, name)))
+            answers.append((resource, await _fetch(session, options, view, resource, namespace, name)))
         except ApiError as error:
-            if error.code == 404 and options.ignore_not_found and name:
-                continue
-            raise
-    if options.output in ("json", "yaml") and len(answers) > 1:
-        items = [one for _, answer in answers for one in answer.get("items", [answer])]
-        answers = [
-            (
-                answers[0][0],
-                {"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": items},
-            )
-        ]
-    _show_all(session, options, answers)
+            if error.code != 404 or not name:
+                raise
+            if not options.ignore_not_found:
+                missing.append(error)
+    if answers and not view.show(answers):
+        everywhere = options.all_namespaces or not answers[0][0].namespaced
+        where = "" if everywhere else f" in {session.namespace} namespace"
+        print(f"No resources found{where}{'.' if where else ''}", file=sys.stderr)
+    if missing:
+        sys.stdout.flush()
+        for one in missing[:-1]:
+            print(f"Error from server (NotFound): {one.message}", file=sys.stderr)
+        raise missing[-1]
     return 0
 
 
+async def _targets(session: Session, options: argparse.Namespace) -> list[tuple[Resource, str, str]]:
+    """Return resource, name ("" = all) and namespace of what is asked for."""
+    if not options.filename:
+        found = await session.targets(options.targets)
+        return [
+            (one, name, "" if options.all_namespaces else session.namespace_for(one)) for one, name in found
+        ]
+    targets = []
+    for obj in read_manifests(options.filename):
+        resource = await session.find_kind(obj)
+        namespace = obj["metadata"].get("namespace") or session.namespace_for(resource)
+        targets.append((resource, obj["metadata"]["name"], namespace))
+    return targets
+
+
 async def _fetch(
-    session: Session, options: argparse.Namespace, resource: Resource, namespace: str, name: str
+    session: Session, options: argparse.Namespace, view: View, resource: Resource, namespace: str, name: str
 ) -> JsonObject:
-    accept = "application/json" if options.output in ("json", "yaml", "name") else _TABLE
     path = resource.path(namespace, name)
     query = {} if name else _selectors(options)
+    if view.needs_objects and view.is_table:
+        query["includeObject"] = "Object"
+    accept = _TABLE if view.is_table else "application/json"
     return await session.client.request("GET", path, query=query, accept=accept)
 
 
@@ -113,41 +146,3 @@ async def _watch(session: Session, options: argparse.Namespace, resource: Resour
                 )
                 sys.stdout.flush()
     return 0
-
-
-def _show_all(
-    session: Session, options: argparse.Namespace, answers: Sequence[tuple[Resource, JsonObject]]
-) -> None:
-    if options.output in ("json", "yaml", "name"):
-        for resource, answer in answers:
-            _show(options, resource, answer)
-        return
-    shown = 0
-    for resource, answer in answers:
-        if answer.get("kind") != "Table":
-            raise K3pyError(f"the server has no table for {resource.plural}; use -o json or yaml")
-        with_namespace = options.all_namespaces and resource.namespaced
-        if shown and not options.no_headers and len(answers) > 1 and answer.get("rows"):
-            print()
-        wide = options.output == "wide"
-        shown += bool(
-            print_table(answer, wide=wide, with_namespace=with_namespace, headers=not options.no_headers)
-        )
-    if not shown and answers:
-        everywhere = options.all_namespaces or not answers[0][0].namespaced
-        where = "" if everywhere else f" in {session.namespace} namespace"
-        print(f"No resources found{where}{'.' if where else ''}", file=sys.stderr)
-
-
-def _show(options: argparse.Namespace, resource: Resource, answer: JsonObject) -> None:
-    match options.output:
-        case "json":
-            print(json.dumps(answer, indent=4))
-        case "yaml":
-            import yaml  # noqa: PLC0415 - rarely wanted
-
-            print(yaml.safe_dump(answer, sort_keys=False), end="")
-        case "name":
-            kind = qualified_kind(resource)
-            for one in answer.get("items", [answer]):
-                print(f"{kind}/{one['metadata']['name']}")

@@ -15,14 +15,19 @@ if TYPE_CHECKING:
 
 
 def read_manifests(names: Sequence[str]) -> list[JsonObject]:
-    """Return all objects in order.
+    """Return all objects in order. Raises ConfigError: see `read_sources`."""
+    return [obj for _, obj in read_sources(names)]
+
+
+def read_sources(names: Sequence[str], *, generated_names: bool = False) -> list[tuple[str, JsonObject]]:
+    """Return all objects in order, each with its file, "STDIN" for standard input; with `generated_names`, metadata.generateName will do.
 
     Raises:
         ConfigError: a file is missing, is not YAML, or holds something else than objects with apiVersion, kind and a name.
     """
     import yaml  # noqa: PLC0415 - only needed where manifests are read
 
-    objects: list[JsonObject] = []
+    objects: list[tuple[str, JsonObject]] = []
     for name in names:
         for source, text in _texts(name):
             try:
@@ -33,7 +38,8 @@ def read_manifests(names: Sequence[str]) -> list[JsonObject]:
                 ) from error
             for document in documents:
                 if document is not None:
-                    objects += _open(document, source)
+                    found = _open(document, source, generated_names=generated_names)
+                    objects += [("STDIN" if name == "-" else source, one) for one in found]
     if not objects:
         raise ConfigError(f"--filename: {', '.join(names)}: holds no objects")
     return objects
@@ -54,11 +60,16 @@ def _texts(name: str) -> list[tuple[str, str]]:
         raise ConfigError(f"--filename: {name}: cannot be read: {error}") from error
 
 
-def _open(document: object, source: str) -> list[JsonObject]:
+def _open(document: object, source: str, *, generated_names: bool) -> list[JsonObject]:
     if not isinstance(document, dict) or not document.get("kind") or not document.get("apiVersion"):
         raise ConfigError(f"--filename: {source}: every document must have apiVersion and kind")
     if document["kind"] == "List":
-        return [one for item in document.get("items") or () for one in _open(item, source)]
-    if not (document.get("metadata") or {}).get("name"):
+        return [
+            one
+            for item in document.get("items") or ()
+            for one in _open(item, source, generated_names=generated_names)
+        ]
+    metadata = document.get("metadata") or {}
+    if not metadata.get("name") and not (generated_names and metadata.get("generateName")):
         raise ConfigError(f"--filename: {source}: {document['kind']}: metadata.name: must be given")
     return [document]

@@ -43,9 +43,25 @@ def print_table(
     own = [max(len(row[at]) for row in rows) for at in range(len(titles))]
     result = [max(pair) for pair in zip(own, widths, strict=True)] if widths else own
     for row in rows:
-        print("   ".join(cell.ljust(width) for cell, width in zip(row, result, strict=True)).rstrip())
+        print(join_cells(row, result))
     return result
 
 
+def print_columns(titles: Sequence[str], rows: Sequence[Sequence[str]], *, headers: bool = True) -> None:
+    """Print rows below their titles."""
+    shown = [titles, *rows] if headers else list(rows)
+    widths = [max(len(row[at]) for row in shown) for at in range(len(titles))] if shown else []
+    for row in shown:
+        print(join_cells(row, widths))
+
+
+def join_cells(row: Sequence[str], widths: Sequence[int]) -> str:
+    """Return a line: three blanks between columns of at least six characters; the last cell is not filled up."""
+    filled = (cell.ljust(max(width + 3, 6)) for cell, width in zip(row[:-1], widths, strict=False))
+    return "".join(filled) + row[-1]
+
+
 def _cell(value: object) -> str:
-    return "<none>" if value in (None, "") else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from k3py.api.status import ApiError
+from k3py.cli.kubectl.json_path import JsonPath, show
 from k3py.cli.kubectl.output import qualified_kind
 from k3py.errors import ConfigError, K3pyError
 
@@ -47,7 +48,16 @@ async def run(session: Session, options: argparse.Namespace) -> int:
             if options.goal == "delete":
                 await wait_gone(session.client, resource, namespace, one, "", limit_s)
             else:
-                await _wait_for(session.client, resource, namespace, one, _read_goal(options.goal), limit_s)
+                if options.goal != "create":
+                    await session.client.get(resource, one, namespace=namespace)
+                try:
+                    await _wait_for(
+                        session.client, resource, namespace, one, _read_goal(options.goal), limit_s
+                    )
+                except K3pyError as error:
+                    if options.goal != "create" or not isinstance(error.__cause__, TimeoutError):
+                        raise
+                    raise K3pyError("timed out waiting for the condition") from error
             print(f"{qualified_kind(resource)}/{one} condition met")
     return 0
 
@@ -63,9 +73,12 @@ def read_duration(text: str) -> float:
 def _read_goal(text: str) -> Callable[[JsonObject], bool]:
     if text == "create":
         return lambda _: True
+    if text.startswith("jsonpath="):
+        return _read_path(text.removeprefix("jsonpath="))
     match = re.fullmatch(r"condition=([^=]+)(?:=(.+))?", text)
     if match is None:
-        raise ConfigError(f"--for: {text!r}: must be condition=NAME, condition=NAME=VALUE, delete or create")
+        allowed = "condition=NAME, condition=NAME=VALUE, jsonpath={PATH}=VALUE, delete or create"
+        raise ConfigError(f"--for: {text!r}: must be {allowed}")
     name, value = match[1].lower(), (match[2] or "true").lower()
 
     def is_so(obj: JsonObject) -> bool:
@@ -75,11 +88,23 @@ def _read_goal(text: str) -> Callable[[JsonObject], bool]:
     return is_so
 
 
+def _read_path(text: str) -> Callable[[JsonObject], bool]:
+    template, _, value = text.rpartition("}")
+    path = JsonPath((template + "}").strip("'"))
+    wanted = value.lstrip("'").removeprefix("=")
+
+    def is_so(obj: JsonObject) -> bool:
+        found = path.find(obj)
+        return bool(found) and (not wanted or show(found[0]) == wanted)
+
+    return is_so
+
+
 async def wait_gone(
-    client: HttpClient, resource: Resource, namespace: str, name: str, uid: str, limit_s: float
+    client: HttpClient, resource: Resource, namespace: str, name: str, uid: str, limit_s: float | None
 ) -> None:
     """Return when the object (of that uid, "" = any) is gone. Raises K3pyError after `limit_s` seconds."""
-    await _follow(
+    await follow(
         client,
         resource,
         namespace,
@@ -97,17 +122,18 @@ async def _wait_for(
     is_so: Callable[[JsonObject], bool],
     limit_s: float,
 ) -> None:
-    await _follow(client, resource, namespace, name, lambda one: one is not None and is_so(one), limit_s)
+    await follow(client, resource, namespace, name, lambda one: one is not None and is_so(one), limit_s)
 
 
-async def _follow(
+async def follow(
     client: HttpClient,
     resource: Resource,
     namespace: str,
     name: str,
     done: Callable[[JsonObject | None], bool],
-    limit_s: float,
+    limit_s: float | None,
 ) -> None:
+    """Return when `done` says so of the object (None = it is gone). Raises K3pyError after `limit_s` seconds, None = never."""
     selector = f"metadata.name={name}"
     try:
         async with asyncio.timeout(limit_s):
@@ -130,5 +156,5 @@ async def _follow(
                 except ApiError as error:
                     if error.code != 410:
                         raise
-    except TimeoutError:
-        raise K3pyError(f"timed out waiting for the condition on {resource.plural}/{name}") from None
+    except TimeoutError as error:
+        raise K3pyError(f"timed out waiting for the condition on {resource.plural}/{name}") from error

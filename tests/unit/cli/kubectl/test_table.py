@@ -14,9 +14,9 @@ def table(*rows):
 
 def test_columns_are_aligned_and_those_of_low_priority_are_for_wide_only(capsys):
     print_table(table(("a-long-name", "1/1", "n1"), ("b", None, "")), wide=False, with_namespace=False)
-    assert capsys.readouterr().out == "NAME          READY\na-long-name   1/1\nb             <none>\n"
+    assert capsys.readouterr().out == "NAME          READY\na-long-name   1/1\nb             \n"
     print_table(table(("b", "1/1", "")), wide=True, with_namespace=True)
-    assert capsys.readouterr().out == "NAMESPACE   NAME   READY   NODE\nweb         b      1/1     <none>\n"
+    assert capsys.readouterr().out == "NAMESPACE   NAME   READY   NODE\nweb         b      1/1     \n"
 
 
 def test_nothing_is_printed_without_rows(capsys):
