@@ -46,7 +46,11 @@ CONTROLLERS: Final[tuple[Entry, ...]] = (
     Entry("bootstrap-signer", "k3py.controllers.identity.bootstrap_signer"),
     Entry("token-cleaner", "k3py.controllers.identity.bootstrap_token_cleaner"),
     Entry("namespace-controller", "k3py.controllers.lifecycle.namespace"),
-    Entry("generic-garbage-collector", "k3py.controllers.lifecycle.garbage_collector.controller"),
+    Entry(
+        "generic-garbage-collector",
+        "k3py.controllers.lifecycle.garbage_collector.controller",
+        source="garbage-collector-controller",
+    ),
     Entry("pod-garbage-collector", "k3py.controllers.lifecycle.pod_garbage"),
     Entry("node-controller", "k3py.controllers.nodes.ipam"),
     Entry("node-controller", "k3py.controllers.nodes.lifecycle"),

@@ -35,6 +35,8 @@ class Remains:
     finalizers: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    pods: bool = False
+    """Pods are left, for which all else waits; as upstream's, the conditions count what is left once they are gone."""
 
 
 def plan_conditions(old: Sequence[JsonObject], remains: Remains, stamp: str) -> list[JsonObject]:
@@ -144,7 +146,7 @@ class NamespaceController:
             return None
         remains = await self._empty(key)
         await self._tell(namespace, remains)
-        if remains.counts or remains.failures or remains.unknown:
+        if remains.pods or remains.counts or remains.failures or remains.unknown:
             return _RETRY_S
         live = await self._client.get(NAMESPACES, key)
         changed = deep_copy(live)
@@ -155,7 +157,9 @@ class NamespaceController:
     async def _empty(self, namespace: str) -> Remains:
         remains = Remains()
         await self._delete_all(PODS, namespace, remains)
-        if remains.counts or remains.failures:
+        if remains.counts:
+            return Remains(failures=remains.failures, pods=True)
+        if remains.failures:
             return remains
         for kind in self._kinds.list_stores():
             resource = kind.resource

@@ -67,6 +67,7 @@ class GarbageCollector:
         self._client = context.client
         self._kinds = context.kinds
         self._informers = context.informers
+        self._recorder = context.recorder
         self._graph = Graph()
         self._gone: dict[str, None] = {}
         self._watches: dict[Resource, Watch] = {}
@@ -98,17 +99,18 @@ class GarbageCollector:
             node = read_node(resource, new)
             if node == self._graph.find(node.uid):
                 return (node.uid,) if old is None else ()
-            self._graph.put(node)
-            if not node.owners and not node.deleting:
-                return ()
-            return list(self._graph.uids_affected_by(node))
+            before = self._graph.put(node)
+            affected = set() if before is None else set(self._graph.uids_waiting_for(before))
+            if node.owners or node.deleting:
+                affected.update(self._graph.uids_affected_by(node))
+            return affected
         if old is None:
             return ()
         node = read_node(resource, old)
-        affected = [uid for uid in self._graph.uids_affected_by(node) if uid != node.uid]
+        others = [uid for uid in self._graph.uids_affected_by(node) if uid != node.uid]
         self._graph.remove(node.uid)
         self._remember_gone(node.uid)
-        return affected
+        return others
 
     def _remember_gone(self, uid: str) -> None:
         """Keep in mind that an object is gone: when its kind goes as well, nobody can be asked any more."""
@@ -130,6 +132,8 @@ class GarbageCollector:
         return None
 
     async def _judge(self, node: Node) -> None:
+        if self._names_owner_elsewhere(node):
+            return
         absent, waiting = await self._sort_owners(node)
         if not absent and not waiting:
             return
@@ -153,6 +157,8 @@ class GarbageCollector:
         if verdict.strike:
             await self._strike(current, verdict.strike)
         elif verdict.delete:
+            if verdict.delete == "Foreground" and self._is_in_circle(node):
+                await self._unblock(current)
             await self._delete(current, verdict.delete)
 
     async def _sort_owners(self, node: Node) -> tuple[list[Owner], list[Owner]]:
@@ -166,9 +172,56 @@ class GarbageCollector:
                     absent.append(owner)
             elif known.namespace and known.namespace != node.namespace:
                 absent.append(owner)
-            elif known.deletes_dependents_first and owner.blocks:
+            elif known.deletes_dependents_first:
                 waiting.append(owner)
         return absent, waiting
+
+    def _names_owner_elsewhere(self, node: Node) -> bool:
+        """Say whether a cluster-scoped object names an owner of a namespace, which cannot be looked up: it is kept, and told of.
+
+        A namespaced object whose owner lives in another namespace is told of too, but loses that owner.
+        """
+        foreign = False
+        for owner in node.owners:
+            kind = self._kinds.find_by_kind(owner.api_version, owner.kind)
+            known = self._graph.find(owner.uid)
+            elsewhere = known is not None and known.namespace not in ("", node.namespace)
+            if elsewhere:
+                self._tell_of_owner(node, owner)
+            foreign = foreign or (not node.namespace and kind is not None and kind.namespaced)
+        return foreign
+
+    def _tell_of_owner(self, node: Node, owner: Owner) -> None:
+        named = f"[{owner.api_version}/{owner.kind}, namespace: {node.namespace}, name: {owner.name}, uid: {owner.uid}]"
+        metadata = {"name": node.name, "namespace": node.namespace, "uid": node.uid}
+        self._recorder.event(
+            {"apiVersion": node.resource.api_version, "kind": node.resource.kind, "metadata": metadata},
+            "Warning",
+            "OwnerRefInvalidNamespace",
+            f'ownerRef {named} does not exist in namespace "{node.namespace}"',
+        )
+
+    def _is_in_circle(self, node: Node) -> bool:
+        """Say whether an object waits for one that may wait for it; with false positives, as upstream's."""
+        return any(one.deletes_dependents_first for one in self._graph.dependents_of(node.uid))
+
+    async def _unblock(self, node: Node) -> None:
+        """Let no owner wait for this object."""
+        try:
+            live = await self._client.get(node.resource, node.name, namespace=node.namespace)
+        except ApiError as error:
+            if error.code == 404:
+                return
+            raise
+        references = [
+            {**one, "blockOwnerDeletion": False} for one in live["metadata"].get("ownerReferences") or ()
+        ]
+        metadata = {
+            "uid": node.uid,
+            "resourceVersion": live["metadata"]["resourceVersion"],
+            "ownerReferences": references,
+        }
+        await self._patch(node, {"metadata": metadata}, PatchType.MERGE)
 
     async def _exists(self, owner: Owner, namespace: str) -> bool:
         """Ask the API: the graph may simply not know it yet. Owners of unknown kinds count as there."""

@@ -82,14 +82,15 @@ class Graph:
         self._nodes: dict[str, Node] = {}
         self._dependents: dict[str, set[str]] = {}
 
-    def put(self, node: Node) -> None:
-        """Add or replace a node."""
+    def put(self, node: Node) -> Node | None:
+        """Add or replace a node; return what it was before."""
         old = self._nodes.get(node.uid)
         for owner in old.owners if old is not None else ():
             self._forget_dependent(owner.uid, node.uid)
         self._nodes[node.uid] = node
         for owner in node.owners:
             self._dependents.setdefault(owner.uid, set()).add(node.uid)
+        return old
 
     def remove(self, uid: str) -> Node | None:
         """Remove a node and return it, if it was there; its dependents stay and lose it by uid."""
@@ -123,6 +124,10 @@ class Graph:
         """Return the uids to look at when `node` changed: itself, its dependents, and owners that wait for it."""
         yield node.uid
         yield from self._dependents.get(node.uid, ())
+        yield from self.uids_waiting_for(node)
+
+    def uids_waiting_for(self, node: Node) -> Iterable[str]:
+        """Return the uids of owners that wait for `node` in a foreground deletion."""
         for owner in node.owners:
             known = self._nodes.get(owner.uid)
             if known is not None and known.deletes_dependents_first:

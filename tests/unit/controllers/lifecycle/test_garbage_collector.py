@@ -88,6 +88,57 @@ async def test_foreground_waits_for_the_dependents(world):
         await world.until(lambda: not world.client.objects(CONFIG_MAPS) and not world.client.objects(PODS))
 
 
+def leaving(name, **metadata):
+    deletion = {"finalizers": ["foregroundDeletion"], "deletionTimestamp": "2026-01-01T00:00:00Z"}
+    return config_map(name, **deletion, **metadata)
+
+
+async def test_foreground_goes_on_when_a_dependent_is_left_to_its_other_owner(world):
+    both = pod("p")
+    both["metadata"]["ownerReferences"] = [owner_of("a"), owner_of("b")]
+    world.client.seed(CONFIG_MAPS, leaving("a"))
+    world.client.seed(CONFIG_MAPS, config_map("b"))
+    world.client.seed(PODS, both)
+    async with world.running(controller.build):
+        await world.until(lambda: [one["metadata"]["name"] for one in world.client.objects(CONFIG_MAPS)] == ["b"])
+    assert [one["name"] for one in _references(world)] == ["b"]
+
+
+async def test_owners_in_a_circle_do_not_wait_for_each_other(world):
+    world.client.seed(CONFIG_MAPS, leaving("a", ownerReferences=[owner_of("b")]))
+    world.client.seed(CONFIG_MAPS, config_map("b", ownerReferences=[owner_of("a")]))
+    async with world.running(controller.build):
+        await world.until(lambda: not world.client.objects(CONFIG_MAPS))
+
+
+CLUSTER = Kind(
+    group="example.com",
+    version="v1",
+    kind="C",
+    plural="cs",
+    namespaced=False,
+    storage=StoragePolicy(prefix="example.com/cs"),
+)
+
+
+async def test_a_cluster_scoped_object_with_an_owner_in_a_namespace_is_kept_and_told_of(world):
+    world.context.kinds.add(CLUSTER)
+    world.client.seed(CONFIG_MAPS, config_map("a"))
+    world.client.seed(CONFIG_MAPS, config_map("b"))
+    metadata = {"name": "c", "uid": "uid-c", "ownerReferences": [owner_of("a")]}
+    async with world.running(controller.build):
+        world.client.seed(CLUSTER.resource, {"metadata": metadata})
+        await world.until(lambda: world.recorder.events)
+        await world.client.delete(CONFIG_MAPS, "a", namespace="default")
+        world.client.seed(PODS, pod("p", owner=owner_of("b")))
+        await world.client.delete(CONFIG_MAPS, "b", namespace="default")
+        await world.until(lambda: not world.client.objects(PODS))
+    assert world.client.objects(CLUSTER.resource)
+    ((reason, message),) = set(world.recorder.events)
+    assert reason == "OwnerRefInvalidNamespace"
+    assert message == 'ownerRef [v1/ConfigMap, namespace: , name: a, uid: uid-a] does not exist in namespace ""'
+
+
 async def test_orphaning_keeps_the_dependents(world):
     leaving = config_map("a", finalizers=["orphan"], deletionTimestamp="2026-01-01T00:00:00Z")
     world.client.seed(CONFIG_MAPS, leaving)

@@ -40,8 +40,9 @@ async def test_content_goes_pods_first_and_then_the_finalizer():
     world.client.seed(CONFIG_MAPS, {"metadata": {"name": "c", "namespace": "default"}})
     world.client.seed(NAMESPACES, leaving())
     async with world.running(namespace.build):
-        await world.until(lambda: _condition(world, "NamespaceFinalizersRemaining") == "True")
-        assert world.client.objects(CONFIG_MAPS), "the rest waits for the pods"
+        await world.until(lambda: "deletionTimestamp" in world.client.objects(PODS)[0]["metadata"])
+        await world.until(lambda: _condition(world, "NamespaceFinalizersRemaining") == "False")
+        assert world.client.objects(CONFIG_MAPS), "the rest waits for the pods, and is not counted until they are gone"
         freed = deep_copy(world.client.objects(PODS)[0])
         freed["metadata"]["finalizers"] = []
         await world.client.update(PODS, freed)
