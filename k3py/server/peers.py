@@ -37,6 +37,11 @@ async def check_peers(config: ServerConfig, backend: Backend, password: str) -> 
     own = critical_arguments(config, password)
     for address, server in sorted((await find_servers(backend)).items()):
         if address == config.advertise_address:  # our own, of a life that was cut short
+            if server.node_name != config.node_name:
+                log.warning(
+                    "--advertise-address: another server has advertised this address a moment ago",
+                    extra={"address": address, "server": server.node_name},
+                )
             continue
         fault = find_mismatch(own, server.arguments, f"{server.node_name} ({address})")
         if fault:
