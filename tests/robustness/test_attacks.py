@@ -190,6 +190,8 @@ async def test_a_replayed_request_names_nobody_else_and_needs_the_nodes_password
     (tmp_path / "c").write_bytes(chain)
     (tmp_path / "k").write_bytes(key)
     itself = Client(server, certificate=(tmp_path / "c", tmp_path / "k"))
+    assert (await itself.ask("POST", path, request, **NODE))[0] == 401, "its Node is not there, or not any more"
+    assert (await admin(server).ask("POST", "/api/v1/nodes", {"metadata": {"name": "n1"}}))[0] in (201, 409)
     assert (await itself.ask("POST", path, request, **NODE))[0] == 200
     assert (await itself.ask("POST", path, request, **NODE | {"k3py_Node_Name": "s1"}))[0] in (400, 403)
 
