@@ -51,12 +51,13 @@ def reject_reason(
     wanted_os = (pod["spec"].get("os") or {}).get("name")
     if wanted_os and wanted_os != "linux":
         return "PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"
-    return _out_of(pod, (node.get("status") or {}).get("allocatable") or {}, others)
+    return find_shortage(pod, (node.get("status") or {}).get("allocatable") or {}, others)
 
 
-def _out_of(
+def find_shortage(
     pod: JsonObject, allocatable: Mapping[str, JsonValue], others: Iterable[JsonObject]
 ) -> tuple[str, str] | None:
+    """Return (reason, message) when what the pod asks for is not there beside what others have, else None."""
     requested = pod_requests(pod)
     used: dict[str, int] = {}
     for other in others:

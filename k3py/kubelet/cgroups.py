@@ -75,6 +75,10 @@ class CgroupTree:
         self._write(group, pod_resources(pod))
         return group
 
+    def update_pod(self, pod: JsonObject, resources: JsonObject) -> None:
+        """Give the group of a pod other limits."""
+        self._write(pod_cgroup(pod, self._root), resources, is_update=True)
+
     def share_out(self, pods: Iterable[JsonObject]) -> None:
         """Give the burstable class the CPU shares that its pods ask for together."""
         burstable = [one for one in pods if qos_class(one) == "Burstable"]
@@ -145,7 +149,7 @@ class CgroupTree:
             if name in available and name not in enabled:
                 _try_write(folder / "cgroup.subtree_control", f"+{name}")
 
-    def _write(self, group: str, resources: JsonObject) -> None:
+    def _write(self, group: str, resources: JsonObject, *, is_update: bool = False) -> None:
         relative = group.lstrip("/")
         if self._unified:
             folder = self._mount / relative
@@ -156,11 +160,11 @@ class CgroupTree:
             return
         cpu, memory = self._mount / "cpu" / relative, self._mount / "memory" / relative
         _try_write(cpu / "cpu.shares", str(resources["shares"]))
-        if resources["quota_us"]:
+        if resources["quota_us"] or is_update:
             _try_write(cpu / "cpu.cfs_period_us", str(PERIOD_US))
-            _try_write(cpu / "cpu.cfs_quota_us", str(resources["quota_us"]))
-        if resources["memory_bytes"]:
-            _try_write(memory / "memory.limit_in_bytes", str(resources["memory_bytes"]))
+            _try_write(cpu / "cpu.cfs_quota_us", str(resources["quota_us"] or -1))
+        if resources["memory_bytes"] or is_update:
+            _try_write(memory / "memory.limit_in_bytes", str(resources["memory_bytes"] or -1))
 
 
 def _copy_cpuset(parent: Path, child: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from k3py.client.interface import Client, Lister
     from k3py.jsontypes import JsonObject
@@ -34,6 +34,7 @@ class NodeContext:
     network_ready: pods that are not on the host network may get sandboxes.
     csi: volumes of CSI drivers, None = a node without them.
     devices: devices of plugins and claimed ones, None = a node without them.
+    given_to_others: what the pods of the node but one (by uid) have been given; room_made: call when a pod needs less than before.
     """
 
     config: KubeletConfig
@@ -53,6 +54,8 @@ class NodeContext:
     network_ready: bool = False
     csi: CsiVolumes | None = None
     devices: PodDevices | None = None
+    given_to_others: Callable[[str], Sequence[JsonObject]] = lambda _: ()
+    room_made: Callable[[], None] = lambda: None
 
     def services_of(self, namespace: str) -> Sequence[JsonObject]:
         """Return the services that a pod of a namespace sees in its environment."""

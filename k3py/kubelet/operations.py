@@ -21,7 +21,8 @@ STATUS: Final = "(status)"
 VOLUMES: Final = "(volumes)"
 FINISH: Final = "(finish)"
 CLEAN: Final = "(clean)"
-INTERNAL: Final = frozenset((STATUS, VOLUMES, FINISH, CLEAN))
+RESIZE: Final = "(resize)"
+INTERNAL: Final = frozenset((STATUS, VOLUMES, FINISH, CLEAN, RESIZE))
 """Keys that are neither the sandbox ("") nor a container."""
 
 

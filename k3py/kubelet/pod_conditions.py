@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
 DISRUPTION_TARGET: Final = "DisruptionTarget"
+RESIZE_CONDITIONS: Final = ("PodResizePending", "PodResizeInProgress")
 OWNED_CONDITIONS: Final = (
     "PodReadyToStartContainers",
     "Initialized",

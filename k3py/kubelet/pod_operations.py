@@ -10,7 +10,6 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.status import ApiError
 from k3py.kubelet.container_kill import kill_container
 from k3py.kubelet.container_start import ContainerStarter, StartFailed
 from k3py.kubelet.device_plugins.allocation import DevicesUnavailable
@@ -18,15 +17,16 @@ from k3py.kubelet.dns_config import ResolvConf, parse_resolv_conf, pod_dns
 from k3py.kubelet.dra.claims import ClaimsNotPrepared
 from k3py.kubelet.handlers import HandlerFailed, Target
 from k3py.kubelet.images import ImageError
-from k3py.kubelet.operations import CLEAN, FINISH, STATUS, VOLUMES, Operations
-from k3py.kubelet.pod import containers, find_container, init_containers, is_host_network
+from k3py.kubelet.operations import CLEAN, FINISH, RESIZE, STATUS, VOLUMES, Operations
+from k3py.kubelet.pod import find_container, is_host_network
+from k3py.kubelet.pod_images import PodImages
 from k3py.kubelet.pod_removal import PodRemoval
+from k3py.kubelet.pod_resizing import resize_pod
 from k3py.kubelet.runtime_state import record_sandbox
 from k3py.kubelet.sandbox_config import log_directory, sandbox_config
 from k3py.kubelet.sync_plan import SANDBOX, CreateSandbox, KillContainer, StartContainer, Waiting
 from k3py.kubelet.volumes.interface import VolumeContext
 from k3py.kubelet.volumes.manager import set_up_volumes
-from k3py.runtime.errors import RuntimeFailure
 from k3py.util import clock
 from k3py.util.backoff import Backoff
 
@@ -48,6 +48,7 @@ _START_RETRY_S: Final = 10.0
 _STATUS_RETRY_S: Final = 1.0
 _STATUS_RETRY_MAX_S: Final = 16.0
 _FINISH_RETRY_S: Final = 2.0
+_RESIZE_RETRY_S: Final = 10.0
 
 
 class PodOperations:
@@ -69,7 +70,7 @@ class PodOperations:
         self._runtime = Operations(scope, worker.look)
         self._other = Operations(scope, worker.changed.set)
         self._volumes: dict[str, Path] | None = None
-        self._images: dict[str, asyncio.Task[JsonObject | ImageError | RuntimeFailure]] = {}
+        self._images = PodImages(worker, scope)
         self._sandbox_config: JsonObject = {}
         self._removal = PodRemoval(worker)
         self._starts: set[str] = set()
@@ -100,10 +101,8 @@ class PodOperations:
         if self.volumes_stale and due and VOLUMES not in self._other:
             self.volumes_stale = False
             self._other.start(VOLUMES, self._set_up_volumes(), self._volumes_failed)
-        if self._worker.record.sandbox is None and not self._images:
-            first = init_containers(self._worker.pod)[:1] or containers(self._worker.pod)
-            for container in first:
-                self._prefetch(container)
+        if self._worker.record.sandbox is None:
+            self._images.prefetch()
         if CLEAN not in self._runtime and (dead := self._removal.superfluous(self._runtime.keys)):
             self._runtime.start(CLEAN, self._removal.clean(dead), self._clean_failed)
 
@@ -150,38 +149,6 @@ class PodOperations:
             "FailedPrepareDynamicResources" if is_device else "FailedMount", str(error)
         )
 
-    def _prefetch(self, container: JsonObject) -> None:
-        name = container["name"]
-        self._images[name] = self._scope.spawn(self._find_image(container), name=f"image-{name}")
-
-    async def _find_image(self, container: JsonObject) -> JsonObject | ImageError | RuntimeFailure:
-        """Return the image, or why there is none: whoever starts the container tells it."""
-        try:
-            return await self._node.images.ensure(
-                self._worker.pod, container, self._worker.events, self._pull_secrets
-            )
-        except (ImageError, RuntimeFailure) as error:
-            return error
-
-    async def _pull_secrets(self) -> Sequence[JsonObject]:
-        view = self._node.objects.view(self._worker.pod)
-        found = []
-        for reference in self._worker.pod["spec"].get("imagePullSecrets") or ():
-            try:
-                secret = await view.secret(reference["name"])
-            except ApiError as error:
-                secret = None
-                log.warning("pull secret cannot be read", extra={"error": error.message})
-            if secret is None:
-                self._worker.events.warning(
-                    "FailedToRetrieveImagePullSecret",
-                    f"Unable to retrieve some image pull secrets ({reference['name']}); "
-                    "attempting to pull the image may not succeed.",
-                )
-            else:
-                found.append(secret)
-        return found
-
     # --- sandbox ------------------------------------------------------------------------------------------------------
 
     def create_sandbox(self, action: CreateSandbox) -> None:
@@ -221,7 +188,7 @@ class PodOperations:
 
     def _read_and_make_config(self, attempt: int) -> JsonObject:
         pod, config = self._worker.pod, self._node.config
-        parent = "" if self._node.cgroups is None else self._node.cgroups.set_up_pod(pod)
+        parent = "" if self._node.cgroups is None else self._node.cgroups.set_up_pod(self._worker.effective)
         try:
             host = parse_resolv_conf(config.resolv_conf.read_text(encoding="utf-8"))
         except OSError:
@@ -265,7 +232,7 @@ class PodOperations:
         """Start a container, once the volumes are there (their operation wakes the worker)."""
         if self._volumes is None or action.name in self._runtime:
             return
-        found = find_container(self._worker.pod, action.name)
+        found = find_container(self._worker.effective, action.name)
         if found is None:
             return
         self._starts.add(action.name)
@@ -281,12 +248,12 @@ class PodOperations:
         if sandbox is None or self._volumes is None:
             return
         try:
-            image = await self._image(container)
+            image = await self._images.take(container)
             if not self._sandbox_config:
                 self._sandbox_config = await self._make_sandbox_config(sandbox.attempt)
             starter = ContainerStarter(
                 self._node,
-                worker.pod,
+                worker.effective,
                 worker.events,
                 sandbox=sandbox,
                 sandbox_config=self._sandbox_config,
@@ -299,7 +266,10 @@ class PodOperations:
             identity = action.resume_id or await starter.create(
                 action, container, image, target_id=self._target_id(container)
             )
+            resized = not action.resume_id and worker.resize.note_actuated(container)
             await starter.start(identity, container, action.attempt)
+            if resized and not worker.resize.is_in_progress(worker.pod, worker.record):
+                worker.note_resized()
             worker.waiting.pop(name, None)
             worker.not_before_s.pop(name, None)
             self._runtime.keep(name, kept=False)
@@ -315,13 +285,6 @@ class PodOperations:
         name = container.get("targetContainerName")
         record = self._worker.record.find(name) if name else None
         return "" if record is None else record.id
-
-    async def _image(self, container: JsonObject) -> JsonObject:
-        task = self._images.pop(container["name"], None)
-        found = await task if task is not None else await self._find_image(container)
-        if isinstance(found, Exception):
-            raise found
-        return found
 
     def _start_failed(self, name: str, error: Exception) -> None:
         worker = self._worker
@@ -362,6 +325,25 @@ class PodOperations:
         finally:
             self._kills.discard(action.name)
 
+    def resize(self) -> None:
+        """Give running containers what they have been allocated."""
+        if RESIZE not in self._other and self._worker.resize.retry_s <= clock.wall_s():
+            self._other.start(RESIZE, self._resize(), self._resize_failed)
+
+    async def _resize(self) -> None:
+        await resize_pod(self._worker)
+        resize = self._worker.resize
+        resize.error = ""
+        if not resize.is_in_progress(self._worker.pod, self._worker.record):
+            self._worker.note_resized()
+
+    def _resize_failed(self, error: Exception) -> None:
+        resize = self._worker.resize
+        if resize.error != str(error):
+            self._worker.events.warning("ResizeError", f"Pod resize error: {error}")
+        resize.error = str(error)
+        resize.retry_s = clock.wall_s() + _RESIZE_RETRY_S
+
     def _kill_failed(self, error: Exception) -> None:
         self._worker.events.warning("FailedKillPod", f"error killing pod: {error}")
 
@@ -369,9 +351,7 @@ class PodOperations:
         """Give up starts that wait for an image or a hook."""
         for name in self._starts:
             self._runtime.cancel(name)
-        for task in self._images.values():
-            task.cancel()
-        self._images.clear()
+        self._images.cancel()
 
     def hurry(self) -> None:
         """Give up kills under way: the worker begins them again with the grace period that is shorter now."""

@@ -15,9 +15,6 @@ import logging
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.resource import PODS
-from k3py.api.status import ApiError
-from k3py.client.interface import PatchType
 from k3py.kubelet.backoff import Backoff
 from k3py.kubelet.downward import changes_files
 from k3py.kubelet.operations import FINISH, INTERNAL, STATUS
@@ -29,7 +26,11 @@ from k3py.kubelet.pod import (
     iter_containers,
 )
 from k3py.kubelet.pod_operations import PodOperations
+from k3py.kubelet.pod_probing import watch_containers
 from k3py.kubelet.pod_record import PodReader
+from k3py.kubelet.pod_resize import PodResize
+from k3py.kubelet.pod_resizing import advance_resize
+from k3py.kubelet.pod_status_sending import patch_status, version_of
 from k3py.kubelet.probes import Prober
 from k3py.kubelet.recording import PodRecorder
 from k3py.kubelet.runtime_state import EMPTY, PodRecord
@@ -88,6 +89,7 @@ class PodWorker:
         self._grace_s: float | None = None
         self._sent: tuple[JsonObject, int] = ({}, 0)
         self.events = PodRecorder(node.recorder, pod)
+        self.resize = PodResize(pod)
         self._prober: Prober | None = None
         self._operations: PodOperations | None = None
 
@@ -97,6 +99,8 @@ class PodWorker:
         """Take in a new version of the pod; an older one than known is left aside."""
         if version_of(pod) < version_of(self.pod):
             return
+        if pod["spec"] != self.pod["spec"]:
+            self.resize.take(pod, self.pod)
         before, self.pod = self.pod, pod
         self.events = PodRecorder(self.node.recorder, pod)
         if self._operations is not None and changes_files(before, pod):
@@ -148,6 +152,11 @@ class PodWorker:
         return {}
 
     @property
+    def effective(self) -> JsonObject:
+        """Return the pod with the resources that it has been given, which count for the node."""
+        return self.resize.effective(self.pod)
+
+    @property
     def is_done(self) -> bool:
         """Say whether nothing is left to do until the pod is deleted."""
         return self._finished
@@ -184,7 +193,7 @@ class PodWorker:
                 log.warning("runtime cannot be read", extra={"pod": self.uid, "error": str(error)})
                 self._wake_in(_RETRY_S)
                 return False
-        self._watch_containers(prober, operations)
+        watch_containers(self, prober, operations)
         self._check_deadline()
         if is_deleted(self.pod) or self.removed or self._failed is not None or self._ending:
             if self._terminate(prober, operations):
@@ -228,27 +237,6 @@ class PodWorker:
     def _wake_in(self, seconds: float) -> None:
         self._wake_at(clock.wall_s() + seconds)
 
-    def _watch_containers(self, prober: Prober, operations: PodOperations) -> None:
-        """Begin probes of what runs, end those of what does not."""
-        running = {one.id for one in self.record.running()}
-        prober.forget(running)
-        known = {
-            one.get("containerID", "").rpartition("/")[2]: one
-            for part in ("containerStatuses", "initContainerStatuses")
-            for one in (self.pod.get("status") or {}).get(part) or ()
-        }
-        for one in self.record.running():
-            found = find_container(self.pod, one.name)
-            if found is None or one.name in operations.keys or prober.is_watched(one.id):
-                continue
-            before = known.get(one.id) or {}
-            prober.watch(
-                operations.target(one.id, found[1]),
-                self.events,
-                was_started=bool(before.get("started")),
-                was_ready=bool(before.get("ready")),
-            )
-
     def _check_deadline(self) -> None:
         limit_s = self.pod["spec"].get("activeDeadlineSeconds")
         start = (self.pod.get("status") or {}).get("startTime")
@@ -263,6 +251,8 @@ class PodWorker:
     def _advance(self, prober: Prober, operations: PodOperations) -> None:
         """Do what the plan says."""
         operations.prepare()
+        if advance_resize(self, operations) and self.resize.retry_s > clock.wall_s():
+            self._wake_at(self.resize.retry_s)
         plan = plan_pod(self.pod, self._situation(prober, operations))
         if plan.deadline_s is not None:
             self._wake_at(plan.deadline_s)
@@ -288,6 +278,10 @@ class PodWorker:
         if operations.volumes_retry_s is not None:
             self._wake_at(operations.volumes_retry_s)
 
+    def note_resized(self) -> None:
+        """Tell that all containers have what they were given."""
+        self.events.normal("ResizeCompleted", f"Pod resize completed: {self.resize.describe(self.pod)}")
+
     def _renew_at_s(self) -> float | None:
         """Return when volumes are due for renewal: tokens that end, drivers that want to publish again."""
         csi = self.node.csi
@@ -310,6 +304,7 @@ class PodWorker:
             verdicts=prober.verdicts,
             not_before_s=self.not_before_s,
             sandbox_not_before_s=self.sandbox_not_before_s,
+            restarts=self.resize.restarts(self.pod),
         )
 
     def _note_backoffs(self, plan: Plan) -> None:
@@ -358,6 +353,7 @@ class PodWorker:
     def note_finished(self) -> None:
         """Volumes are down; the pod stays only as a status and logs."""
         self._finished = True
+        self.node.room_made()
 
     # --- the status ---------------------------------------------------------------------------------------------------
 
@@ -388,6 +384,7 @@ class PodWorker:
                 failed_reason=failed[0],
                 failed_message=failed[1],
                 stopped=self._stopped,
+                resize=self.resize,
             ),
         )
 
@@ -413,22 +410,9 @@ class PodWorker:
             patch = status_patch(self.pod.get("status") or {}, self.compute_status())
             if not patch or (patch, version_of(self.pod)) == self._sent:
                 return
-            metadata = self.pod["metadata"]
-            body = {"metadata": {"uid": self.uid}, "status": patch}
-            try:
-                answer = await self.node.client.patch(
-                    PODS,
-                    metadata["name"],
-                    body,
-                    patch_type=PatchType.STRATEGIC,
-                    namespace=metadata["namespace"],
-                    subresource="status",
-                )
-            except ApiError as error:
-                if error.code in (404, 409) and error.reason in ("NotFound", "Conflict"):
-                    # Gone, or another pod by now: the informer says so too.
-                    return
-                raise
+            answer = await patch_status(self.node.client, self.pod, patch)
+            if answer is None:
+                return
             if version_of(answer) >= version_of(self.pod):
                 self.pod = answer
             # What the API did not take in as it was sent is not sent again and again.
@@ -441,12 +425,6 @@ class PodWorker:
     def is_busy(self) -> bool:
         """Say whether operations on sandbox or containers are under way."""
         return self._operations is not None and bool(self._operations.keys - INTERNAL)
-
-
-def version_of(pod: JsonObject) -> int:
-    """Return the resourceVersion as a number, 0 without one."""
-    text = str(pod["metadata"].get("resourceVersion") or "0")
-    return int(text) if text.isdigit() else 0
 
 
 def _seconds(stamp: str) -> float:

@@ -67,6 +67,8 @@ class PodManager:
         self._housekeeping: asyncio.Task[None] | None = None
         self._orphans: set[str] = set()  # pods that are gone, with volumes of drivers
         self._driver_came = asyncio.Event()
+        node.given_to_others = self._given_to_others
+        node.room_made = self._room_made
         self.runtime_lost: Callable[[str], None] | None = None
 
     # --- what others ask ----------------------------------------------------------------------------------------------
@@ -176,16 +178,26 @@ class PodManager:
         """Refuse a new pod that the node cannot run."""
         pod = worker.pod
         if not is_finished(pod) and not is_deleted(pod) and not (pod.get("status") or {}).get("startTime"):
-            active = [
-                one.pod
-                for one in self._workers.values()
-                if one is not worker and not is_finished(one.pod) and not one.is_ending
-            ]
+            active = self._given_to_others(worker.uid)
             if rejected := reject_reason(
                 pod, self._node_object(), active, max_pods=self._node.config.max_pods
             ):
                 worker.events.warning(*rejected)
                 worker.fail(*rejected)
+
+    def _given_to_others(self, uid: str) -> list[JsonObject]:
+        """Return the pods beside one as they count for the node: with the resources that they have been given."""
+        return [
+            one.effective
+            for one in self._workers.values()
+            if one.uid != uid and not is_finished(one.pod) and not one.is_ending
+        ]
+
+    def _room_made(self) -> None:
+        """Let pods that wait for resources look again."""
+        for worker in self._workers.values():
+            if worker.resize.condition is not None:
+                worker.changed.set()
 
     def _make(self, pod: JsonObject) -> PodWorker:
         if is_static(pod):
@@ -208,6 +220,7 @@ class PodManager:
             else:
                 if self._workers.get(worker.uid) is worker:
                     del self._workers[worker.uid]
+                self._room_made()
                 if self._static and not self._closed:
                     self._apply_static()  # the next one of this name may have waited
                 return
@@ -303,7 +316,7 @@ class PodManager:
             for record in worker.record.containers
             if record.running and record.log_path
         ]
-        pods = [one.pod for one in self._workers.values() if not is_finished(one.pod)]
+        pods = [one.effective for one in self._workers.values() if not is_finished(one.pod)]
         try:
             if self._node.cgroups is not None:
                 await asyncio.to_thread(self._node.cgroups.share_out, pods)

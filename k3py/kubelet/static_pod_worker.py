@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from k3py.api.resource import PODS
 from k3py.api.status import ApiError
-from k3py.client.interface import PatchType
 from k3py.kubelet.operations import STATUS
 from k3py.kubelet.pod import CONFIG_MIRROR, is_deleted, is_mirror
-from k3py.kubelet.pod_worker import PodWorker, version_of
+from k3py.kubelet.pod_status_sending import patch_status, version_of
+from k3py.kubelet.pod_worker import PodWorker
 from k3py.kubelet.status import status_patch
 from k3py.util import clock
 
@@ -88,19 +88,8 @@ class StaticPodWorker(PodWorker):
             patch = status_patch(mirror.get("status") or {}, self.compute_status())
             if not patch or (patch, version_of(mirror)) == self._sent:
                 return
-            metadata = mirror["metadata"]
-            try:
-                answer = await self.node.client.patch(
-                    PODS,
-                    metadata["name"],
-                    {"metadata": {"uid": metadata["uid"]}, "status": patch},
-                    patch_type=PatchType.STRATEGIC,
-                    namespace=metadata["namespace"],
-                    subresource="status",
-                )
-            except ApiError as error:
-                if error.code not in (404, 409):
-                    raise
+            answer = await patch_status(self.node.client, mirror, patch)
+            if answer is None:
                 if self.mirror is mirror:
                     self.mirror = None
                 continue

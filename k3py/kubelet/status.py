@@ -17,7 +17,7 @@ from k3py.kubelet.pod import (
     is_sidecar,
     restart_policy,
 )
-from k3py.kubelet.pod_conditions import DISRUPTION_TARGET, OWNED_CONDITIONS, pod_conditions
+from k3py.kubelet.pod_conditions import DISRUPTION_TARGET, OWNED_CONDITIONS, RESIZE_CONDITIONS, pod_conditions
 from k3py.kubelet.qos import qos_class
 from k3py.kubelet.sync_plan import Waiting
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from k3py.jsontypes import JsonObject
+    from k3py.kubelet.pod_resize import PodResize
     from k3py.kubelet.runtime_state import ContainerRecord, PodRecord
 
 
@@ -37,6 +38,7 @@ class Observation:
     ended: the pod was told to end; its reason and message (DeadlineExceeded, Evicted) and that it counts as Failed.
     stopped: every container has stopped and none will start again.
     messages: termination messages by container id.
+    resize: which resources containers have been given, None = what the pod asks for.
     """
 
     record: PodRecord
@@ -50,6 +52,7 @@ class Observation:
     failed_reason: str = ""
     failed_message: str = ""
     stopped: bool = False
+    resize: PodResize | None = None
 
 
 def timestamp(seconds: float) -> str:
@@ -101,6 +104,7 @@ def pod_status(pod: JsonObject, seen: Observation) -> JsonObject:
     status["conditions"] = pod_conditions(
         pod, status, initialized=initialized, network_ready=network, now=timestamp(seen.now_s)
     )
+    _add_resize_conditions(status, pod, seen)
     if seen.failed_reason == "Evicted":
         _mark_disrupted(status, pod, seen)
     return status
@@ -207,7 +211,7 @@ def _container_status(
         status["started"] = record.id in seen.started
         sidecar = init and is_sidecar(container)
         status["ready"] = record.id in seen.ready and (not init or sidecar)
-        _add_resources(status, container, record)
+        _add_resources(status, container, record, seen.resize)
     elif record.state == "exited":
         terminated = _terminated(record, seen)
         if waiting is not None:
@@ -261,9 +265,32 @@ def _terminated(record: ContainerRecord, seen: Observation) -> JsonObject:
     return document
 
 
-def _add_resources(status: JsonObject, container: JsonObject, record: ContainerRecord) -> None:
+def _add_resize_conditions(status: JsonObject, pod: JsonObject, seen: Observation) -> None:
+    """Say what of a resize waits or is under way; what is not said any more goes."""
+    before = {one["type"]: one for one in status["conditions"] if one["type"] in RESIZE_CONDITIONS}
+    if seen.resize is None or (not before and not seen.resize.is_active(pod, seen.record)):
+        return
+    made = []
+    for kind, reason, message, generation in seen.resize.conditions(pod, seen.record):
+        condition: JsonObject = {
+            "type": kind,
+            "status": "True",
+            "lastProbeTime": None,
+            "lastTransitionTime": (before.get(kind) or {}).get("lastTransitionTime") or timestamp(seen.now_s),
+        }
+        given = {"reason": reason, "message": message, "observedGeneration": generation}
+        made.append(condition | {key: value for key, value in given.items() if value})
+    status["conditions"] = [one for one in status["conditions"] if one["type"] not in before] + made
+
+
+def _add_resources(
+    status: JsonObject, container: JsonObject, record: ContainerRecord, resize: PodResize | None
+) -> None:
     resources = container.get("resources") or {}
-    if requests := resources.get("requests"):
+    allocated = resources
+    if resize is not None:
+        allocated, resources = resize.allocated(container), resize.actuated(container)
+    if requests := allocated.get("requests"):
         status["allocatedResources"] = requests
     status["resources"] = {key: resources[key] for key in ("limits", "requests") if resources.get(key)}
     if record.user is not None:
@@ -332,8 +359,14 @@ def status_patch(old: JsonObject, new: JsonObject) -> JsonObject:
                 # What is not said any more has to be taken away by name in a merge patch.
                 dict.fromkeys(before.get(one["type"]) or ()) | one
                 for one in value
-                if one["type"] in (*OWNED_CONDITIONS, DISRUPTION_TARGET)
+                if one["type"] in (*OWNED_CONDITIONS, *RESIZE_CONDITIONS, DISRUPTION_TARGET)
                 and not _same(before.get(one["type"]), one)
+            ]
+            said = {one["type"] for one in value}
+            changed += [
+                {"$patch": "delete", "type": kind}
+                for kind in RESIZE_CONDITIONS
+                if kind in before and kind not in said
             ]
             if changed:
                 patch["conditions"] = changed

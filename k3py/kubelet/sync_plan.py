@@ -58,7 +58,7 @@ class StartContainer:
 
 @dataclass(frozen=True, slots=True)
 class KillContainer:
-    """Stop a running container; `reason`: "" (pod ends), "hash", "liveness", "startup", "sandbox"."""
+    """Stop a running container; `reason`: "" (pod ends), "hash", "resize", "liveness", "startup", "sandbox"."""
 
     container_id: str
     name: str
@@ -106,6 +106,7 @@ class Situation:
     backoff_until_s: when a container that ended at a time may start again: (name, finished_s) → seconds since the epoch.
     not_before_s: earliest next try of names whose last start failed before there was a container (image pull, configuration).
     sandbox_not_before_s: earliest next try to make a sandbox.
+    restarts: names of containers that get other resources by a restart.
     now_s: seconds since the epoch.
     """
 
@@ -117,6 +118,7 @@ class Situation:
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     not_before_s: Mapping[str, float] = field(default_factory=dict)
     sandbox_not_before_s: float = 0.0
+    restarts: frozenset[str] = frozenset()
 
 
 SANDBOX: Final = ""
@@ -233,7 +235,7 @@ class _Planner:
             elif here is not None and here.running:
                 keep += 1
                 self._check_running(container, here)
-            elif should_restart(self._pod, container, record):
+            elif should_restart(self._pod, container, record) or name in self._now.restarts:
                 start += 1
                 if not blocked and self._start(container, "regular", record):
                     blocked = True
@@ -297,6 +299,9 @@ class _Planner:
         if record.hash and record.hash != container_hash(container):
             message = f"Container {name} definition changed, will be restarted"
             self._actions.append(KillContainer(record.id, name, "hash", message))
+        elif name in self._now.restarts:
+            message = f"Container {name} resize requires restart"
+            self._actions.append(KillContainer(record.id, name, "resize", message))
         elif verdict is not None:
             message = f"Container {name} failed {verdict} probe, will be restarted"
             grace = (container.get(f"{verdict}Probe") or {}).get("terminationGracePeriodSeconds")

@@ -377,3 +377,49 @@ def test_security_settings_reach_the_process(server, namespace, make, ended):
     effective = logs(server, namespace, "sec", "-c", "privileged").split()
     assert effective[1].endswith("ffffff")
     assert effective[-1] == "0"
+
+
+def test_a_running_pod_is_resized_and_one_container_restarted_for_its_memory(server, namespace, make):
+    def sizes(cpu, memory):
+        return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"cpu": cpu, "memory": memory}}
+
+    def read():
+        (one,) = pods()["status"]["containerStatuses"]
+        return one
+
+    policy = [{"resourceName": "memory", "restartPolicy": "RestartContainer"}]
+    plain = {"name": "plain", "resources": sizes("50m", "32Mi")}
+    pods = make("small", container("sleep", "100000", **plain))
+    make("picky", container("sleep", "100000", name="picky", resizePolicy=policy, resources=sizes("50m", "32Mi")))
+    server.kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod/small", "pod/picky", "--timeout=60s", timeout_s=70)
+
+    def resize(pod, name, **new):
+        patch = json.dumps({"spec": {"containers": [{"name": name, "resources": sizes(**new)}]}})
+        server.kubectl("patch", "-n", namespace, "pod", pod, "--subresource", "resize", "-p", patch)
+
+    def inside(pod, v1, v2):
+        script = f"cat /sys/fs/cgroup/{v1} 2>/dev/null || cat /sys/fs/cgroup/{v2}"
+        return server.kubectl("exec", "-n", namespace, pod, "--", "sh", "-c", script).stdout.strip()
+
+    resize("small", "plain", cpu="100m", memory="64Mi")
+    server.until(lambda: read()["resources"] == sizes("100m", "64Mi"), what="the bigger container")
+    assert read()["restartCount"] == 0
+    assert inside("small", "memory/memory.limit_in_bytes", "memory.max") == str(64 << 20)
+    assert inside("small", "cpu/cpu.cfs_quota_us", "cpu.max").split()[0] == "10000"
+    resize("small", "plain", cpu="20m", memory="16Mi")
+    server.until(lambda: read()["resources"] == sizes("20m", "16Mi"), what="the smaller container")
+    assert inside("small", "memory/memory.limit_in_bytes", "memory.max") == str(16 << 20)
+    server.until(lambda: not [one for one in pods()["status"]["conditions"] if one["type"].startswith("PodResize")], what="the end")
+
+    resize("picky", "picky", cpu="50m", memory="48Mi")
+
+    def restarted():
+        (one,) = server.get("pod", "picky", "-n", namespace)["status"]["containerStatuses"]
+        return one["restartCount"] == 1 and one["ready"] and one["resources"] == sizes("50m", "48Mi")
+
+    server.until(restarted, what="the restarted container")
+    resize("small", "plain", cpu="1000", memory="16Mi")
+    server.until(
+        lambda: [one["reason"] for one in pods()["status"]["conditions"] if one["type"] == "PodResizePending"] == ["Infeasible"],
+        what="an infeasible resize",
+    )
