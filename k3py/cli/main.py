@@ -33,6 +33,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "support-bundle", "k3py.cli.support_bundle", "collect what helps to find a fault, without secrets"
     ),
+    Command("completion", "k3py.cli.completion", "print a completion script for bash, zsh or fish"),
     Command("kine", "k3py.cli.kine", "serve the datastore to clients of etcd"),
     Command("dashboard", "k3py.cli.dashboard", "print the dashboard's address and a token for it"),
     Command("kubectl", "k3py.cli.kubectl", "run kubectl with the administrator's kubeconfig"),
