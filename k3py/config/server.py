@@ -139,7 +139,7 @@ def load_server_config(arguments: Sequence[str], environ: Mapping[str, str] | No
         node["node_ip"] = node["node_ips"][0]
     return ServerConfig(
         data_dir=get_path(values, "data_dir").absolute(),
-        bind_address=get_text(values, "bind_address"),
+        bind_address=_bind_address(values, cluster_cidr),
         https_listen_port=cast("int", values["https_listen_port"]),
         advertise_address=get_text(values, "advertise_address") or node["node_ip"],
         finds_address=finds_address,
@@ -262,6 +262,12 @@ def _cluster_dns(given: str, service_cidr: str) -> str:
         if not any(ipaddress.ip_address(one) in network for network in networks):
             raise ConfigError(f"--cluster-dns: '{one}': must be an address in --service-cidr {service_cidr}")
     return given
+
+
+def _bind_address(values: Mapping[str, Value], cluster_cidr: str) -> str:
+    """Return where to listen: where pods have IPv6 addresses, "all" means those of both families."""
+    given = get_text(values, "bind_address")
+    return "::" if is_ipv6(cluster_cidr) and given == "0.0.0.0" else given  # noqa: S104 - compared, not bound
 
 
 def find_node_ips(bind_address: str, cluster_cidr: str) -> tuple[str, ...]:

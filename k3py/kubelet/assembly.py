@@ -166,6 +166,8 @@ def _kubelet_config(settings: NodeSettings, containerd: ContainerdConfig) -> Kub
         node_name=settings.node_name,
         node_ip=settings.address.text,
         own_address=settings.address,
+        # All interfaces; "" means those of both families.
+        address="" if is_ipv6(settings.address.text) else "0.0.0.0",  # noqa: S104
         cni_conf_dir=containerd.cni_conf_dir,
         cluster_dns=settings.cluster_dns,
         cluster_domain=settings.cluster_domain,

@@ -109,8 +109,11 @@ class Listener:
 
     def _listen(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        both = self._host == "::" and socket.has_dualstack_ipv6()
         try:
-            listening = socket.create_server((self._host, self.port), family=family, backlog=_BACKLOG)
+            listening = socket.create_server(
+                (self._host, self.port), family=family, backlog=_BACKLOG, dualstack_ipv6=both
+            )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 
 import pytest
 
@@ -23,8 +24,9 @@ def pod(name, node, script):
     return {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": name, "labels": {"app": name}}, "spec": spec}
 
 
-@pytest.fixture(scope="module")
-def server():
+@contextmanager
+def cluster(*flags, url=""):
+    """Two nodes with three pods; `url`: where the agent joins."""
     with Lab() as lab:
         nodes = [lab.add_node("n1"), lab.add_node("n2")]
         for number, node in enumerate(nodes, 1):
@@ -32,10 +34,10 @@ def server():
             node.run(["ip", "address", "add", f"fd77::{number}/64", "dev", "eth0", "nodad"])
             node.run(["ip", "-6", "route", "add", "default", "via", "fd77::ff"])
         first, second = nodes
-        made = Server(first, f"--cluster-cidr={PODS}", f"--service-cidr={SERVICES}", f"--node-ip={first.address},fd77::1")
+        made = Server(first, *flags)
         made.start()
         made.wait_ready()
-        agent = start_agent(second, made.url, made.token)
+        agent = start_agent(second, url or made.url, made.token)
         try:
             made.until(lambda: made.kubectl("get", "nodes").stdout.count(" Ready ") == 2, what="two Ready nodes")
             items = [pod("web", "n2", WEB), pod("near", "n1", WEB), pod("client", "n1", "exec sleep 100000")]
@@ -46,6 +48,12 @@ def server():
             agent.kill()
             agent.wait(timeout=30)
             made.kill()
+
+
+@pytest.fixture(scope="module")
+def server():
+    with cluster(f"--cluster-cidr={PODS}", f"--service-cidr={SERVICES}", "--node-ip=192.168.77.10,fd77::1") as made:
+        yield made
 
 
 def run(server, *command):
@@ -117,3 +125,17 @@ def test_policies_hold_for_both(server):
     server.kubectl("delete", "networkpolicy", "deny")
     for address in addresses(server, "web"):
         server.until(lambda address=address: fetch(server, address) == "web", what=f"{address} open")
+
+
+def test_ipv6_alone():
+    flags = ("--cluster-cidr=fd42::/56", "--service-cidr=fd43::/112", "--node-ip=fd77::1")
+    with cluster(*flags, url="https://[fd77::1]:6443") as server:
+        for name in ("near", "web"):
+            (address,) = addresses(server, name)
+            server.until(lambda address=address, name=name: fetch(server, address) == name, what=f"{name} at {address}")
+        address = server.get("service", "kubernetes")["spec"]["clusterIP"]
+        assert address.startswith("fd43:")
+        server.until(
+            lambda: address in run(server, "nslookup", "kubernetes.default.svc.cluster.local").partition("Name:")[2], what="an answer"
+        )
+        assert server.kubectl("logs", "web").returncode == 0

@@ -86,13 +86,13 @@ class KubeletServer:
         )
         try:
             sockets = await asyncio.get_running_loop().create_server(
-                server, self._config.address, self._config.port, ssl=context
+                server, self._config.address or None, self._config.port, ssl=context
             )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise ConfigError(f"port {self._config.port} is in use: another kubelet runs here") from error
             raise ConfigError(
-                f"cannot listen on {self._config.address}:{self._config.port}: {error}"
+                f"cannot listen on {self._config.address or '*'}:{self._config.port}: {error}"
             ) from error
         self.port = sockets.sockets[0].getsockname()[1]
         try:
@@ -308,7 +308,7 @@ class KubeletServer:
         return {
             "kind": "KubeletConfiguration",
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
-            "address": config.address,
+            "address": config.address or "::",
             "port": config.port,
             "clusterDomain": config.cluster_domain,
             "clusterDNS": [one for one in config.cluster_dns.split(",") if one],

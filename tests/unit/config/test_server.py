@@ -42,6 +42,7 @@ def test_two_families():
     config = load_server_config(["--node-name=n1", *flags], ENV)
     assert (config.node_ip, config.node_ips) == ("192.0.2.7", ("192.0.2.7", "2001:db8::7"))
     assert config.cluster_dns == "10.43.0.10,fd43::a"
+    assert config.bind_address == "::"
 
 
 def test_the_token_never_shows_in_the_representation():
