@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+from k3py.addons.helm.kinds import HELM_CHART_CONFIGS, HELM_CHARTS
 from k3py.addons.ingress.staging import IngressStaging
 from k3py.addons.local_path.provisioner import PROVISIONER, LocalPathProvisioner
 from k3py.addons.manifests.deployer import ManifestDeployer
@@ -42,7 +43,10 @@ async def build_addons(
     await asyncio.to_thread(stage_manifests, folder, disabled=config.disable, variables=variables)
     client = plane.client("system:k3py-supervisor", "system:masters", user_agent="k3py-supervisor")
     recorder = EventRecorder(client, component="deploy", host=config.node_name)
-    deployer = ManifestDeployer(folder, client, plane.kinds, recorder, disabled=config.disable)
+    awaited = () if config.disable_helm_controller else (HELM_CHARTS, HELM_CHART_CONFIGS)
+    deployer = ManifestDeployer(
+        folder, client, plane.kinds, recorder, disabled=config.disable, awaited=awaited
+    )
     controllers = _build_controllers(config, identity, plane, client, recorder)
     if (
         controllers and config.shares_datastore

@@ -10,6 +10,7 @@ Each server applies its own folder, as K3s' servers do: applying is idempotent, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from typing import TYPE_CHECKING, Final
@@ -34,11 +35,12 @@ from k3py.util.inotify import Inotify
 from k3py.util.supervise import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from k3py.addons.manifests.files import ManifestFile
     from k3py.api.registry import KindRegistry
+    from k3py.api.resource import Resource
     from k3py.client.events import EventRecorder
     from k3py.client.interface import Client
     from k3py.jsontypes import JsonObject
@@ -54,6 +56,7 @@ _MASK: Final = (
     | inotify.DELETE_SELF
 )
 _LONGEST_UNREST_S: Final = 10.0
+_AWAITED_S: Final = 10.0
 
 
 class ManifestDeployer:
@@ -65,6 +68,7 @@ class ManifestDeployer:
         kinds: what the API serves.
         recorder: tells what happened to Addons.
         disabled: names of files or of first folders that shall not be there.
+        awaited: kinds that other parts of the server are about to define; files may hold objects of them.
         quiet_s: how long nothing must change before changes are taken up.
     """
 
@@ -79,6 +83,7 @@ class ManifestDeployer:
         recorder: EventRecorder,
         *,
         disabled: Collection[str] = (),
+        awaited: Sequence[Resource] = (),
         quiet_s: float = 0.5,
     ) -> None:
         self._folder = folder
@@ -86,6 +91,7 @@ class ManifestDeployer:
         self._kinds = kinds
         self._recorder = recorder
         self._disabled = frozenset(disabled)
+        self._awaited = awaited
         self._quiet_s = quiet_s
         self._sets = ObjectSets(client, kinds)
         self._settled: dict[Path, str] = {}  # checksum of what is applied, or is not worth another try
@@ -99,6 +105,9 @@ class ManifestDeployer:
         started()
         await ensure_definition(self._client, addon_definition())
         await wait_served(self._kinds, ADDONS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_AWAITED_S):
+                await wait_served(self._kinds, *self._awaited)
         backoff = Backoff(first_s=2.0, cap_s=300.0, jitter=0.2)
         async with Inotify() as changes:
 
@@ -134,9 +143,13 @@ class ManifestDeployer:
             return
         self._failed.discard(self._folder)
         present = set()
+        names: dict[str, Path] = {}
         for file in found.files:
             present.add(file.path)
-            if file.name in self._disabled or file.folder in self._disabled:
+            first = names.setdefault(file.name, file.path)
+            if first != file.path:
+                self._refuse_twin(file, first)
+            elif file.name in self._disabled or file.folder in self._disabled:
                 await self._take_away(file)
             elif not await asyncio.to_thread(_is_skipped, file):
                 await self._deploy(file)
@@ -176,6 +189,13 @@ class ManifestDeployer:
             return
         self._settled[file.path] = checksum
         self._failed.discard(file.path)
+
+    def _refuse_twin(self, file: ManifestFile, first: Path) -> None:
+        """Tell, once, that another file has this Addon's name: applied in turns, each would take away what the other made."""
+        if file.path not in self._settled:
+            self._settled[file.path] = ""
+            message = f"another file has the name {file.name!r}: {first}"
+            self._refuse(file, make_addon(file.name), "ValidateManifestFailed", message)
 
     async def _apply(
         self, file: ManifestFile, addon: JsonObject, checksum: str, objects: list[JsonObject]

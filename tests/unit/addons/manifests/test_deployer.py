@@ -163,6 +163,29 @@ async def test_skipped_and_disabled_files(cluster):
     assert await cluster.find(CONFIG_MAPS, "other")
 
 
+async def test_a_disabled_folder_takes_all_its_files_away(cluster):
+    (cluster.folder / "sub").mkdir()
+    (cluster.folder / "sub/app.yaml").write_text(MAP % ("app", 1))
+    async with cluster.deploy():
+        await cluster.settled("app")
+    async with cluster.deploy("sub"):
+
+        async def gone():
+            return not await cluster.find(CONFIG_MAPS, "app") and not (cluster.folder / "sub/app.yaml").exists()
+
+        await cluster.until(gone)
+
+
+async def test_of_two_files_with_one_name_the_second_is_refused(cluster):
+    (cluster.folder / "sub").mkdir()
+    (cluster.folder / "app.yaml").write_text(MAP % ("first", 1))
+    (cluster.folder / "sub/app.yaml").write_text(MAP % ("second", 1))
+    async with cluster.deploy():
+        assert "sub/app.yaml" in (await cluster.event("ValidateManifestFailed"))["message"]
+        assert await cluster.find(CONFIG_MAPS, "first")
+        assert await cluster.find(CONFIG_MAPS, "second") is None
+
+
 async def test_faults_are_told_and_the_rest_is_applied(cluster):
     async with cluster.deploy():
         (cluster.folder / "broken.yaml").write_text("a: [")
