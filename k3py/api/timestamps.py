@@ -41,12 +41,12 @@ def parse_time(text: str) -> datetime:
 
 def format_time(when: datetime) -> str:
     """Return e.g. 2026-01-02T03:04:05Z (creationTimestamp and most others)."""
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def format_micro_time(when: datetime) -> str:
     """Return e.g. 2026-01-02T03:04:05.000006Z (leases, events)."""
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def canonical_time(text: str) -> str:

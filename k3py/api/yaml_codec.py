@@ -12,6 +12,8 @@ import yaml
 from k3py.api.status import bad_request
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from k3py.jsontypes import JsonValue
 
 
@@ -79,6 +81,40 @@ def to_raw_json(body: bytes) -> bytes:
         raise bad_request(f"error converting YAML to JSON: {error}") from error
     finally:
         loader.dispose()
+
+
+def find_repeated_keys(body: bytes) -> list[str]:
+    """Return what Go's strict decoder says of keys that stand twice in a mapping of the first document, by lines.
+
+    Source: go.yaml.in/yaml/v2 decode.go (setMapIndex): the line is that of the second value.
+    """
+    loader = _Loader(body)
+    try:
+        return [text for _, text in sorted(_iter_repeated(loader, loader.get_single_node()))]
+    except (yaml.YAMLError, RecursionError):
+        return []  # told by whoever reads the document
+    finally:
+        loader.dispose()
+
+
+def _iter_repeated(loader: _Loader, root: yaml.Node | None) -> Iterator[tuple[int, str]]:
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.MappingNode):
+            seen: set[JsonValue] = set()
+            for key_node, value_node in node.value:
+                waiting.append(value_node)
+                if not isinstance(key_node, yaml.ScalarNode):
+                    continue
+                key = loader.construct_object(key_node)
+                if key in seen:
+                    shown = orjson.dumps(key).decode() if isinstance(key, str) else _to_key(key)
+                    line = value_node.start_mark.line + 1
+                    yield line, f"line {line}: key {shown} already set in map"
+                seen.add(key)
 
 
 def _raw_json(value: JsonValue) -> str:

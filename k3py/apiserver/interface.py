@@ -32,6 +32,7 @@ class ApiRequest:
     body: decoded document (create, update, delete options), or the decoded patch; None when there is none.
     patch_type: the content type of a patch.
     raw_body: the body's bytes when the HTTP layer had them (strict field validation looks for duplicate keys there).
+    repeated_keys: what a strict decoder says of an apply's keys that stand twice.
     warnings: texts for Warning headers, appended by whoever has one.
     annotations: of the request's audit events, None = it is not audited.
     """
@@ -46,6 +47,7 @@ class ApiRequest:
     multi_options: Mapping[str, Sequence[str]] = field(default_factory=dict)
     body: JsonValue = None
     raw_body: bytes = b""
+    repeated_keys: Sequence[str] = ()
     patch_type: str = ""
     user_agent: str = ""
     warnings: list[str] = field(default_factory=list)

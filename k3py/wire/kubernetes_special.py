@@ -163,7 +163,7 @@ def _read_time(data: bytes, at: int, end: int) -> JsonValue:
     if at == end:
         return None
     seconds = next((to_int64(value) for number, value in read_fields(data, at, end, INTS) if number == 1), 0)
-    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _read_micro_time(data: bytes, at: int, end: int) -> JsonValue:
@@ -173,7 +173,7 @@ def _read_micro_time(data: bytes, at: int, end: int) -> JsonValue:
     when = _EPOCH + timedelta(
         seconds=to_int64(fields.get(1, 0)), microseconds=to_int64(fields.get(2, 0)) // 1000
     )
-    return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return when.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _read_duration(data: bytes, at: int, end: int) -> JsonValue:

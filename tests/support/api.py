@@ -19,7 +19,7 @@ from k3py.storage.factory import open_storage
 from k3py.util.supervise import TaskScope
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from k3py.jsontypes import JsonObject, JsonValue
 
@@ -46,6 +46,7 @@ class Api:
         namespace: str | None = None,
         patch_type: str = "",
         warnings: list[str] | None = None,
+        repeated_keys: Sequence[str] = (),
         **options: str,
     ) -> JsonObject:
         """Dispatch a request and return the answered document ({"code": …} added by ObjectResult)."""
@@ -58,6 +59,7 @@ class Api:
             namespace=namespace,
             patch_type=patch_type,
             warnings=warnings,
+            repeated_keys=repeated_keys,
             **options,
         )
         if isinstance(result, ListResult):
@@ -77,6 +79,7 @@ class Api:
         namespace: str | None = None,
         patch_type: str = "",
         warnings: list[str] | None = None,
+        repeated_keys: Sequence[str] = (),
         **options: str,
     ) -> object:
         """Dispatch a request."""
@@ -92,6 +95,7 @@ class Api:
                 subresource=sub,
                 body=deep_copy(body),
                 patch_type=patch_type,
+                repeated_keys=repeated_keys,
                 options=cast("Mapping[str, str]", options),
                 user_agent="tests/1",
                 warnings=warnings if warnings is not None else [],

@@ -71,6 +71,11 @@ class DefinitionWriter:
             self.definitions[name] = self._define(name)
         return {"$ref": PREFIX[self._dialect] + name}
 
+    def texts_of(self, name: str) -> dict[str, str]:
+        """Return the descriptions of a type's fields."""
+        record = self._texts.find(name)
+        return record[1] if record else {}
+
     def _define(self, name: str) -> JsonObject:
         found = self._schemas.find(name)
         record = self._texts.find(name)

@@ -16,6 +16,8 @@ from k3py.api.schema.enums import read_enums
 from k3py.api.schema.table import read_descriptions
 from k3py.version import KUBERNETES_VERSION
 
+_COMMON_KIND: Final = "io.k8s.api.core.v1.ConfigMap"  # its apiVersion, kind and metadata read as everybody's
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -138,8 +140,14 @@ class _Writer:
         gvk = {"group": kind.group, "kind": name, "version": kind.version}
         metadata = self._types.refer(OBJECT_META)
         if kind.structure is not None:
+            texts = self._types.texts_of(_COMMON_KIND)
             wrapped = metadata if self._dialect == "v2" else {"allOf": [metadata]}
-            schema = custom_schema(kind.structure.publish(), self._dialect, wrapped)
+            resource: dict[str, JsonObject] = {
+                "apiVersion": {"description": texts["apiVersion"], "type": "string"},
+                "kind": {"description": texts["kind"], "type": "string"},
+                "metadata": {"description": texts["metadata"], **wrapped},
+            }
+            schema = custom_schema(kind.structure.publish(), self._dialect, resource)
             return {"type": "object", **schema, "x-kubernetes-group-version-kind": [gvk]}
         return {
             "type": "object",

@@ -195,6 +195,15 @@ def raw_json_of(body: bytes, content_type: str) -> bytes:
     return yaml_codec.to_raw_json(body)
 
 
+def repeated_keys_of(body: bytes, document: JsonValue, raw_json: bytes) -> list[str]:
+    """Return what a strict decoder says of keys that stand twice in YAML; documents without, nearly all, are found out by counting."""
+    if raw_json.count(b'":') == orjson.dumps(document).count(b'":'):
+        return []
+    from k3py.api import yaml_codec  # noqa: PLC0415 - PyYAML is big and rarely needed
+
+    return yaml_codec.find_repeated_keys(body)
+
+
 def _unsupported(accepted: tuple[str, ...]) -> ApiError:
     return ApiError(
         415,

@@ -20,7 +20,7 @@ from k3py.apiserver.encoding.answer import (
     answer_pieces,
     make_headers,
 )
-from k3py.apiserver.encoding.codec import raw_json_of
+from k3py.apiserver.encoding.codec import raw_json_of, repeated_keys_of
 from k3py.apiserver.encoding.list_pieces import is_long, pieces_of
 from k3py.apiserver.encoding.negotiation import JSON
 from k3py.apiserver.encoding.request_body import read_body
@@ -28,6 +28,7 @@ from k3py.apiserver.filters.authz import authorize_resource
 from k3py.apiserver.handlers.websocket import is_websocket
 from k3py.apiserver.interface import ApiRequest, ListResult, ObjectResult, StreamResult
 from k3py.apiserver.registry.large import run_sized
+from k3py.apiserver.registry.options import APPLY
 from k3py.util.offload import offload
 
 if TYPE_CHECKING:
@@ -214,6 +215,10 @@ async def _read_document(exchange: Exchange, request: ApiRequest, kind: Kind) ->
             len(body), exchange.codec.decode_patch, body, content_type, is_custom=kind.structure is not None
         )
         request.raw_body = raw_json_of(body, content_type)
+        if request.patch_type == APPLY:
+            request.repeated_keys = await run_sized(
+                len(body), repeated_keys_of, body, request.body, request.raw_body
+            )
     elif verb in _DELETE_VERBS and exchange.request.can_read_body:
         body = await read_body(exchange.request)
         if body:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from k3py.api.object import deep_copy
+from k3py.api.selectors import FieldSelector
 from k3py.storage.interface import ListPage, WatchType
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from k3py.api.kind import Kind
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # Where a document remembers the version in which it lies in the datastore, if that is not the one of its store.
 STORED_VERSION: Final = "\0apiVersion"
+_COMMON_FIELDS: Final = frozenset(("metadata.name", "metadata.namespace"))
 
 
 def is_stored_version(kind: Kind, store: Store) -> bool:
@@ -98,12 +100,35 @@ async def serve_view(kind: Kind, store: Store, view: ObjectView) -> ObjectView:
     return view if is_stored_version(kind, store) else (await _convert_views(kind, [view]))[0]
 
 
-async def serve_page(kind: Kind, store: Store, page: ListPage) -> ListPage:
-    """Return a page in the version of `kind`. Raises ApiError."""
+def split_fields(
+    kind: Kind, store: Store, fields: FieldSelector | None
+) -> tuple[FieldSelector | None, FieldSelector | None]:
+    """Return what of a field selector the store can tell, and what only objects in the version of `kind` can.
+
+    Source: k8s.io/apiextensions-apiserver: every version has a watch cache of its own, whose fields are that version's.
+    """
+    if fields is None or kind.convert is None or kind.api_version == store.kind.api_version:
+        return fields, None
+    for_store = tuple(term for term in fields.terms if term.field in _COMMON_FIELDS)
+    of_kind = tuple(term for term in fields.terms if term.field not in _COMMON_FIELDS)
+    return (FieldSelector(for_store) if for_store else None, FieldSelector(of_kind) if of_kind else None)
+
+
+def _is_selected(kind: Kind, fields: FieldSelector, document: JsonObject) -> bool:
+    return fields.matches({name: read(document) for name, read in kind.selectable_fields.items()})
+
+
+async def serve_page(
+    kind: Kind, store: Store, page: ListPage, fields: FieldSelector | None = None
+) -> ListPage:
+    """Return a page in the version of `kind`; `fields`: see `split_fields`. Raises ApiError."""
     if is_stored_version(kind, store):
         return page
+    views = await _convert_views(kind, page.items)
     return ListPage(
-        items=await _convert_views(kind, page.items),
+        items=views
+        if fields is None
+        else [view for view in views if _is_selected(kind, fields, view.parsed)],
         revision=page.revision,
         continue_token=page.continue_token,
         remaining=page.remaining,
@@ -111,15 +136,49 @@ async def serve_page(kind: Kind, store: Store, page: ListPage) -> ListPage:
 
 
 def serve_watch(
-    kind: Kind, store: Store, events: AbstractAsyncContextManager[AsyncIterator[Sequence[WatchItem]]]
+    kind: Kind,
+    store: Store,
+    events: AbstractAsyncContextManager[AsyncIterator[Sequence[WatchItem]]],
+    fields: FieldSelector | None = None,
+    selected: Iterable[str] = (),
 ) -> AbstractAsyncContextManager[AsyncIterator[Sequence[WatchItem]]]:
-    """Return a watch in the version of `kind`."""
-    return events if is_stored_version(kind, store) else _converted_watch(kind, events)
+    """Return a watch in the version of `kind`.
+
+    Args:
+        kind: as it was asked for.
+        store: of the kind.
+        events: of the stored version.
+        fields: see `split_fields`.
+        selected: uids of what they select when the watch begins.
+    """
+    if is_stored_version(kind, store):
+        return events
+    return _converted_watch(kind, events, None if fields is None else _Selected(kind, fields, selected))
+
+
+class _Selected:
+    """Turns changes of what is selected into additions and deletions, as a store does for fields of its own."""
+
+    def __init__(self, kind: Kind, fields: FieldSelector, selected: Iterable[str]) -> None:
+        self._kind = kind
+        self._fields = fields
+        self._uids = set(selected)
+
+    def judge(self, item: WatchItem, view: ObjectView) -> WatchType | None:
+        """Return what an event is for this watch, None = nothing."""
+        was_selected = view.uid in self._uids
+        if item.type is WatchType.DELETED or not _is_selected(self._kind, self._fields, view.parsed):
+            self._uids.discard(view.uid)
+            return WatchType.DELETED if was_selected else None
+        self._uids.add(view.uid)
+        return WatchType.MODIFIED if was_selected else WatchType.ADDED
 
 
 @asynccontextmanager
 async def _converted_watch(
-    kind: Kind, events: AbstractAsyncContextManager[AsyncIterator[Sequence[WatchItem]]]
+    kind: Kind,
+    events: AbstractAsyncContextManager[AsyncIterator[Sequence[WatchItem]]],
+    selected: _Selected | None,
 ) -> AsyncIterator[AsyncIterator[Sequence[WatchItem]]]:
     async with events as batches:
 
@@ -127,10 +186,17 @@ async def _converted_watch(
             async for batch in batches:
                 objects = [item.object for item in batch if item.type is not WatchType.BOOKMARK]
                 views = iter(await _convert_views(kind, objects))
-                yield [
-                    ConvertedItem(kind, item, item.object if item.type is WatchType.BOOKMARK else next(views))
-                    for item in batch
-                ]
+                found = []
+                for item in batch:
+                    if item.type is WatchType.BOOKMARK:
+                        found.append(ConvertedItem(kind, item, item.object, item.type))
+                        continue
+                    view = next(views)
+                    event_type = item.type if selected is None else selected.judge(item, view)
+                    if event_type is not None:
+                        found.append(ConvertedItem(kind, item, view, event_type))
+                if found:
+                    yield found
 
         yield convert()
 
@@ -188,8 +254,8 @@ class ConvertedView:
 class ConvertedItem:
     """A watch event in another version than the stored one."""
 
-    def __init__(self, kind: Kind, item: WatchItem, view: ObjectView) -> None:
-        self.type = item.type
+    def __init__(self, kind: Kind, item: WatchItem, view: ObjectView, event_type: WatchType) -> None:
+        self.type = event_type
         self.ends_initial_events = item.ends_initial_events
         self.object = view
         self._kind = kind

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from k3py.apiserver.registry.call import Call
     from k3py.jsontypes import JsonObject, JsonValue
 
+_MERGE: Final = "application/merge-patch+json"
 _STRATEGIC: Final = "application/strategic-merge-patch+json"
 
 
@@ -100,6 +101,8 @@ def decode_patched(call: Call, kind: Kind, patched: JsonObject, *, field_validat
     except K3pyError as fault:
         raise _patch_fault(call, _patched_text(call, fault), patched) from fault
     problems = [f'unknown field "{path}"' for path in unknown]
+    if field_validation != "Ignore" and call.request.patch_type in (_MERGE, _STRATEGIC):
+        problems[:0] = [f'duplicate field "{path}"' for path in _find_duplicates(call)]
     if problems and field_validation == "Strict":
         raise _patch_fault(call, f"strict decoding error: {', '.join(problems)}", patched)
     if field_validation == "Warn":

@@ -5,10 +5,11 @@ Source: k8s.io/apiserver/pkg/registry/generic/registry/store.go (DeleteCollectio
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from k3py.apiserver.interface import ListResult
-from k3py.apiserver.registry.conversion import serve_page
+from k3py.apiserver.registry.conversion import serve_page, split_fields
 from k3py.apiserver.registry.delete import delete_object, warn_of_orphans
 from k3py.apiserver.registry.options import delete_options
 from k3py.apiserver.registry.selection import list_query
@@ -23,7 +24,10 @@ async def delete_collection(call: Call) -> ListResult:
     """Delete what matches and return it as it was. Raises ApiError, StorageError."""
     options = delete_options(call.request)
     warn_of_orphans(call, options)
-    page = await call.store.list(list_query(call))
+    query = list_query(call)
+    fields, own_fields = split_fields(call.kind, call.store, query.fields)
+    stored = await call.store.list(query if own_fields is None else replace(query, fields=fields))
+    page = await serve_page(call.kind, call.store, stored, own_fields)
     turns = Turns()
     for view in page.items:
         await turns.take()
@@ -31,4 +35,4 @@ async def delete_collection(call: Call) -> ListResult:
             await delete_object(call, view.name, options, namespace=view.namespace)
         except ObjectNotFound:
             continue  # gone in the meantime, which is what was wanted
-    return ListResult(kind=call.kind, page=await serve_page(call.kind, call.store, page))
+    return ListResult(kind=call.kind, page=page)

@@ -101,6 +101,7 @@ def apply_patch(
                 subresource=request.subresource,
                 now=call.now(),
             )
+            _check_repeated_keys(call, options)
         case _:
             raise _unsupported(
                 (JSON, MERGE, STRATEGIC, APPLY), details={} if kind.structure is None else None
@@ -131,6 +132,17 @@ def _check_applied(call: Call) -> None:
         raise bad_request("metadata.managedFields must be nil")
 
 
+def _check_repeated_keys(call: Call, options: WriteOptions) -> None:
+    """Source: k8s.io/apiserver/pkg/endpoints/handlers/patch.go (applyPatcher) v0.35. Raises ApiError 400."""
+    repeated = call.request.repeated_keys
+    if not repeated or options.field_validation == "Ignore":
+        return
+    if options.field_validation == "Strict":
+        text = "error converting YAML to JSON: yaml: unmarshal errors:\n  " + "\n  ".join(repeated)
+        raise bad_request(f"error strict decoding YAML: {text}")
+    call.request.warnings.extend(repeated)
+
+
 async def _apply_new(call: Call, options: WriteOptions) -> ObjectResult:
     """Create what an apply did not find."""
     request = call.request
@@ -146,6 +158,7 @@ async def _apply_new(call: Call, options: WriteOptions) -> ObjectResult:
         subresource="",
         now=call.now(),
     )
+    _check_repeated_keys(call, options)
     obj = await run_sized(
         len(request.raw_body),
         decode_patched,

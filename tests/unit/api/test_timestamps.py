@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,3 +49,9 @@ def test_bad_durations_are_refused(text):
 @given(st.integers(min_value=-(10**18), max_value=10**18))
 def test_duration_round_trip(ns):
     assert timestamps.parse_duration(timestamps.format_duration(ns)) == ns
+
+
+def test_years_have_four_digits():
+    early = datetime(1, 1, 1, 0, 0, 2, tzinfo=UTC)
+    assert timestamps.format_time(early) == "0001-01-01T00:00:02Z"
+    assert timestamps.format_micro_time(early) == "0001-01-01T00:00:02.000000Z"

@@ -46,3 +46,26 @@ def test_all_documents_are_read_and_empty_ones_left_out():
     assert yaml_codec.load_all(b"---\na: 1\n---\n# nothing\n---\nb: 2020-01-01\n") == [{"a": 1}, {"b": "2020-01-01"}]
     with pytest.raises(ApiError):
         yaml_codec.load_all(b"a: [")
+
+
+def test_keys_that_stand_twice_are_told_by_lines_as_go_tells_them():
+    text = b"""
+kind: A
+spec:
+  foo: foo1
+  list:
+  - {name: x, "name": y}
+  foo:
+    deep: 1
+    deep: 2
+1: a
+1: b
+"""
+    assert yaml_codec.find_repeated_keys(text) == [
+        'line 6: key "name" already set in map',
+        'line 8: key "foo" already set in map',
+        'line 9: key "deep" already set in map',
+        "line 11: key 1 already set in map",
+    ]
+    assert yaml_codec.find_repeated_keys(b"a: 1\nb: {a: 1}\n") == []
+    assert yaml_codec.find_repeated_keys(b"a: [") == []

@@ -112,6 +112,13 @@ async def test_yaml_in_and_out(face):
     assert face.dispatcher.requests[-1].body["data"] == {"true": "1", "date": "2020-01-01"}
 
 
+async def test_repeated_keys_of_an_apply_are_told_by_their_lines(face):
+    headers = {"Content-Type": "application/apply-patch+yaml"}
+    for text, told in (("data:\n  a: '1'\n  a: '2'\n", ['line 3: key "a" already set in map']), ("data: {a: '1'}", [])):
+        async with face.session.patch(f"{MAPS}/y", data=text, headers=headers):
+            assert list(face.dispatcher.requests[-1].repeated_keys) == told
+
+
 async def test_repeated_keys_of_yaml_reach_the_dispatcher(face):
     headers = {"Content-Type": "application/yaml"}
     text = "metadata: {name: y}\ndata:\n  a: '1'\n  a: '2'\n"

@@ -75,6 +75,23 @@ async def test_unknown_fields_warn_or_are_refused_or_are_dropped_in_silence(api)
     assert silent == []
 
 
+async def test_an_apply_with_repeated_keys_warns_or_is_refused(api):
+    def apply(**more):
+        body = config_map("twice", data={"a": "2"})
+        patch = {"body": body, "patch_type": "application/apply-patch+yaml", "repeated_keys": ["line 3: twice"]}
+        return api.send("patch", "configmaps", "twice", fieldManager="me", **patch, **more)
+
+    error = await refused(apply(fieldValidation="Strict"), 400)
+    assert error.message == (
+        "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  line 3: twice"
+    )
+    warnings = []
+    await apply(warnings=warnings)
+    await apply(fieldValidation="Warn", warnings=warnings)
+    await apply(fieldValidation="Ignore", warnings=warnings)
+    assert warnings == ["line 3: twice"] * 2
+
+
 async def test_another_kind_or_version_or_namespace_in_the_body_is_a_bad_request(api):
     await refused(api.send("create", "configmaps", body={**config_map(), "kind": "Secret"}), 400)
     await refused(api.send("create", "configmaps", body={**config_map(), "apiVersion": "v2"}), 400)

@@ -111,3 +111,15 @@ def test_watch_frames_hold_a_full_envelope(codec):
 def test_a_field_of_another_wire_type_is_refused(codec, body):
     with pytest.raises(ProtobufError):
         codec.decode_object(b"k8s\0" + body)
+
+
+def test_times_of_the_first_years_have_four_digits(codec):
+    lease = {
+        "kind": "Lease",
+        "apiVersion": "coordination.k8s.io/v1",
+        "metadata": {"name": "l", "creationTimestamp": "0001-01-01T00:00:03Z"},
+        "spec": {"renewTime": "0001-01-01T00:00:02.000000Z"},
+    }
+    decoded = codec.decode_object(codec.encode_object(lease))
+    assert decoded["spec"] == lease["spec"]
+    assert decoded["metadata"]["creationTimestamp"] == "0001-01-01T00:00:03Z"

@@ -60,7 +60,7 @@ def parse_timestamp(text: str) -> datetime:
 
 def format_timestamp(value: datetime) -> str:
     """Return an RFC 3339 time."""
-    text = value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    text = value.astimezone(UTC).isoformat(timespec="seconds").removesuffix("+00:00")
     return text + (f".{value.microsecond:06d}".rstrip("0") if value.microsecond else "") + "Z"
 
 
