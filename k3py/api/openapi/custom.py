@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.jsontypes import JsonObject
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from k3py.api.openapi.definitions import Dialect
+    from k3py.jsontypes import JsonObject
 
 _INT_OR_STRING: Final = ({"type": "integer"}, {"type": "string"})
 _NOT_IN_V2: Final = ("allOf", "anyOf", "oneOf", "not", "nullable", "default", "x-kubernetes-validations")
