@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     from k3py.api.schema.schemas import Schemas
     from k3py.apiserver.aggregation.api_services import ApiServices
     from k3py.apiserver.follower import Key
-    from k3py.apiserver.interface import Authenticator, Authorizer
+    from k3py.apiserver.interface import Authenticator, Authorizer, Egress
     from k3py.apiserver.registry.seams import (
         Admission,
         Patches,
@@ -103,6 +103,7 @@ class ApiOptions:
     access: who else is known and may do what: static tokens, issuers of JWTs, webhooks.
     front_proxy: files of the certificate and key with which extension API servers are asked.
     client_ca, request_header_ca: files of the authorities of clients and of front proxies; None = no front proxy is believed.
+    egress: the way out to nodes and pods, for webhooks and extension API servers; None = straight.
     front_proxy_names: common names of front proxies that are believed.
     most_reading, most_mutating: requests that run at a time; their sum is shared out among the priority levels.
     extension_authentication: data of the ConfigMap kube-system/extension-apiserver-authentication (client-ca-file, requestheader-…).
@@ -125,6 +126,7 @@ class ApiOptions:
     client_ca: Path | None = None
     request_header_ca: Path | None = None
     front_proxy_names: tuple[str, ...] = FRONT_PROXIES
+    egress: Egress | None = None
 
 
 class ApiAssembly:
@@ -266,7 +268,7 @@ async def build_dispatcher(
         lookup=lookup,
         authorizer=authorizer,
         schemas=objects,
-        open_session=lambda: _open_session(storage, kinds),
+        open_session=lambda: _open_session(storage, kinds, options.egress),
         metrics=durations,
     )
     policies = PolicyIndex()
@@ -299,6 +301,7 @@ async def build_dispatcher(
         storage=storage,
         kinds=kinds,
         authorizer=authorizer,
+        egress=options.egress,
         front_proxy=options.front_proxy,
         now=now,
     )
@@ -321,7 +324,7 @@ async def build_dispatcher(
         webhooks=webhooks,
         component_statuses=component_statuses,
         extensions=extensions,
-        custom=_custom(dispatcher, storage, kinds, now),
+        custom=_custom(dispatcher, storage, kinds, now, options.egress),
         bootstrap=Bootstrap(
             dispatcher, kinds, address, extension_authentication=options.extension_authentication
         ),
@@ -339,10 +342,10 @@ def _guards(
     return guards | {("resource.k8s.io", f"resourceclaim{suffix}"): devices for suffix in ("s", "templates")}
 
 
-def _open_session(storage: Storage, kinds: KindRegistry) -> aiohttp.ClientSession:
+def _open_session(storage: Storage, kinds: KindRegistry, egress: Egress | None) -> aiohttp.ClientSession:
     from k3py.apiserver.service_session import open_service_session  # noqa: PLC0415 - many servers have no webhooks
 
-    return open_service_session(storage, kinds)
+    return open_service_session(storage, kinds, egress)
 
 
 def _node_finder(kinds: KindRegistry, storage: Storage) -> Callable[[str], Awaitable[bool]]:
@@ -432,12 +435,18 @@ async def _open_hooks(
 
 
 def _custom(
-    dispatcher: ApiDispatcher, storage: Storage, kinds: KindRegistry, now: Callable[[], datetime]
+    dispatcher: ApiDispatcher,
+    storage: Storage,
+    kinds: KindRegistry,
+    now: Callable[[], datetime],
+    egress: Egress | None,
 ) -> CustomResources | None:
     kind = kinds.find("apiextensions.k8s.io", "v1", "customresourcedefinitions")
     if kind is None:
         return None
-    return CustomResources(dispatcher=dispatcher, storage=storage, kinds=kinds, kind=kind, now=now)
+    return CustomResources(
+        dispatcher=dispatcher, storage=storage, kinds=kinds, kind=kind, now=now, egress=egress
+    )
 
 
 def _followers(

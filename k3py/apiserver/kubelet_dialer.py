@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from k3py.apiserver.egress import open_egress
 from k3py.pki.tls import ignore_dates
 
 if TYPE_CHECKING:
+    import asyncio
     from pathlib import Path
 
     from k3py.apiserver.interface import Egress
@@ -49,14 +50,3 @@ class KubeletDialer:
             url.port or (443 if secure else 80),
             tls=self._context if secure else None,
         )
-
-
-async def open_egress(
-    egress: Egress | None, host: str, port: int, *, tls: ssl.SSLContext | None, server_hostname: str = ""
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Open a connection; `server_hostname`: to verify instead of `host`. Raises OSError (ssl.SSLError is one)."""
-    name = (server_hostname or host) if tls is not None else None
-    tunnelled = await egress.connect(host, port) if egress is not None else None
-    if tunnelled is not None:
-        return await asyncio.open_unix_connection(sock=tunnelled, ssl=tls, server_hostname=name)
-    return await asyncio.open_connection(host, port, ssl=tls, server_hostname=name)

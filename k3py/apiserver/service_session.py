@@ -11,9 +11,11 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from k3py.apiserver.aggregation.api_services import ServiceReference
 from k3py.apiserver.aggregation.endpoints import ServiceEndpoints, Unavailable
+from k3py.apiserver.egress import EgressConnector
 
 if TYPE_CHECKING:
     from k3py.api.registry import KindRegistry
+    from k3py.apiserver.interface import Egress
     from k3py.storage.interface import Storage
 
 _SERVICE_PARTS = 3
@@ -65,10 +67,12 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def open_service_session(storage: Storage, kinds: KindRegistry) -> aiohttp.ClientSession:
-    """Open a session; the caller closes it. Proxies of the environment are not used."""
+def open_service_session(
+    storage: Storage, kinds: KindRegistry, egress: Egress | None
+) -> aiohttp.ClientSession:
+    """Open a session whose connections go through `egress`; the caller closes it. Proxies of the environment are not used."""
     # Endpoints come and go: each connection asks anew.
-    connector = aiohttp.TCPConnector(
-        resolver=ServiceResolver(ServiceEndpoints(storage, kinds)), use_dns_cache=False, limit=0
+    connector = EgressConnector(
+        egress, resolver=ServiceResolver(ServiceEndpoints(storage, kinds)), use_dns_cache=False, limit=0
     )
     return aiohttp.ClientSession(connector=connector, trust_env=False)

@@ -17,6 +17,7 @@ from k3py.apiserver.admission.settings import load_admission_settings
 from k3py.apiserver.app import ApiServer
 from k3py.apiserver.assembly import ApiOptions, build_dispatcher
 from k3py.apiserver.authn.request_header import describe_authentication
+from k3py.apiserver.egress import LateEgress
 from k3py.apiserver.health import HealthChecks
 from k3py.apiserver.kubelet_dialer import KubeletDialer
 from k3py.client.events import EventRecorder
@@ -149,7 +150,7 @@ async def build_control_plane(
     admission = await asyncio.to_thread(load_admission_settings, arguments)
     keys, tls = identity.service_account_keys, identity.paths.server_tls
     client_ca, request_header_ca = tls / "client-ca.crt", tls / "request-header-ca.crt"
-    metrics = Registry()
+    metrics, egress = Registry(), LateEgress()
     assembly = await build_dispatcher(
         storage=storage,
         kinds=kinds,
@@ -174,6 +175,7 @@ async def build_control_plane(
             front_proxy=(tls / "client-auth-proxy.crt", tls / "client-auth-proxy.key"),
             client_ca=client_ca,
             request_header_ca=request_header_ca,
+            egress=egress,
         ),
     )
     health = HealthChecks()
@@ -193,7 +195,7 @@ async def build_control_plane(
     }
     manager = plane.client("system:kube-controller-manager", user_agent="kube-controller-manager")
     informers = plane.informers = LocalInformerFactory(manager)
-    tunnels, egress = build_tunnels(config, informers, metrics)
+    tunnels, egress.inner = build_tunnels(config, informers, metrics)
     supervisor = build_supervisor(
         config, identity, assembly.authenticator, passwords, masters, tunnels, server_paths
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from k3py.apiserver.aggregation.endpoints import Unavailable
+from k3py.apiserver.egress import open_egress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from k3py.api.user import User
     from k3py.apiserver.aggregation.api_services import Registration
     from k3py.apiserver.aggregation.endpoints import ServiceEndpoints
+    from k3py.apiserver.interface import Egress
 
 _DIAL_S: Final = 5.0
 _MOST_CONTEXTS: Final = 32
@@ -31,12 +33,19 @@ class ExtensionDialer:
 
     Args:
         endpoints: where Services lead.
+        egress: the way out to nodes and pods, None = straight.
         certificate, key: of the front proxy, by which extension API servers believe X-Remote-… headers; None = without.
     """
 
     def __init__(
-        self, endpoints: ServiceEndpoints, *, certificate: Path | None = None, key: Path | None = None
+        self,
+        endpoints: ServiceEndpoints,
+        *,
+        egress: Egress | None = None,
+        certificate: Path | None = None,
+        key: Path | None = None,
     ) -> None:
+        self._egress = egress
         self._endpoints = endpoints
         self._certificate = certificate
         self._key = key
@@ -62,8 +71,8 @@ class ExtensionDialer:
         host, port = await self._endpoints.resolve(service)
         context = self._context_for(registration)
         async with asyncio.timeout(_DIAL_S):
-            reader, writer = await asyncio.open_connection(
-                host, port, ssl=context, server_hostname=service.host
+            reader, writer = await open_egress(
+                self._egress, host, port, tls=context, server_hostname=service.host
             )
         return reader, writer, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from k3py.api.registry import KindRegistry
-    from k3py.apiserver.interface import Authorizer, Dispatcher
+    from k3py.apiserver.interface import Authorizer, Dispatcher, Egress
     from k3py.storage.interface import Storage
 
 
@@ -39,6 +39,7 @@ class Extensions:
         dispatcher: the front door.
         storage, kinds: where Services are looked up.
         authorizer: who may ask.
+        egress: the way out to nodes and pods, None = straight.
         front_proxy: certificate and key that extension API servers know this server by.
         now: the wall clock.
     """
@@ -50,13 +51,16 @@ class Extensions:
         storage: Storage,
         kinds: KindRegistry,
         authorizer: Authorizer,
+        egress: Egress | None = None,
         front_proxy: tuple[Path, Path] | None,
         now: Callable[[], datetime],
     ) -> None:
         self.services = ApiServices()
         kinds.list_foreign = self.services.list_foreign
         certificate, key = front_proxy or (None, None)
-        self.dialer = ExtensionDialer(ServiceEndpoints(storage, kinds), certificate=certificate, key=key)
+        self.dialer = ExtensionDialer(
+            ServiceEndpoints(storage, kinds), egress=egress, certificate=certificate, key=key
+        )
         self.client = ExtensionClient(self.dialer)
         self.proxy = ExtensionProxy(self.services, self.dialer, authorizer)
         self.requests = ExtensionRequests(self.services, self.client)

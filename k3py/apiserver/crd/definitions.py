@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from k3py.api.kind import Kind
     from k3py.api.registry import KindRegistry
     from k3py.apiserver.crd.kinds import Converter
-    from k3py.apiserver.interface import Dispatcher
+    from k3py.apiserver.interface import Dispatcher, Egress
     from k3py.jsontypes import JsonObject
     from k3py.storage.interface import Storage, Store
 
@@ -70,6 +70,7 @@ class CustomResources:
         kinds: the registry that gains and loses kinds.
         kind: of the definitions themselves.
         now: the wall clock.
+        egress: the way out to conversion webhooks, None = straight.
     """
 
     def __init__(
@@ -80,7 +81,9 @@ class CustomResources:
         kinds: KindRegistry,
         kind: Kind,
         now: Callable[[], datetime],
+        egress: Egress | None = None,
     ) -> None:
+        self._egress = egress
         self._dispatcher = dispatcher
         self._storage = storage
         self._kinds = kinds
@@ -106,7 +109,7 @@ class CustomResources:
         if self._http is None:
             from k3py.apiserver.service_session import open_service_session  # noqa: PLC0415 - few have webhooks
 
-            self._http = open_service_session(self._storage, self._kinds)
+            self._http = open_service_session(self._storage, self._kinds, self._egress)
         return self._http
 
     async def _run(self, ready: Callable[[], None]) -> None:
