@@ -9,6 +9,7 @@ import base64
 import re
 import struct
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -217,7 +218,7 @@ def scalar_putter(number: int, name: str) -> Put | None:
 
         return put_int
     if name == "string":
-        return lambda out, value: put_bytes(out, number, value.encode())
+        return _text_putter(number << 3 | LENGTH)
     if name == "bytes":
         return lambda out, value: put_bytes(out, number, base64.b64decode(value or ""))
     if name == "double":
@@ -228,6 +229,23 @@ def scalar_putter(number: int, name: str) -> Put | None:
 
         return put_double
     return None
+
+
+def _text_putter(tag: int) -> Put:
+    head = bytearray()
+    put_varint(head, tag)
+
+    def put_text(out: bytearray, value: JsonValue) -> None:
+        data = value.encode()
+        size = len(data)
+        out += head
+        if size < 128:
+            out.append(size)
+        else:
+            put_varint(out, size)
+        out += data
+
+    return put_text
 
 
 def _put_number(out: bytearray, number: int, value: int) -> None:
@@ -241,9 +259,17 @@ def _since_epoch(text: str) -> timedelta:
 
 def _put_time(out: bytearray, value: JsonValue) -> None:
     if value is not None:
-        since = _since_epoch(value)
-        _put_number(out, 1, since.days * 86400 + since.seconds)
-        _put_number(out, 2, 0)
+        out += _time_bytes(value)
+
+
+@lru_cache(maxsize=1024)
+def _time_bytes(text: str) -> bytes:
+    """Return the message of a time; lists of objects tell the same ones again and again."""
+    since = _since_epoch(text)
+    out = bytearray()
+    _put_number(out, 1, since.days * 86400 + since.seconds)
+    _put_number(out, 2, 0)
+    return bytes(out)
 
 
 def _put_micro_time(out: bytearray, value: JsonValue) -> None:

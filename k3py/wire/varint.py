@@ -35,8 +35,13 @@ def put_tag(out: bytearray, number: int, wire_type: int) -> None:
 
 def put_bytes(out: bytearray, number: int, value: bytes | bytearray) -> None:
     """Append a length-delimited field."""
-    put_tag(out, number, LENGTH)
-    put_varint(out, len(value))
+    size = len(value)
+    if number < 16 and size < 128:
+        out.append(number << 3 | LENGTH)
+        out.append(size)
+    else:
+        put_tag(out, number, LENGTH)
+        put_varint(out, size)
     out += value
 
 

@@ -12,6 +12,13 @@ from tests.support.black_box import BlackBox, Kubectl, kubectl_path
 from tests.support.played_node import PlayedNode
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Tell how many different kubectl commands ran."""
+    if Kubectl.seen:
+        verbs = {one.split(" ")[0] for one in Kubectl.seen}
+        terminalreporter.write_line(f"kubectl: {len(Kubectl.seen)} different commands of {len(verbs)} kinds ran")
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
     """A `k3py server` without a node, and without add-ons that act upon tests' objects."""

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import quote
 
 import yaml
@@ -160,8 +160,16 @@ class BlackBox:
             process.wait()
 
 
+_WITH_SUBCOMMANDS = frozenset(("apply", "auth", "certificate", "config", "create", "rollout", "set", "top"))
+
+
 class Kubectl:
-    """The real kubectl with one kubeconfig, in one namespace. Calling it runs it and returns what it prints."""
+    """The real kubectl with one kubeconfig, in one namespace. Calling it runs it and returns what it prints.
+
+    `seen`: the different commands that tests ran, each as its words and the names of its flags, without values and names of objects.
+    """
+
+    seen: ClassVar[set[str]] = set()
 
     def __init__(self, kubeconfig: Path, namespace: str = "default") -> None:
         self.namespace = namespace
@@ -217,7 +225,16 @@ class Kubectl:
 
     def command(self, arguments: Sequence[str]) -> list[str]:
         """Return the command line."""
+        self.seen.add(shape_of(arguments))
         return [self.path, "-n", self.namespace, *arguments] if self.namespace else [self.path, *arguments]
+
+
+def shape_of(arguments: Sequence[str]) -> str:
+    """Return what kind of command a line is: "create role --verb --resource"."""
+    words = [one for one in arguments if not one.startswith("-")]
+    depth = 2 if words and words[0] in _WITH_SUBCOMMANDS else 1
+    flags = sorted({one.partition("=")[0] for one in arguments if one.startswith("-") and one != "-"})
+    return " ".join((*words[:depth], *flags))
 
 
 def cells(line: str) -> list[str]:
