@@ -319,6 +319,10 @@ def _egress_mode(values: Mapping[str, Value]) -> EgressMode:
 
 def _overlay(values: Mapping[str, Value]) -> OverlayKind:
     kind = get_text(values, "flannel_backend")
+    if kind == "wireguard-native":
+        raise ConfigError(
+            "--flannel-backend: 'wireguard-native': k3py has no WireGuard yet; must be vxlan, host-gw or none"
+        )
     if kind not in ("vxlan", "host-gw", "none"):
         raise ConfigError(f"--flannel-backend: {kind!r}: must be vxlan, host-gw or none")
     return cast("OverlayKind", kind)

@@ -122,13 +122,17 @@ def build_node(settings: NodeSettings, *, kubelet: NodeIdentity, proxy: NodeIden
     )
     socket = Path(settings.container_runtime_endpoint.removeprefix("unix://") or containerd.socket)
     components: list[Component] = [Step("kernel-settings", partial(_set_up_network, settings))]
+    plugins: Path | None = None
     if not settings.container_runtime_endpoint:
-        _check_programs(containerd)
+        plugins = _check_programs(containerd)
         components.append(Containerd(containerd))
     recorder = EventRecorder(kubelet.client, component="kubelet", host=settings.node_name)
     runtime = CriRuntime(socket)
     images = RegistryImages(runtime, registries) if registries.mirrors or registries.hosts else runtime
-    network = BridgeNetwork(mtu=_LINK_MTU - OVERHEAD_BYTES if settings.overlay == "vxlan" else 0)
+    network = BridgeNetwork(
+        mtu=_LINK_MTU - OVERHEAD_BYTES if settings.overlay == "vxlan" else 0,
+        with_bandwidth=plugins is not None and (plugins / "bandwidth").exists(),
+    )
     policies = _make_policies(settings, proxy) if settings.network_policy else None
     agent = Kubelet(
         _kubelet_config(settings, containerd),
@@ -183,11 +187,15 @@ def _kubelet_config(settings: NodeSettings, containerd: ContainerdConfig) -> Kub
     )
 
 
-def _check_programs(containerd: ContainerdConfig) -> None:
-    """Look for what the component would look for, so that a start without it fails at once instead of going on without containers."""
+def _check_programs(containerd: ContainerdConfig) -> Path:
+    """Look for what the component would look for, so that a start without it fails at once instead of going on without containers.
+
+    Returns:
+        The folder of CNI plugins.
+    """
     for name in ("containerd", "containerd-shim-runc-v2", "runc"):
         get_program(name, containerd.bin_dir)
-    get_cni_dir(containerd.bin_dir)
+    return get_cni_dir(containerd.bin_dir)
 
 
 async def _set_up_network(settings: NodeSettings) -> None:

@@ -1,7 +1,8 @@
 """BridgeNetwork: pods on one bridge a node, configured as a CNI list that containerd's plugins read.
 
 Addresses come from the node's pod range (host-local), host ports are led by portmap, pods reach themselves through their own Service by
-hairpin; what leaves the cluster is hidden by `k3py.network.masquerade`. The loopback interface is containerd's own doing, with the plugin of that name.
+hairpin, annotations bound their bandwidth; what leaves the cluster is hidden by `k3py.network.masquerade`. The list is the last in its folder:
+runtimes take the first, so that any other network that somebody puts there wins, whenever it comes. The loopback interface is containerd's own doing, with the plugin of that name.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from k3py.jsontypes import JsonObject
 
-FILE_NAME: Final = "10-k3py.conflist"
+FILE_NAME: Final = "zz-k3py.conflist"
+_FORMER_NAME: Final = "10-k3py.conflist"
 
 
 class BridgeNetwork(PodNetwork):
@@ -30,9 +32,13 @@ class BridgeNetwork(PodNetwork):
         mtu: 0 = the kernel's default.
         address_dir: Where host-local remembers leases; "" = its default, /var/lib/cni/networks. A folder that is emptied at boot
             forgets the addresses of pods that a power cut ended.
+        with_bandwidth: there is a bandwidth plugin: pods' annotations kubernetes.io/ingress-bandwidth and egress-bandwidth count.
     """
 
-    def __init__(self, *, bridge: str = "cni0", mtu: int = 0, address_dir: str = "") -> None:
+    def __init__(
+        self, *, bridge: str = "cni0", mtu: int = 0, address_dir: str = "", with_bandwidth: bool = False
+    ) -> None:
+        self._with_bandwidth = with_bandwidth
         self._bridge = bridge
         self._mtu = mtu
         self._address_dir = address_dir
@@ -60,15 +66,15 @@ class BridgeNetwork(PodNetwork):
         }
         if self._mtu:
             bridge["mtu"] = self._mtu
-        return {
-            "cniVersion": "0.4.0",
-            "name": "k3py",
-            "plugins": [bridge, {"type": "portmap", "capabilities": {"portMappings": True}}],
-        }
+        plugins: list[JsonObject] = [bridge, {"type": "portmap", "capabilities": {"portMappings": True}}]
+        if self._with_bandwidth:
+            plugins.append({"type": "bandwidth", "capabilities": {"bandwidth": True}})
+        return {"cniVersion": "0.4.0", "name": "k3py", "plugins": plugins}
 
 
 def _write(folder: Path, data: bytes) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / _FORMER_NAME).unlink(missing_ok=True)
     path = folder / FILE_NAME
     if not path.exists() or path.read_bytes() != data:
         write_atomically(path, data, mode=0o644)

@@ -24,6 +24,10 @@ _DISABLED: Final = (
 )
 
 
+# Where other networks' installers put their plugins.
+_OTHERS_PLUGINS: Final = Path("/opt/cni/bin")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerdConfig:
     """Paths and choices of k3py's own containerd.
@@ -135,7 +139,10 @@ def render_config(config: ContainerdConfig, facts: MachineFacts) -> str:
     )
     put(f"plugins.{_text(runtime)}.cni", conf_dir=_text(config.cni_conf_dir))
     if facts.containerd_version >= (2, 1):
-        put(f"plugins.{_text(runtime)}.cni", bin_dirs=f"[{_text(facts.cni_bin_dir)}]")
+        put(
+            f"plugins.{_text(runtime)}.cni",
+            bin_dirs=f"[{_text(facts.cni_bin_dir)}, {_text(_OTHERS_PLUGINS)}]",
+        )
     else:
         put(f"plugins.{_text(runtime)}.cni", bin_dir=_text(facts.cni_bin_dir))
     put(f"plugins.{_text(runtime)}.containerd", default_runtime_name=_text("runc"))

@@ -24,6 +24,7 @@ def test_defaults_are_filled():
         (["--cluster-cidr=10.42.0.0/16,10.44.0.0/16"], ["--cluster-cidr", "10.44.0.0/16", "one of IPv4 and one of IPv6"]),
         (["--cluster-cidr=fd42::/100", "--service-cidr=fd43::/112"], ["--cluster-cidr", "fd42::/100", "/64"]),
         (["--cluster-cidr=fd42::/56", "--service-cidr=fd43::/64"], ["--service-cidr", "fd43::/64", "/108"]),
+        (["--flannel-backend=wireguard-native"], ["--flannel-backend", "wireguard-native", "no WireGuard yet", "vxlan"]),
         (["--node-label=x"], ["--node-label", "x", "key=value"]),
         (["--node-taint=a=b:Never"], ["--node-taint", "a=b:Never", "NoExecute"]),
         (["--snapshotter=zfs"], ["--snapshotter", "zfs", "overlayfs"]),

@@ -10,7 +10,7 @@ from k3py.network.kernel_settings import apply_kernel_settings
 
 async def test_the_list_has_a_bridge_with_the_nodes_range_and_port_mapping(tmp_path):
     await BridgeNetwork().configure(pod_cidr="10.42.3.0/24", cni_conf_dir=tmp_path / "net.d")
-    document = json.loads((tmp_path / "net.d/10-k3py.conflist").read_text())
+    document = json.loads((tmp_path / "net.d/zz-k3py.conflist").read_text())
     bridge, portmap = document["plugins"]
     assert bridge["ipam"]["ranges"] == [[{"subnet": "10.42.3.0/24"}]]
     assert (bridge["isGateway"], bridge["ipMasq"], bridge["hairpinMode"]) == (True, False, True)
@@ -23,14 +23,26 @@ async def test_dual_stack_has_a_range_and_a_default_route_of_each_family():
     assert [route["dst"] for route in ipam["routes"]] == ["0.0.0.0/0", "::/0"]
 
 
+def test_bandwidth_counts_where_there_is_a_plugin():
+    plugins = BridgeNetwork(with_bandwidth=True).plan("10.42.3.0/24")["plugins"]
+    assert plugins[2] == {"type": "bandwidth", "capabilities": {"bandwidth": True}}
+
+
+async def test_the_list_is_the_last_of_its_folder_and_takes_the_place_of_the_former(tmp_path):
+    (tmp_path / "10-k3py.conflist").write_text("{}")
+    (tmp_path / "99-theirs.conflist").write_text("{}")
+    await BridgeNetwork().configure(pod_cidr="10.42.3.0/24", cni_conf_dir=tmp_path)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["99-theirs.conflist", "zz-k3py.conflist"]
+
+
 async def test_an_unchanged_list_is_left_alone(tmp_path):
     network = BridgeNetwork()
     await network.configure(pod_cidr="10.42.3.0/24", cni_conf_dir=tmp_path)
-    first = (tmp_path / "10-k3py.conflist").stat().st_ino
+    first = (tmp_path / "zz-k3py.conflist").stat().st_ino
     await network.configure(pod_cidr="10.42.3.0/24", cni_conf_dir=tmp_path)
-    assert (tmp_path / "10-k3py.conflist").stat().st_ino == first
+    assert (tmp_path / "zz-k3py.conflist").stat().st_ino == first
     await network.configure(pod_cidr="10.42.4.0/24", cni_conf_dir=tmp_path)
-    assert (tmp_path / "10-k3py.conflist").stat().st_ino != first
+    assert (tmp_path / "zz-k3py.conflist").stat().st_ino != first
 
 
 def test_settings_are_written_where_they_differ_and_absent_ones_passed_over(tmp_path):

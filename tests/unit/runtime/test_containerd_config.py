@@ -54,7 +54,7 @@ def test_the_folder_of_plugins_is_a_list_since_2_1():
         return rendered(version)["plugins"]["io.containerd.cri.v1.runtime"]["cni"]
 
     assert cni((2, 0)) == {"bin_dir": "/usr/lib/cni", "conf_dir": "/data/agent/etc/cni/net.d"}
-    assert cni((2, 1)) == cni((2, 4)) == {"bin_dirs": ["/usr/lib/cni"], "conf_dir": "/data/agent/etc/cni/net.d"}
+    assert cni((2, 1)) == cni((2, 4)) == {"bin_dirs": ["/usr/lib/cni", "/opt/cni/bin"], "conf_dir": "/data/agent/etc/cni/net.d"}
 
 
 def test_the_single_file_brings_its_own_cni_plugins(tmp_path, monkeypatch):
