@@ -9,12 +9,15 @@ from contextlib import AsyncExitStack
 import pytest
 
 from k3py.config.server import load_server_config
-from k3py.datastore.errors import Compacted
+from k3py.datastore.errors import Compacted, NoSpace
 from k3py.datastore.factory import open_backend
+from k3py.datastore.interface import DeleteOp
 from k3py.datastore.snapshot.saving import SnapshotSettings, save_backend
 from k3py.datastore.transfer.loading import MARGIN
 from k3py.datastore.transfer.source import read_backend
 from k3py.errors import K3pyError
+from k3py.pki.layout import pki_paths
+from k3py.pki.rotation import install_authorities, make_new_authorities
 from k3py.server.etcd import joining
 from k3py.server.etcd.layout import EtcdLayout, EtcdPorts
 from k3py.server.etcd.membership import open_membership
@@ -268,3 +271,59 @@ async def test_a_snapshot_is_restored_and_a_damaged_one_changes_nothing(tmp_path
     with pytest.raises(K3pyError, match="restoring a snapshot did not finish"):
         async with one.run():
             pass
+
+
+async def write_all(backend, keys):
+    for key in keys:
+        await backend.create(key, os.urandom(1 << 18))
+
+
+async def test_a_full_etcd_is_made_room_in_at_its_next_start(tmp_path):
+    quota = Machine(tmp_path, "n1", f"--etcd-arg=quota-backend-bytes={16 << 20}")
+    keys = [b"/%d" % number for number in range(100)]
+    async with quota.run(), quota.open() as backend:
+        with pytest.raises(NoSpace):
+            await write_all(backend, keys)
+        async with open_membership(quota.layout) as membership:
+            assert [alarm["alarm"] for alarm in await membership.alarms()] == ["NOSPACE"]
+        await backend.txn((), tuple(DeleteOp(key) for key in keys))
+        await backend.compact(backend.current_revision, physical=True)
+        full = (await backend.status()).size_bytes
+        with pytest.raises(NoSpace):
+            await backend.create(b"/more", b"")
+    async with quota.run(), quota.open() as backend:
+        assert await backend.create(b"/more", b"")
+        assert (await backend.status()).size_bytes < full / 4
+
+
+async def test_the_others_are_told_of_a_changed_address(tmp_path):
+    one = Machine(tmp_path, "n1")
+    async with one.run(), one.open() as backend:
+        await backend.create(b"a", b"1")
+    one.layout = EtcdLayout(data_dir=one.layout.data_dir, ports=EtcdPorts(client=free_port(), peer=free_port(), metrics=free_port()))
+    async with one.run(), one.open() as backend:
+        (member,) = await one.members()
+        assert member.peer_urls == (f"https://127.0.0.1:{one.layout.ports.peer}",)
+        assert (await backend.range(b"a")).count == 1
+
+
+async def test_authorities_are_replaced_one_server_after_the_other(tmp_path, joins):
+    one = Machine(tmp_path, "n1")
+    async with one.run():
+        two = joins(tmp_path, "n2", one)
+        async with two.run(), two.open() as backend:
+            await backend.create(b"a", b"1")
+    paths = pki_paths(one.layout.data_dir)
+    new = make_new_authorities(paths, afresh=False)
+    install_authorities(paths, new)
+    async with asyncio.TaskGroup() as group:  # the first has the new ones, the second not yet
+        ready = asyncio.Barrier(2)
+
+        async def live(machine):
+            async with machine.run(), machine.open() as backend:
+                await ready.wait()
+                assert await backend.create(machine.config.node_name.encode(), b"")
+                await ready.wait()
+
+        for machine in (one, two):
+            group.create_task(live(machine))

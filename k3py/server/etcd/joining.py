@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from k3py.cluster.server_client import NotReachable, ServerAddress, fetch
+from k3py.cluster.token import is_pinned_by, parse_token
 from k3py.datastore.errors import Unavailable
 from k3py.errors import ConfigError, K3pyError
+from k3py.pki.layout import pki_paths
 from k3py.server.etcd.layout import INFO_PATH, node_of
 from k3py.server.etcd.membership import Member, open_membership
 from k3py.util.backoff import Backoff
@@ -47,10 +49,11 @@ async def join_cluster(
     Waits while the server does not answer, or another learner is on its way.
 
     Raises:
-        ConfigError: the token is another cluster's.
+        ConfigError: the token is another cluster's, or this data dir is.
         DuplicateMember: a member of this node name, or at this address, is there already; says what to do.
         K3pyError: the server refuses, or has no managed etcd.
     """
+    await asyncio.to_thread(check_authority, config)
     known = await _ask_patiently(config)
     voters = client_urls_of(known)
     if not voters:
@@ -60,6 +63,16 @@ async def join_cluster(
         own = await _add(membership, name, peer_url)
         members = await membership.members()
     return {one.name or f"unstarted-{one.id:x}": one.peer_urls for one in members if one.id != own.id}
+
+
+def check_authority(config: ServerConfig) -> None:
+    """Raises ConfigError: the authorities here are not those that the token pins: this was a cluster of its own. Blocking."""
+    pinned = parse_token(config.token).ca_hash
+    file = pki_paths(config.data_dir).authority("server-ca")
+    if pinned and file.exists() and not is_pinned_by(file.read_bytes(), pinned):
+        raise ConfigError(
+            f"--server: {config.server!r}: {config.data_dir / 'server'} belongs to another cluster: must be a server of the same cluster, or remove that folder"
+        )
 
 
 async def _ask_patiently(config: ServerConfig) -> list[Member]:

@@ -1,11 +1,16 @@
 """What a server that joins makes of the members that are there."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 
+from k3py.cluster.token import hash_ca
 from k3py.datastore.errors import Unavailable
 from k3py.errors import ConfigError, K3pyError
+from k3py.pki.authority import make_authority
+from k3py.pki.layout import pki_paths
+from k3py.pki.provision import ensure_authorities
 from k3py.server.etcd import joining
 from k3py.server.etcd.joining import DuplicateMember, client_urls_of, fetch_members, find_own
 from k3py.server.etcd.membership import Member
@@ -92,6 +97,15 @@ async def test_a_learner_that_gets_no_further_is_removed_after_five_minutes(monk
     assert added.peer_urls == (URL,)
     assert [one.id for one in cluster.present] == [1, 8]
     assert 300 < sum(slept) < 330
+
+
+def test_a_server_of_another_cluster_does_not_join(tmp_path):
+    paths = pki_paths(tmp_path)
+    own = ensure_authorities(paths)["server-ca"].certificate
+    for authority, refused in ((own, False), (make_authority("k3py-server").certificate, True)):
+        config = SimpleNamespace(server="https://192.0.2.1:6443", data_dir=tmp_path, token=f"K10{hash_ca(authority)}::server:x")
+        with pytest.raises(ConfigError, match="belongs to another cluster") if refused else nullcontext():
+            joining.check_authority(config)
 
 
 async def test_an_address_that_etcd_refuses_is_an_error_of_the_flag():
