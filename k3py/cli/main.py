@@ -33,6 +33,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "support-bundle", "k3py.cli.support_bundle", "collect what helps to find a fault, without secrets"
     ),
+    Command("bench", "k3py.cli.bench", "measure this Kubernetes or another one"),
     Command("completion", "k3py.cli.completion", "print a completion script for bash, zsh or fish"),
     Command("kine", "k3py.cli.kine", "serve the datastore to clients of etcd"),
     Command("dashboard", "k3py.cli.dashboard", "print the dashboard's address and a token for it"),

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.benchmarks.http_load import Connection, Figures, run
+from k3py.cli.bench.http_load import Connection, Figures, run
 from tests.support.api_server_process import ApiServerProcess
 
 MAPS = "/api/v1/namespaces/default/configmaps"

@@ -62,3 +62,25 @@ def test_a_support_bundle_of_a_running_server_holds_none_of_its_secrets(server):
     assert shown == []
     again = k3py(server, "support-bundle", "-o", "/tmp/bundle.tar.gz", check=False)
     assert (again.returncode, again.stderr) == (1, "k3py: --output: /tmp/bundle.tar.gz exists already\n")
+
+
+def figures(server, *arguments):
+    done = k3py(server, "bench", *arguments, "-o", "json")
+    return {one["name"]: one["value"] for one in json.loads(done.stdout)["figures"]}
+
+
+def test_benchmarks_measure_a_running_server_and_leave_nothing(server):
+    found = figures(server, "api", "--requests=60", "--clients=4")
+    for name in ("create, 4 clients", "get, 4 clients", "update, 4 clients", "list of 80", "watch: change to event", "delete, 4 clients"):
+        assert found[name] > 0
+    found = figures(server, "storm", "--pods=3", "--one-by-one=1")
+    assert found["3 pods at once, all running after"] > 0
+    assert found["pod start, one after another"] > 0
+    found = figures(server, "idle", "--seconds=1")
+    assert 20 < found["memory, resident"] < 1000
+    found = figures(server, "wear", "--seconds=2")
+    assert found["one change a second: written by the processes"] > 0
+    assert "idle: written by the processes" in found
+    server.until(lambda: "k3py-bench" not in server.kubectl("get", "namespaces").stdout, what="the end of the benchmarks' namespaces")
+    refused = k3py(server, "bench", "idle", "--process=no-such-thing", check=False)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
