@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
 
 _USER: Final = User(name="system:apiserver", groups=(MASTERS, AUTHENTICATED))
+_MOST_ATTEMPTS: Final = 8
 _AUTOUPDATE: Final = "rbac.authorization.kubernetes.io/autoupdate"
 _AUTOUPDATE_SPEC: Final = "apf.kubernetes.io/autoupdate-spec"
 
@@ -116,37 +117,46 @@ class Bootstrap:
                 raise
             metadata = {"name": name, "namespace": "kube-system"}
             data = {"since": clock.now().strftime("%Y-%m-%d")}
-            await self._send(
-                "create", kind, {"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata, "data": data}
-            )
+            document = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata, "data": data}
+            _ = await self._ensure(kind, document, None)
 
     async def _ensure_all(self, api_version: str, kind_name: str, wanted: list[JsonObject]) -> None:
+        """Make or complete objects of one kind; again where another server changed them meanwhile."""
         kind = self._kinds.find_by_kind(api_version, kind_name)
         if kind is None:
             return  # a server with fewer kinds has less to make
-        present = await self._list(kind)
-        async with TaskScope() as scope:
-            for obj in wanted:
-                metadata = obj["metadata"]
-                key = (metadata.get("namespace", ""), metadata["name"])
-                _ = scope.spawn(
-                    self._ensure(kind, obj, present.get(key)), name=f"bootstrap-{kind_name}-{key[1]}"
-                )
-
-    async def _ensure(self, kind: Kind, wanted: JsonObject, present: JsonObject | None) -> None:
-        if present is None:
-            try:
-                await self._send("create", kind, wanted)
-            except ApiError as error:
-                if error.code != 409:  # another server was faster
-                    raise
+        left = wanted
+        for _ in range(_MOST_ATTEMPTS):
+            present = await self._list(kind)
+            async with TaskScope() as scope:
+                tries = [
+                    (
+                        obj,
+                        scope.spawn(
+                            self._ensure(kind, obj, present.get(key)), name=f"bootstrap-{kind_name}-{key[1]}"
+                        ),
+                    )
+                    for obj in left
+                    for key in ((obj["metadata"].get("namespace", ""), obj["metadata"]["name"]),)
+                ]
+            left = [obj for obj, one in tries if not one.result()]
+            if not left:
                 return
-        else:
-            completed = complete(kind, present, wanted)
-            if completed is not None:
+
+    async def _ensure(self, kind: Kind, wanted: JsonObject, present: JsonObject | None) -> bool:
+        """Make or complete an object; False: another server was faster, look again. Raises ApiError."""
+        try:
+            if present is None:
+                await self._send("create", kind, wanted)
+            elif (completed := complete(kind, present, wanted)) is not None:
                 await self._send("update", kind, completed)
-        if kind.kind == "ServiceCIDR" and not (present or {}).get("status"):
-            await self._send("update", kind, wanted, subresource="status")
+            if kind.kind == "ServiceCIDR" and not (present or {}).get("status"):
+                await self._send("update", kind, wanted, subresource="status")
+        except ApiError as error:
+            if error.code != 409:
+                raise
+            return False
+        return True
 
     async def _list(self, kind: Kind) -> dict[tuple[str, str], JsonObject]:
         selected = _SELECTED.get(kind.plural)

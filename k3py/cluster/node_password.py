@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.api.resource import NODES, SECRETS
 from k3py.api.status import ApiError, forbidden
+from k3py.client.presence import ensure_present
 
 if TYPE_CHECKING:
     from k3py.client.interface import Client
+    from k3py.jsontypes import JsonObject
 
 _NAMESPACE: Final = "kube-system"
 _KEY: Final = "hash"
@@ -64,8 +66,10 @@ class NodePasswords:
         except ApiError as error:
             if error.code != 404:
                 raise
-            await self._remember(name, node_name, password)
-            return
+            other = await self._remember(name, node_name, password)
+            if other is None:
+                return
+            found = other
         stored = base64.b64decode((found.get("data") or {}).get(_KEY, "")).decode(errors="replace")
         if not await asyncio.to_thread(matches, password, stored):
             raise forbidden(
@@ -85,7 +89,8 @@ class NodePasswords:
             raise
         return True
 
-    async def _remember(self, name: str, node_name: str, password: str) -> None:
+    async def _remember(self, name: str, node_name: str, password: str) -> JsonObject | None:
+        """Write the password down; return the Secret that another server has written meanwhile, None = there is none."""
         digest = await asyncio.to_thread(hash_password, password)
         metadata: dict[str, object] = {"name": name, "namespace": _NAMESPACE}
         try:
@@ -103,4 +108,5 @@ class NodePasswords:
             "immutable": True,
             "data": {_KEY: base64.b64encode(digest.encode()).decode()},
         }
-        await self._client.create(SECRETS, secret, namespace=_NAMESPACE)
+        found = await ensure_present(self._client, SECRETS, secret)
+        return None if found.get("data") == secret["data"] else found

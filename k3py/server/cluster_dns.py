@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.resource import SERVICES
-from k3py.api.status import ApiError
+from k3py.client.presence import ensure_present
 from k3py.util.netaddr import is_ipv6, split_pair
 
 if TYPE_CHECKING:
@@ -46,13 +46,4 @@ async def ensure_dns_service(client: Client, address: str) -> None:
             ],
         },
     }
-    try:
-        await client.get(SERVICES, "kube-dns", namespace=_NAMESPACE)
-    except ApiError as error:
-        if error.code != 404:
-            raise
-        try:
-            await client.create(SERVICES, service, namespace=_NAMESPACE)
-        except ApiError as race:
-            if race.reason != "AlreadyExists":  # another server was faster
-                raise
+    await ensure_present(client, SERVICES, service)

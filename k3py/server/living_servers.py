@@ -19,6 +19,7 @@ from k3py.api.object import deep_copy
 from k3py.api.resource import ENDPOINT_SLICES, ENDPOINTS
 from k3py.api.status import ApiError
 from k3py.apiserver.kubernetes_service import make_endpoint_slice, make_endpoints
+from k3py.client.presence import ensure_present
 from k3py.datastore.errors import DatastoreError, LeaseNotFound
 from k3py.datastore.interface import NO_LEASE, DeleteOp, PutOp
 from k3py.util.supervise import Policy, TaskScope
@@ -227,17 +228,7 @@ class LivingServers:
         await self._ensure(ENDPOINT_SLICES, make_endpoint_slice(by_port[port], port), ("endpoints", "ports"))
 
     async def _ensure(self, resource: Resource, wanted: JsonObject, fields: tuple[str, ...]) -> None:
-        try:
-            present = await self._client.get(resource, "kubernetes", namespace="default")
-        except ApiError as error:
-            if error.code != 404:
-                raise
-            try:
-                await self._client.create(resource, wanted, namespace="default")
-            except ApiError as race:
-                if race.code != 409:  # another server was faster, and writes the same
-                    raise
-            return
+        present = await ensure_present(self._client, resource, wanted)
         if all(present.get(name) == wanted[name] for name in fields):
             return
         new = deep_copy(present)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.resource import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES
-from k3py.api.status import ApiError
+from k3py.client.presence import ensure_present
 
 if TYPE_CHECKING:
     from k3py.api.resource import Resource
@@ -35,9 +35,4 @@ async def ensure_network_policy_role(client: Client) -> None:
 
 async def _ensure(client: Client, resource: Resource, content: JsonObject) -> None:
     base = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": NAME}}
-    try:
-        await client.get(resource, NAME)
-    except ApiError as error:
-        if error.code != 404:
-            raise
-        await client.create(resource, base | content)
+    await ensure_present(client, resource, base | content)

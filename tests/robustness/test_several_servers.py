@@ -167,3 +167,28 @@ def test_a_server_with_another_critical_argument_or_token_does_not_start(tmp_pat
             with pytest.raises(RuntimeError, match="did not start") as caught:
                 start(stack, tmp_path, endpoint, number, *flags)
             assert fault in str(caught.value)
+
+
+def test_servers_that_start_at_once_on_an_empty_database_make_one_cluster(tmp_path):
+    endpoint = fresh_endpoint("postgres")
+    faults = []
+    with ExitStack() as stack:
+        started = []
+
+        def begin(number):
+            try:
+                started.append(start(stack, tmp_path, endpoint, number, "--secrets-encryption"))
+            except RuntimeError as error:
+                faults.append(str(error))
+
+        threads = [threading.Thread(target=begin, args=(number,)) for number in (1, 2, 3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not faults
+        for server in started:
+            wait_for("readiness", lambda server=server: api(server).ask("GET", "/api/v1/namespaces/kube-system")[0] == 200)
+            wait_for("all behind the Service", lambda server=server: len(addresses(server)) == 3)
+        for name in ("tls/server-ca.key", "tls/service.key", "cred/encryption-config.json", "token"):
+            assert len({(tmp_path / f"s{number}/data/server" / name).read_bytes() for number in (1, 2, 3)}) == 1, name

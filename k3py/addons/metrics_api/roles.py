@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.addons.metrics_api.kinds import GROUP
 from k3py.api.resource import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES
-from k3py.api.status import ApiError
+from k3py.client.presence import ensure_present
 
 if TYPE_CHECKING:
     from k3py.api.resource import Resource
@@ -65,9 +65,4 @@ def _objects() -> tuple[tuple[Resource, JsonObject], ...]:
 async def ensure_roles(client: Client) -> None:
     """Create what is missing; what is there is left as it is. Raises ApiError."""
     for resource, document in _objects():
-        try:
-            await client.get(resource, document["metadata"]["name"])
-        except ApiError as error:
-            if error.code != 404:
-                raise
-            await client.create(resource, document)
+        await ensure_present(client, resource, document)
