@@ -27,6 +27,7 @@ from k3py.cluster.tunnel.dial_policy import DialPolicy
 from k3py.config.reading import find_own_address, find_own_addresses
 from k3py.errors import ConfigError
 from k3py.kubelet.assembly import NodeIdentity, NodeSettings, build_node
+from k3py.kubelet.settings import load_kubelet_settings
 from k3py.kubelet.wiring import Kubelet
 from k3py.network.own_address import OwnAddress
 from k3py.util.backoff import Backoff
@@ -202,6 +203,7 @@ def _settings(config: AgentConfig, joined: Joined, name: str, own: OwnAddress) -
         node_name=name,
         address=own,
         kubelet_port=config.kubelet_port,
+        kubelet=load_kubelet_settings(config.kubelet_arg),
         serving_certificate=joined.folder / "serving-kubelet",
         client_ca=joined.folder / "client-ca.crt",
         cluster_cidr=cluster["clusterCIDR"],

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from k3py.config.kubelet_arguments import KubeletArguments
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentConfig:
@@ -31,6 +33,7 @@ class AgentConfig:
     node_labels: tuple[str, ...]
     node_taints: tuple[str, ...]
     kubelet_port: int
+    kubelet_arg: KubeletArguments
     container_runtime_endpoint: str
     snapshotter: str
     pause_image: str

@@ -103,6 +103,11 @@ class Fields:
             raise self.fault(name, "must be a list")
         return [Fields(one, f"{self.path(name)}[{index}]") for index, one in enumerate(value)]
 
+    def rest(self) -> JsonObject:
+        """Return what nobody has read yet."""
+        left, self._left = self._left, {}
+        return left
+
     def finish(self) -> None:
         """Refuse what nobody read. Raises ConfigError."""
         if self._left:

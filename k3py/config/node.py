@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from k3py.api.names import find_subdomain_faults
+from k3py.config.kubelet_arguments import KubeletArguments, parse_kubelet_arguments
 from k3py.config.reading import get_list, get_number, get_text
 from k3py.errors import ConfigError
 from k3py.util.netaddr import split_pair
@@ -30,6 +31,7 @@ class NodeFields(TypedDict):
     node_labels: tuple[str, ...]
     node_taints: tuple[str, ...]
     kubelet_port: int
+    kubelet_arg: KubeletArguments
     container_runtime_endpoint: str
     snapshotter: str
     pause_image: str
@@ -54,6 +56,7 @@ def read_node_fields(values: Mapping[str, Value]) -> NodeFields:
         node_labels=_labels(values),
         node_taints=_taints(values),
         kubelet_port=get_number(values, "kubelet_port"),
+        kubelet_arg=parse_kubelet_arguments(get_list(values, "kubelet_arg")),
         container_runtime_endpoint=str(values["container_runtime_endpoint"]),
         snapshotter=get_text(values, "snapshotter"),
         pause_image=get_text(values, "pause_image"),

@@ -20,6 +20,7 @@ from k3py.util.netaddr import is_ipv6, split_pair
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from k3py.config.kubelet_arguments import KubeletArguments
     from k3py.config.value import Value
 
 
@@ -78,6 +79,7 @@ class ServerConfig:
     node_labels: tuple[str, ...]
     node_taints: tuple[str, ...]
     kubelet_port: int
+    kubelet_arg: KubeletArguments
     container_runtime_endpoint: str
     snapshotter: str
     pause_image: str

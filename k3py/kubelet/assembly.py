@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from k3py.client.last_known import LastKnown
     from k3py.config.node import OverlayKind
     from k3py.jsontypes import JsonObject
+    from k3py.kubelet.settings import KubeletSettings
     from k3py.network.interface import Overlay
     from k3py.network.own_address import OwnAddress
     from k3py.util.supervise import Component
@@ -66,6 +67,7 @@ class NodeSettings:
     node_name: str
     address: OwnAddress
     kubelet_port: int
+    kubelet: KubeletSettings
     serving_certificate: Path
     client_ca: Path
     cluster_cidr: str
@@ -180,6 +182,8 @@ def _kubelet_config(settings: NodeSettings, containerd: ContainerdConfig) -> Kub
         key_file=serving.with_name(serving.name + ".key"),
         client_ca_file=settings.client_ca,
         port=settings.kubelet_port,
+        settings=settings.kubelet,
+        image_dir=None if settings.container_runtime_endpoint else containerd.root,
         node_labels=settings.node_labels,
         node_taints=settings.node_taints,
         control_plane=settings.control_plane,

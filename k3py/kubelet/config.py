@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from k3py.kubelet.settings import KubeletSettings
 
 if TYPE_CHECKING:
     from k3py.network.own_address import OwnAddress
@@ -26,7 +28,8 @@ class KubeletConfig:
         cluster_domain: Domain of services.
         resolv_conf: The node's resolv.conf.
         cgroup_root: Cgroup below which kubepods lies, "" = the root.
-        max_pods: Most pods at a time.
+        settings: What KubeletConfiguration says.
+        image_dir: A folder on the file system of images, None = the same as root_dir's.
         cert_file: Serving certificate (PEM), None = the HTTPS server is off.
         key_file: Its key.
         client_ca_file: CA of client certificates, None = only tokens.
@@ -35,7 +38,6 @@ class KubeletConfig:
         provider_id: spec.providerID.
         node_labels: "key=value", added to the Node.
         node_taints: "key=value:effect", added at registration.
-        serialize_image_pulls: One pull at a time.
         static_pods_dir: Folder with files of static pods, None = there are none.
     """
 
@@ -51,7 +53,8 @@ class KubeletConfig:
     resolv_conf: Path = Path("/etc/resolv.conf")
     cgroup_root: str = ""
     cgroups_enabled: bool = True
-    max_pods: int = 110
+    settings: KubeletSettings = field(default_factory=KubeletSettings)
+    image_dir: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
     client_ca_file: Path | None = None
@@ -60,7 +63,6 @@ class KubeletConfig:
     provider_id: str = ""
     node_labels: tuple[str, ...] = ()
     node_taints: tuple[str, ...] = ()
-    serialize_image_pulls: bool = False
     control_plane: bool = False
     static_pods_dir: Path | None = None
 

@@ -1,6 +1,6 @@
 """Ends pods when memory or the disk runs out on the node: first what nobody needs goes, then one pod at a time.
 
-Thresholds are those of the node's conditions (`node_status`). Source: pkg/kubelet/eviction v1.35.
+Thresholds are those of the node's conditions (`thresholds`). Source: pkg/kubelet/eviction v1.35.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import asyncio
 import logging
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from k3py.kubelet.admission import pod_requests
 from k3py.kubelet.labels import CONTAINER_NAME, POD_UID
-from k3py.kubelet.node_status import DISK_THRESHOLD_SHARE, INODES_THRESHOLD_SHARE, MEMORY_THRESHOLD_BYTES
 from k3py.kubelet.pod import containers, is_critical, is_finished, is_static
 from k3py.kubelet.sandbox_config import log_directory
 from k3py.runtime.errors import RuntimeFailure
+from k3py.util import clock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from k3py.kubelet.machine import Pressure
     from k3py.kubelet.node_context import NodeContext
     from k3py.kubelet.pod_worker import PodWorker
+    from k3py.kubelet.thresholds import Met
 
 log = logging.getLogger(__name__)
 
 EVICTED: Final = "Evicted"
-Starved = Literal["memory", "ephemeral-storage", "inodes"]
+_BYTES: Final = ("memory", "ephemeral-storage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +42,17 @@ class Usage:
     containers: Mapping[str, int]
 
 
-def find_starved(pressure: Pressure) -> tuple[Starved, str, str] | None:
-    """Return (what runs out, the threshold, what is left), None when nothing does."""
-    if pressure.memory_available_bytes < MEMORY_THRESHOLD_BYTES:
-        return "memory", _kibibytes(MEMORY_THRESHOLD_BYTES), _kibibytes(pressure.memory_available_bytes)
-    if pressure.disk_available_share < DISK_THRESHOLD_SHARE:
-        threshold = int(pressure.disk_size_bytes * DISK_THRESHOLD_SHARE)
-        return "ephemeral-storage", str(threshold), _kibibytes(pressure.disk_available_bytes)
-    if pressure.inodes_free_share < INODES_THRESHOLD_SHARE:
-        return "inodes", f"{INODES_THRESHOLD_SHARE:.0%}", f"{pressure.inodes_free_share:.1%}"
-    return None
+def describe(met: Met) -> tuple[str, str, str]:
+    """Return (what runs out, the threshold, what is left)."""
+    limit, left = met.threshold.amount.of(met.level.capacity), met.level.available
+    if met.resource == "memory":
+        return met.resource, _kibibytes(limit), _kibibytes(left)
+    if met.resource == "ephemeral-storage":
+        return met.resource, str(limit), _kibibytes(left)
+    return met.resource, str(limit), str(left)
 
 
-def rank(pods: Iterable[JsonObject], usage: Mapping[str, Usage], resource: Starved) -> list[JsonObject]:
+def rank(pods: Iterable[JsonObject], usage: Mapping[str, Usage], resource: str) -> list[JsonObject]:
     """Return the pods that may go, who goes first in front.
 
     Who uses more than requested goes before who does not, the less important before the more important, the greatest excess first.
@@ -67,7 +66,7 @@ def rank(pods: Iterable[JsonObject], usage: Mapping[str, Usage], resource: Starv
     return sorted((one for one in pods if not is_critical(one) and not is_static(one)), key=order)
 
 
-def explain(pod: JsonObject, usage: Usage | None, starved: tuple[Starved, str, str]) -> str:
+def explain(pod: JsonObject, usage: Usage | None, starved: tuple[str, str, str]) -> str:
     """Return why a pod has to go."""
     resource, threshold, left = starved
     text = f"The node was low on resource: {resource}. Threshold quantity: {threshold}, available: {left}. "
@@ -82,7 +81,7 @@ def explain(pod: JsonObject, usage: Usage | None, starved: tuple[Starved, str, s
     return text
 
 
-def _request(pod: JsonObject, resource: Starved) -> int:
+def _request(pod: JsonObject, resource: str) -> int:
     """Return bytes; `pod_requests` counts cpu in thousandths and all else in whole units."""
     return int(pod_requests(pod).get(resource, 0))
 
@@ -105,7 +104,7 @@ class EvictionManager:
         self,
         node: NodeContext,
         workers: Callable[[], Sequence[PodWorker]],
-        read_pressure: Callable[[Path], Pressure],
+        read_pressure: Callable[[Path, Path | None], Pressure],
         free_disk: Callable[[], Awaitable[None]],
     ) -> None:
         self._node = node
@@ -128,15 +127,16 @@ class EvictionManager:
             self.is_busy = False
 
     async def _check(self) -> None:
-        starved = await self._look()
-        if starved is None:
+        met = await self._look()
+        if met is None:
             return
-        if starved[0] != "memory":
+        if met.resource in ("ephemeral-storage", "inodes"):
             await self._free_disk()
-            starved = await self._look()
+            met = await self._look()
         going = self._victim
-        if starved is None or (going is not None and not going.is_done and going in self._workers()):
+        if met is None or (going is not None and not going.is_done and going in self._workers()):
             return
+        starved = describe(met)
         running = {one.uid: one for one in self._workers() if not one.is_ending and not is_finished(one.pod)}
         usage = await self._measure([one.pod for one in running.values()], starved[0])
         for pod in rank((one.pod for one in running.values()), usage, starved[0]):
@@ -144,18 +144,23 @@ class EvictionManager:
             message = explain(pod, usage.get(worker.uid), starved)
             log.warning("pod is evicted", extra={"pod": pod["metadata"]["name"], "starved": starved[0]})
             worker.events.warning(EVICTED, message)
-            worker.fail(EVICTED, message)
+            soft_s = float(self._node.config.settings.soft_grace_s)
+            worker.fail(EVICTED, message, grace_s=1.0 if met.threshold.grace_s is None else max(1.0, soft_s))
             self._victim = worker
             return
 
-    async def _look(self) -> tuple[Starved, str, str] | None:
-        return find_starved(await asyncio.to_thread(self._read_pressure, self._node.config.root_dir))
+    async def _look(self) -> Met | None:
+        config = self._node.config
+        pressure = await asyncio.to_thread(self._read_pressure, config.root_dir, config.image_dir)
+        return next(iter(self._node.thresholds.look(pressure, clock.monotonic_s())), None)
 
-    async def _measure(self, pods: Sequence[JsonObject], resource: Starved) -> dict[str, Usage]:
+    async def _measure(self, pods: Sequence[JsonObject], resource: str) -> dict[str, Usage]:
         by_pod: dict[str, dict[str, int]] = {}
         for one in await self._node.runtime.container_stats():
             labels = one["attributes"].get("labels") or {}
-            if resource == "memory":
+            if resource not in _BYTES:
+                value = None
+            elif resource == "memory":
                 value = (one.get("memory") or {}).get("working_set_bytes")
             else:
                 value = (one.get("writable_layer") or {}).get("used_bytes")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.errors import K3pyError
 from k3py.kubelet.recording import WARNING
+from k3py.kubelet.settings import KubeletSettings
 from k3py.util import clock
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PERIOD_S: Final = 300.0
-HIGH_PERCENT: Final = 85
-LOW_PERCENT: Final = 80
-LEAST_AGE_S: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +36,11 @@ class Disk:
     size: int
     available: int
 
-    def bytes_to_free(self) -> int:
+    def bytes_to_free(self, high_percent: int = 85, low_percent: int = 80) -> int:
         """Return how much must go, 0 below the high threshold."""
-        if self.size <= 0 or 100 - self.available * 100 // self.size < HIGH_PERCENT:
+        if self.size <= 0 or 100 - self.available * 100 // self.size < high_percent:
             return 0
-        return max(0, self.size * (100 - LOW_PERCENT) // 100 - self.available)
+        return max(0, self.size * (100 - low_percent) // 100 - self.available)
 
 
 @dataclass(slots=True)
@@ -55,14 +53,18 @@ class Known:
 
 
 def choose(
-    known: dict[str, Known], removable: Collection[str], wanted_bytes: int, now_s: float
+    known: dict[str, Known],
+    removable: Collection[str],
+    wanted_bytes: int,
+    now_s: float,
+    least_age_s: float,
 ) -> tuple[list[str], int]:
     """Return which images to remove, longest unused first, and how many bytes that frees."""
     chosen, freed = [], 0
     for identity in sorted(removable, key=lambda one: (known[one].used_s, known[one].first_s)):
         if freed >= wanted_bytes:
             break
-        if now_s - known[identity].first_s < LEAST_AGE_S:
+        if now_s - known[identity].first_s < least_age_s:
             continue  # a container that shall use it is perhaps being made
         chosen.append(identity)
         freed += known[identity].size
@@ -76,6 +78,7 @@ class ImageCollector:
         images: the runtime's images.
         used: returns names, ids or digests of images of containers that are there.
         recorder, node: to tell about failures.
+        settings: thresholds; None = the built-in ones.
         read_disk: looks at the file system of a mount point; blocking.
     """
 
@@ -86,12 +89,14 @@ class ImageCollector:
         recorder: Recorder,
         node: JsonObject,
         *,
+        settings: KubeletSettings | None = None,
         read_disk: Callable[[str], Disk] | None = None,
     ) -> None:
         self._images = images
         self._used = used
         self._recorder = recorder
         self._node = node
+        self._settings = settings or KubeletSettings()
         self._read_disk = read_disk or _read_disk
         self._known: dict[str, Known] = {}
         self._looked_s = clock.monotonic_s()
@@ -112,7 +117,9 @@ class ImageCollector:
             self._tell("ImageGCFailed", str(error))
             return
         everything = sum(one.size for one in self._known.values())
-        chosen, _ = choose(self._known, removable, everything + 1, clock.monotonic_s())
+        chosen, _ = choose(
+            self._known, removable, everything + 1, clock.monotonic_s(), self._settings.image_least_age_s
+        )
         _ = await self._remove(chosen)
 
     async def collect(self) -> None:
@@ -124,10 +131,12 @@ class ImageCollector:
             log.warning("images cannot be looked at", extra={"error": str(error)})
             self._tell("ImageGCFailed", str(error))
             return
-        wanted = disk.bytes_to_free()
+        wanted = disk.bytes_to_free(self._settings.image_high_percent, self._settings.image_low_percent)
         if not wanted:
             return
-        chosen, _ = choose(self._known, removable, wanted, clock.monotonic_s())
+        chosen, _ = choose(
+            self._known, removable, wanted, clock.monotonic_s(), self._settings.image_least_age_s
+        )
         freed = await self._remove(chosen)
         if freed < wanted:
             text = (

@@ -60,26 +60,45 @@ def read_machine() -> Machine:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pressure:
-    """Free shares: memory in bytes, file system of the kubelet in bytes and share, inodes share, free process ids."""
+    """What is free, and of how much: memory, the file systems of the kubelet and of images, process ids; 0 of 0 = not known."""
 
     memory_available_bytes: int
+    memory_size_bytes: int
     disk_available_bytes: int
-    disk_available_share: float
-    inodes_free_share: float
     disk_size_bytes: int
+    inodes_free: int = 0
+    inodes: int = 0
+    image_disk_available_bytes: int = 0
+    image_disk_size_bytes: int = 0
+    image_inodes_free: int = 0
+    image_inodes: int = 0
+    pids_available: int = 0
+    pids: int = 0
 
 
-def read_pressure(root: Path) -> Pressure:
+def read_pressure(root: Path, image_root: Path | None = None) -> Pressure:
     """Read what may run out."""
+    memory = _meminfo()
     disk = os.statvfs(root)
+    images = os.statvfs(image_root) if image_root is not None and image_root.exists() else disk
+    most = int(_read("/proc/sys/kernel/pid_max") or 0)
+    running = (_read("/proc/loadavg").split() or ["0/0"])[-2 if most else 0]
+    used = int(running.partition("/")[2] or 0)
     return Pressure(
-        memory_available_bytes=_meminfo().get("MemAvailable", 0) * 1024,
+        memory_available_bytes=memory.get("MemAvailable", 0) * 1024,
+        memory_size_bytes=memory.get("MemTotal", 0) * 1024,
         disk_available_bytes=disk.f_bavail * disk.f_frsize,
-        disk_available_share=disk.f_bavail / max(disk.f_blocks, 1),
-        inodes_free_share=disk.f_favail / disk.f_files if disk.f_files else 1.0,
         disk_size_bytes=disk.f_blocks * disk.f_frsize,
+        inodes_free=disk.f_favail,
+        inodes=disk.f_files,
+        image_disk_available_bytes=images.f_bavail * images.f_frsize,
+        image_disk_size_bytes=images.f_blocks * images.f_frsize,
+        image_inodes_free=images.f_favail,
+        image_inodes=images.f_files,
+        pids_available=max(0, most - used),
+        pids=most,
     )
 
 

@@ -301,7 +301,11 @@ class NodeManager:
                 raise
 
     async def _facts(self) -> NodeFacts:
-        pressure: Pressure = await asyncio.to_thread(read_pressure, self._config.root_dir)
+        pressure: Pressure = await asyncio.to_thread(
+            read_pressure, self._config.root_dir, self._config.image_dir
+        )
+        thresholds, now_s = self._context.thresholds, clock.monotonic_s()
+        _ = thresholds.look(pressure, now_s)
         try:
             if not self._runtime_version:
                 version = await self._context.runtime.version()
@@ -321,6 +325,7 @@ class NodeManager:
             port=self.port,
             not_ready=self._runtime_error or ("" if self._configured else _NO_CIDR),
             images=self._image_list,
+            under_pressure=thresholds.conditions(now_s),
             volumes_in_use=() if self.volumes_in_use is None else self.volumes_in_use(),
             devices={} if self.devices is None else self.devices.capacity(),
             healthy_devices={} if self.devices is None else self.devices.allocatable(),

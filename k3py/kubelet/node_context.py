@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from k3py.kubelet.thresholds import ThresholdWatch
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -28,6 +30,7 @@ class NodeContext:
     """Services and facts of the node.
 
     allocatable: the node's allocatable resources, for the downward API.
+    thresholds: what must stay free, and whether it does.
     runtime_name: as in "containerd://<id>".
     owners: uid of the pod by id of its sandboxes and containers, for runtime events.
     policy_enforcer: what has to know a new pod's addresses before its containers start; None = nobody.
@@ -47,6 +50,7 @@ class NodeContext:
     cgroups: CgroupTree | None
     mounter: Mounter
     machine: Machine
+    thresholds: ThresholdWatch = field(default_factory=ThresholdWatch)
     allocatable: Mapping[str, str] = field(default_factory=dict)
     runtime_name: str = "containerd"
     owners: dict[str, str] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.validation.resources import is_extended
+from k3py.kubelet.amounts import cpu_millis, whole
 from k3py.kubelet.status import timestamp
 from k3py.version import GIT_VERSION
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from k3py.kubelet.machine import Machine, Pressure
 
 MAX_IMAGES: Final = 50
-MEMORY_THRESHOLD_BYTES: Final = 100 << 20
-DISK_THRESHOLD_SHARE: Final = 0.05
-INODES_THRESHOLD_SHARE: Final = 0.05
 _MAX_NAMES: Final = 5
 
 
@@ -29,6 +27,7 @@ class NodeFacts:
 
     not_ready: why pods cannot run, "" = they can.
     port: where the kubelet's server listens, 0 = nowhere.
+    under_pressure: which pressure conditions hold.
     volumes_in_use: volumes that must not be detached.
     devices: how many devices of plugins there are, by resource; healthy_devices: how many of them pods may have.
     """
@@ -41,6 +40,7 @@ class NodeFacts:
     port: int
     not_ready: str = ""
     images: Sequence[JsonObject] = field(default_factory=tuple)
+    under_pressure: Mapping[str, bool] = field(default_factory=dict)
     volumes_in_use: Sequence[str] = ()
     devices: Mapping[str, str] = field(default_factory=dict)
     healthy_devices: Mapping[str, str] = field(default_factory=dict)
@@ -101,15 +101,28 @@ def capacity(facts: NodeFacts) -> dict[str, str]:
         "ephemeral-storage": f"{facts.pressure.disk_size_bytes >> 10}Ki",
         **facts.machine.huge_pages,
         "memory": f"{facts.machine.memory_kib}Ki",
-        "pods": str(facts.config.max_pods),
+        "pods": str(facts.config.settings.max_pods),
     }
 
 
 def allocatable(facts: NodeFacts) -> dict[str, str]:
     """Return what pods may ask for: the capacity less what must stay free."""
-    disk = int(facts.pressure.disk_size_bytes * (1 - DISK_THRESHOLD_SHARE))
-    memory_kib = facts.machine.memory_kib - (MEMORY_THRESHOLD_BYTES >> 10)
-    return capacity(facts) | {"ephemeral-storage": str(disk), "memory": f"{memory_kib}Ki"}
+    settings = facts.config.settings
+    kept = {
+        one.signal: one.amount.of(
+            facts.machine.memory_bytes if one.signal == "memory.available" else facts.pressure.disk_size_bytes
+        )
+        for one in settings.thresholds
+        if one.grace_s is None and one.signal in ("memory.available", "nodefs.available")
+    }
+    reserved = settings.reserved
+    disk = facts.pressure.disk_size_bytes - kept.get("nodefs.available", 0)
+    disk -= whole(reserved.get("ephemeral-storage", "0"))
+    memory = facts.machine.memory_bytes - kept.get("memory.available", 0) - whole(reserved.get("memory", "0"))
+    found = {"ephemeral-storage": str(max(0, disk)), "memory": f"{max(0, memory) >> 10}Ki"}
+    if "cpu" in reserved:
+        found["cpu"] = f"{max(0, facts.machine.cpus * 1000 - cpu_millis(reserved['cpu']))}m"
+    return capacity(facts) | found
 
 
 def node_status(facts: NodeFacts, old: JsonObject) -> JsonObject:
@@ -148,25 +161,28 @@ def node_status(facts: NodeFacts, old: JsonObject) -> JsonObject:
 
 
 def _conditions(facts: NodeFacts, old: Mapping[str, JsonObject]) -> list[JsonObject]:
-    pressure = facts.pressure
-    memory = pressure.memory_available_bytes < MEMORY_THRESHOLD_BYTES
-    disk = (
-        pressure.disk_available_share < DISK_THRESHOLD_SHARE
-        or pressure.inodes_free_share < INODES_THRESHOLD_SHARE
-    )
+    under = facts.under_pressure
     made = (
         _pressure(
             "MemoryPressure",
-            memory,
+            under.get("MemoryPressure", False),
             "KubeletHasInsufficientMemory",
             "KubeletHasSufficientMemory",
             "memory available",
         ),
         _pressure(
-            "DiskPressure", disk, "KubeletHasDiskPressure", "KubeletHasNoDiskPressure", "disk pressure"
+            "DiskPressure",
+            under.get("DiskPressure", False),
+            "KubeletHasDiskPressure",
+            "KubeletHasNoDiskPressure",
+            "disk pressure",
         ),
         _pressure(
-            "PIDPressure", False, "KubeletHasInsufficientPID", "KubeletHasSufficientPID", "PID available"
+            "PIDPressure",
+            under.get("PIDPressure", False),
+            "KubeletHasInsufficientPID",
+            "KubeletHasSufficientPID",
+            "PID available",
         ),
         ("Ready", "False", "KubeletNotReady", facts.not_ready)
         if facts.not_ready

@@ -83,6 +83,7 @@ class PodWorker:
         self.not_before_s: dict[str, float] = {}
         self.sandbox_not_before_s = 0.0
         self._failed: tuple[str, str] | None = None
+        self._failed_grace_s: float | None = None
         self._ending = is_finished(pod)
         self._stopped = False
         self._finished = False
@@ -127,10 +128,11 @@ class PodWorker:
                 self.not_before_s.pop(name, None)
         self.changed.set()
 
-    def fail(self, reason: str, message: str) -> None:
-        """End the pod as Failed (deadline, eviction, rejection)."""
+    def fail(self, reason: str, message: str, *, grace_s: float | None = None) -> None:
+        """End the pod as Failed (deadline, eviction, rejection); grace_s: the most that it gets, None = its own."""
         if self._failed is None:
             self._failed = (reason, message)
+            self._failed_grace_s = grace_s
         self.changed.set()
 
     def ended(self, container_id: str) -> asyncio.Event:
@@ -325,7 +327,7 @@ class PodWorker:
         operations.cancel_starts()
         grace_s = float(grace_period_s(self.pod))
         if self._failed is not None and not is_deleted(self.pod):
-            grace_s = min(grace_s, 1.0) if self._failed[0] == "Evicted" else grace_s
+            grace_s = grace_s if self._failed_grace_s is None else min(grace_s, self._failed_grace_s)
         shortened = self._grace_s is not None and grace_s < self._grace_s
         self._grace_s = grace_s
         if shortened:

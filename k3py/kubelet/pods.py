@@ -180,7 +180,7 @@ class PodManager:
         if not is_finished(pod) and not is_deleted(pod) and not (pod.get("status") or {}).get("startTime"):
             active = self._given_to_others(worker.uid)
             if rejected := reject_reason(
-                pod, self._node_object(), active, max_pods=self._node.config.max_pods
+                pod, self._node_object(), active, max_pods=self._node.config.settings.max_pods
             ):
                 worker.events.warning(*rejected)
                 worker.fail(*rejected)
@@ -317,11 +317,14 @@ class PodManager:
             if record.running and record.log_path
         ]
         pods = [one.effective for one in self._workers.values() if not is_finished(one.pod)]
+        settings = self._node.config.settings
         try:
             if self._node.cgroups is not None:
                 await asyncio.to_thread(self._node.cgroups.share_out, pods)
-            for identity, path in await asyncio.to_thread(find_large, logs):
-                await asyncio.to_thread(move_away, path)
+            for identity, path in await asyncio.to_thread(
+                find_large, logs, max_size_bytes=settings.log_size_bytes
+            ):
+                await asyncio.to_thread(move_away, path, max_files=settings.log_files)
                 await self._node.runtime.reopen_container_log(identity)
         except (OSError, RuntimeFailure) as error:
             log.warning("housekeeping failed", extra={"error": str(error)})

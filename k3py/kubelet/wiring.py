@@ -22,6 +22,7 @@ from k3py.kubelet.node_context import NodeContext
 from k3py.kubelet.node_plugins import NodePlugins
 from k3py.kubelet.objects import ReferencedObjects
 from k3py.kubelet.pods import PodManager
+from k3py.kubelet.thresholds import ThresholdWatch
 from k3py.kubelet.volumes.mounts import SystemMounter
 from k3py.util.supervise import Policy, TaskScope
 
@@ -128,7 +129,7 @@ class Kubelet:
                 if manager is not None:
                     manager.wake_all()
 
-            images = ImageManager(self._images, serialize=config.serialize_image_pulls)
+            images = ImageManager(self._images, serialize=config.settings.serialize_image_pulls)
             context = NodeContext(
                 config=config,
                 client=self._client,
@@ -140,6 +141,7 @@ class Kubelet:
                 cgroups=cgroups,
                 mounter=self._mounter or SystemMounter(),
                 machine=machine,
+                thresholds=ThresholdWatch(config.settings.thresholds, config.settings.transition_s),
                 policy_enforcer=self._policy_enforcer,
             )
 
@@ -149,6 +151,7 @@ class Kubelet:
                 self._recorder,
                 # Upstream's kubelet writes the node's name as its uid; tools look Events up by it.
                 {"kind": "Node", "apiVersion": "v1", "name": config.node_name, "uid": config.node_name},
+                settings=config.settings,
             )
 
             evictions = EvictionManager(

@@ -9,6 +9,7 @@ from k3py.api.resource import NODES
 from k3py.client.local_informers import LocalInformerFactory
 from k3py.kubelet.assembly import NodeIdentity, NodeSettings
 from k3py.kubelet.assembly import build_node as build_parts
+from k3py.kubelet.settings import load_kubelet_settings
 from k3py.kubelet.wiring import Kubelet
 from k3py.util.step import Step
 
@@ -36,6 +37,7 @@ def build_node(
         node_name=config.node_name,
         address=own,
         kubelet_port=config.kubelet_port,
+        kubelet=load_kubelet_settings(config.kubelet_arg),
         serving_certificate=identity.paths.agent / "serving-kubelet",
         client_ca=identity.paths.authority("client-ca"),
         cluster_cidr=config.cluster_cidr,

@@ -55,6 +55,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
         help="port on loopback where this node finds whichever API server answers",
     ),
     Option(
+        name="kubelet-arg",
+        theme="node",
+        value_type="arguments",
+        roles=BOTH,
+        help="a setting of the kubelet, name=value (repeatable): config=FILE and config-dir=FOLDER (KubeletConfiguration), max-pods, eviction-hard, image-gc-high-threshold and others",
+    ),
+    Option(
         name="kubelet-port",
         theme="node",
         value_type="port",

@@ -312,7 +312,7 @@ class KubeletServer:
             "port": config.port,
             "clusterDomain": config.cluster_domain,
             "clusterDNS": [one for one in config.cluster_dns.split(",") if one],
-            "maxPods": config.max_pods,
+            "maxPods": config.settings.max_pods,
             "cgroupDriver": "cgroupfs",
             "resolvConf": str(config.resolv_conf),
             "podLogsDir": str(config.pod_logs_dir),

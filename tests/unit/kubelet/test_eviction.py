@@ -8,17 +8,19 @@ from hypothesis import strategies as st
 
 from k3py.api.resource import PODS
 from k3py.kubelet import wiring
-from k3py.kubelet.eviction import Usage, explain, find_starved, rank
+from k3py.kubelet.eviction import Usage, explain, rank
 from k3py.kubelet.machine import Pressure
+from k3py.kubelet.thresholds import ThresholdWatch
 from tests.support.kubelet import bound_pod, container, running_kubelet
 
 MIB = 1 << 20
 FINE = Pressure(
     memory_available_bytes=1 << 30,
+    memory_size_bytes=2 << 30,
     disk_available_bytes=50 << 30,
-    disk_available_share=0.5,
-    inodes_free_share=0.5,
     disk_size_bytes=100 << 30,
+    inodes_free=50,
+    inodes=100,
 )
 
 
@@ -40,13 +42,13 @@ def names(pods):
     [
         ({}, None),
         ({"memory_available_bytes": 99 * MIB}, "memory"),
-        ({"disk_available_share": 0.04}, "ephemeral-storage"),
-        ({"inodes_free_share": 0.04}, "inodes"),
+        ({"disk_available_bytes": 4 << 30}, "ephemeral-storage"),
+        ({"inodes_free": 4}, "inodes"),
     ],
 )
 def test_thresholds(change, resource):
-    found = find_starved(dataclasses.replace(FINE, **change))
-    assert (found and found[0]) == resource
+    found = ThresholdWatch().look(dataclasses.replace(FINE, **change), 0.0)
+    assert (found[0].resource if found else None) == resource
 
 
 def test_who_takes_more_than_asked_goes_first_then_the_less_important_then_the_greatest_excess():
@@ -88,7 +90,7 @@ def test_nobody_within_its_request_goes_before_somebody_beyond(pods):
 
 async def test_one_pod_is_evicted_at_a_time_and_says_why(tmp_path, monkeypatch):
     pressure = [FINE]
-    monkeypatch.setattr(wiring, "read_pressure", lambda _: pressure[0])
+    monkeypatch.setattr(wiring, "read_pressure", lambda *_: pressure[0])
     async with running_kubelet(tmp_path) as bench:
         for name in ("asked", "greedy"):
             extra = {"resources": {"requests": {"memory": "64Mi"}}} if name == "asked" else {}

@@ -5,13 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k3py.kubelet import image_gc
-from k3py.kubelet.image_gc import LEAST_AGE_S, Disk, ImageCollector, Known, choose
+from k3py.kubelet.image_gc import Disk, ImageCollector, Known, choose
 from k3py.runtime.errors import RuntimeUnavailable
 from k3py.runtime.fake_images import FakeImages
 from tests.support.kubelet import NODE, Events
 
 MIB = 1 << 20
 NODE_REFERENCE = {"kind": "Node", "apiVersion": "v1", "name": NODE, "uid": NODE}
+
+LEAST_AGE_S = 120.0
 
 
 class World:
@@ -100,7 +102,7 @@ def test_it_is_due_once_a_period(world):
 )
 def test_the_choice_is_enough_or_everything_and_spares_the_recently_used(images, wanted):
     known = {str(i): Known(float(first), float(used), size) for i, (first, used, size) in enumerate(images)}
-    chosen, freed = choose(known, known.keys(), wanted, 300.0)
+    chosen, freed = choose(known, known.keys(), wanted, 300.0, LEAST_AGE_S)
     old = {name for name, one in known.items() if 300.0 - one.first_s >= LEAST_AGE_S}
     assert set(chosen) <= old
     assert freed == sum(known[one].size for one in chosen)
