@@ -45,7 +45,7 @@ def leader(server, lease="kube-controller-manager"):
 
 def addresses(server):
     _, answer = api(server).ask("GET", "/api/v1/namespaces/default/endpoints/kubernetes")
-    return {one["ip"] for subset in answer["subsets"] for one in subset["addresses"]}
+    return {one["ip"] for subset in answer.get("subsets") or () for one in subset["addresses"]}
 
 
 def start(stack, folder, endpoint, number, *flags):
