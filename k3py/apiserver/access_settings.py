@@ -1,4 +1,4 @@
-"""How people and programs prove who they are and what they may, beyond what every server has: read from files once, at the start.
+"""How people and programs prove who they are and what they may, beyond what every server has: read from files at the start.
 
 Heavy parts (webhooks, JWTs, expressions) are loaded only when they are configured.
 """
@@ -12,6 +12,7 @@ from k3py.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from k3py.api.user import User
     from k3py.apiserver.authn.json_web_token.settings import JwtSettings
@@ -27,6 +28,8 @@ class AccessSettings:
 
     anonymous: requests without credentials are let in; anonymous_paths: on these only, None = on all.
     authorizers: None = Node and RBAC; `webhooks`: kubeconfigs of its webhooks, in their order.
+    authentication_file, authorization_file: where issuers and authorizers were read from, if from files that are followed; `contents`:
+    what was in them.
     """
 
     static_tokens: Mapping[str, User] = field(default_factory=dict)
@@ -36,15 +39,22 @@ class AccessSettings:
     anonymous_paths: frozenset[str] | None = None
     authorizers: Sequence[AuthorizerEntry] | None = None
     webhooks: Sequence[Kubeconfig] = ()
+    authentication_file: Path | None = None
+    authorization_file: Path | None = None
+    contents: Mapping[Path, bytes] = field(default_factory=dict)
 
-    def make_authenticators(self, audiences: Sequence[str]) -> list[Authenticator]:
-        """Return the authenticators of tokens that are configured, in order."""
+    def make_issuers(self) -> list[Authenticator]:
+        """Return the authenticators of JWTs, in order."""
+        if not self.issuers:
+            return []
+        from k3py.apiserver.authn.json_web_token.authenticator import JwtAuthenticator  # noqa: PLC0415
+        from k3py.apiserver.authn.json_web_token.issuer_keys import IssuerKeys  # noqa: PLC0415
+
+        return [JwtAuthenticator(one, IssuerKeys(one)) for one in self.issuers]
+
+    def make_token_webhook(self, audiences: Sequence[str]) -> list[Authenticator]:
+        """Return the authenticator that asks a webhook about tokens, if it is configured."""
         made: list[Authenticator] = []
-        if self.issuers:
-            from k3py.apiserver.authn.json_web_token.authenticator import JwtAuthenticator  # noqa: PLC0415
-            from k3py.apiserver.authn.json_web_token.issuer_keys import IssuerKeys  # noqa: PLC0415
-
-            made += [JwtAuthenticator(one, IssuerKeys(one)) for one in self.issuers]
         if self.token_webhook is not None:
             from k3py.apiserver.authn.webhook_token import WebhookTokenAuthenticator  # noqa: PLC0415
             from k3py.apiserver.review_webhook import ReviewWebhook  # noqa: PLC0415
@@ -88,6 +98,9 @@ def load_access_settings(arguments: ApiServerArguments) -> AccessSettings:
     from k3py.apiserver.authn.token_file import load_token_file  # noqa: PLC0415
     from k3py.client.kubeconfig import load_kubeconfig  # noqa: PLC0415
 
+    # Before they are understood: what changes meanwhile is taken up later.
+    followed = [arguments.path(name) for name in ("authentication-config", "authorization-config")]
+    contents = {file: content_of(file) for file in followed if file is not None}
     tokens = arguments.path("token-auth-file")
     issuers, anonymous, paths = _load_issuers(arguments)
     webhook = arguments.path("authentication-token-webhook-config-file")
@@ -108,8 +121,26 @@ def load_access_settings(arguments: ApiServerArguments) -> AccessSettings:
         anonymous=anonymous,
         anonymous_paths=paths,
         authorizers=authorizers,
-        webhooks=[load_kubeconfig(one.kubeconfig) for one in authorizers or () if one.kubeconfig is not None],
+        webhooks=load_webhooks(authorizers or ()),
+        authentication_file=arguments.path("authentication-config"),
+        authorization_file=arguments.path("authorization-config"),
+        contents=contents,
     )
+
+
+def content_of(file: Path) -> bytes:
+    """Return what is in a file, nothing if it cannot be read. Blocking."""
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
+
+
+def load_webhooks(authorizers: Sequence[AuthorizerEntry]) -> list[Kubeconfig]:
+    """Read the kubeconfigs of webhooks that decide. Blocking. Raises KubeconfigError."""
+    from k3py.client.kubeconfig import load_kubeconfig  # noqa: PLC0415 - few have one
+
+    return [load_kubeconfig(one.kubeconfig) for one in authorizers if one.kubeconfig is not None]
 
 
 def _load_issuers(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.resource import NODES
+from k3py.apiserver.access_reload import AccessReload
 from k3py.apiserver.access_settings import AccessSettings
 from k3py.apiserver.admission.chain import build_chain
 from k3py.apiserver.admission.lookup import StorageLookup
@@ -159,6 +160,7 @@ class ApiAssembly:
         webhooks: Webhooks,
         flow_control: FlowControl,
         dangling: DanglingSchemas,
+        access_reload: AccessReload,
         component_statuses: ComponentStatuses,
     ) -> None:
         self.dispatcher = dispatcher
@@ -173,6 +175,7 @@ class ApiAssembly:
         self._webhooks = webhooks
         self.flow_control = flow_control
         self._dangling = dangling
+        self._access_reload = access_reload
 
     async def run(self, started: Callable[[], None]) -> None:
         """Keep the indexes; `started` is called when they are complete. Raises StorageError."""
@@ -196,6 +199,7 @@ class ApiAssembly:
                 await served.wait()
             _ = scope.spawn(self.extensions.run(), name="extensions")
             _ = scope.spawn(self._dangling.run(), name="dangling-flow-schemas")
+            _ = scope.spawn(self._access_reload.run(), name="access-reload")
             started()
 
     async def advertise(self, address: str) -> None:
@@ -241,7 +245,10 @@ async def build_dispatcher(
     options = options or ApiOptions()
     rbac, graph = Policy(), NodeGraph()
     built_in: dict[str, Authorizer] = {"Node": NodeAuthorizer(graph, rbac), "RBAC": RbacAuthorizer(rbac)}
-    authorizer = UnionAuthorizer((MastersAuthorizer(), *options.access.make_authorizers(built_in)))
+    configured = UnionAuthorizer(options.access.make_authorizers(built_in))
+    authorizer = UnionAuthorizer((MastersAuthorizer(), configured))
+    issuers = UnionAuthenticator(options.access.make_issuers())
+    registry = metrics or Registry()
     accounts = None
     if verifier is not None:
         accounts = ServiceAccountAuthenticator(
@@ -251,7 +258,8 @@ async def build_dispatcher(
         (
             StaticTokenAuthenticator(options.access.static_tokens),
             BootstrapTokenAuthenticator(storage=storage, kinds=kinds, now=now),
-            *options.access.make_authenticators(options.audiences),
+            issuers,
+            *options.access.make_token_webhook(options.audiences),
         )
     )
     authenticator = UnionAuthenticator(
@@ -262,7 +270,7 @@ async def build_dispatcher(
         )
     )
     lookup, objects = StorageLookup(kinds, storage), BuiltinSchemas(schemas)
-    durations = AdmissionMetrics(metrics or Registry())
+    durations = AdmissionMetrics(registry)
     webhooks = Webhooks(
         kinds=kinds,
         lookup=lookup,
@@ -321,6 +329,13 @@ async def build_dispatcher(
         ),
         flow_control=flows,
         dangling=dangling,
+        access_reload=AccessReload(
+            access=options.access,
+            authenticators=issuers,
+            authorizers=configured,
+            built_in=built_in,
+            metrics=registry,
+        ),
         webhooks=webhooks,
         component_statuses=component_statuses,
         extensions=extensions,

@@ -20,6 +20,10 @@ class UnionAuthenticator:
     def __init__(self, authenticators: Sequence[Authenticator]) -> None:
         self._authenticators = tuple(authenticators)
 
+    def replace(self, authenticators: Sequence[Authenticator]) -> None:
+        """Ask others from now on."""
+        self._authenticators = tuple(authenticators)
+
     async def authenticate(self, credentials: Credentials) -> User | None:
         """Return the user, None when nobody knows the credentials. Raises ApiError 401."""
         for authenticator in self._authenticators:

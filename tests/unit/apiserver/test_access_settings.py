@@ -67,7 +67,7 @@ def test_a_server_without_arguments_loads_none_of_it():
         "import sys, k3py.apiserver.assembly as a\n"
         "from k3py.apiserver.access_settings import load_access_settings\n"
         "from k3py.config.api_server_arguments import ApiServerArguments\n"
-        "load_access_settings(ApiServerArguments()).make_authenticators(()); load_access_settings(ApiServerArguments()).make_authorizers({})\n"
+        "load_access_settings(ApiServerArguments()).make_issuers(); load_access_settings(ApiServerArguments()).make_authorizers({})\n"
         "print([one for one in sys.modules if one.startswith(('k3py.api.cel', 'k3py.apiserver.authn.json', 'k3py.apiserver.authz.webhook', 'yaml'))])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
