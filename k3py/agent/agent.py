@@ -30,6 +30,7 @@ from k3py.kubelet.assembly import NodeIdentity, NodeSettings, build_node
 from k3py.kubelet.settings import load_kubelet_settings
 from k3py.kubelet.wiring import Kubelet
 from k3py.network.own_address import OwnAddress
+from k3py.runtime.bundle import tree_cleaning
 from k3py.util.backoff import Backoff
 from k3py.util.data_dir import hold_data_dir
 from k3py.util.garbage import spare_started
@@ -72,6 +73,7 @@ async def run_agent(config: AgentConfig) -> int:
             joiner = await asyncio.to_thread(_make_joiner, config, balancer, name, own)
             joined = await _join(joiner, servers, config.data_dir / "agent")
             components = await _build(stack, config, joiner, joined, servers, balancer, name, own)
+            components += tree_cleaning(config.data_dir)
             await Supervisor(components).run(ready=spare_started, signals=(signal.SIGTERM, signal.SIGINT))
     log.info("stopped")
     return 0

@@ -14,6 +14,7 @@ from k3py.datastore.factory import open_backend
 from k3py.datastore.tls_files import TlsFiles
 from k3py.errors import K3pyError
 from k3py.network.own_address import AddressWatch
+from k3py.runtime.bundle import tree_cleaning
 from k3py.server.addons import build_addons
 from k3py.server.admin_kubeconfig import publish_admin_kubeconfig
 from k3py.server.cluster_reset import clear_reset_flag, was_reset
@@ -115,6 +116,7 @@ async def _serve(config: ServerConfig, backend: Backend) -> None:
             "system:k3py-supervisor", "system:masters", user_agent="k3py-supervisor"
         )
         components += scheduled_snapshots(config, backend, supervisor_client)
+        components += tree_cleaning(config.data_dir)
         supervisor = Supervisor(components)
         add_checks(plane.health, supervisor, backend)
         plane.health.add_source(plane.led_health, endpoints=("readyz", "healthz"))

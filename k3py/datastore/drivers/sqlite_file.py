@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from k3py.datastore.errors import Corrupt, Locked, NoSpace, Unavailable
 from k3py.datastore.sql import migrations
-from k3py.datastore.sql.sqlite import run_mark, seal
+from k3py.datastore.sql.sqlite import migration, run_mark, seal
 from k3py.datastore.sql.sqlite.replacement import finish_replacement
 from k3py.util.lock_file import AlreadyLocked, FileLock
 from k3py.util.offload import offload
@@ -133,9 +133,7 @@ async def prepare(writer: aiosqlite.Connection, path: Path, *, unclean: bool) ->
     if not empty and application_id != APPLICATION_ID:
         raise Corrupt(f"{path} is an SQLite database, but not one of k3py: move it away or name another file")
     if version > len(migrations.SQLITE):
-        raise Unavailable(
-            f"{path} was written by a newer k3py (schema version {version}, this one knows {len(migrations.SQLITE)})"
-        )
+        raise Unavailable(migration.too_new(path, version))
     if empty:
         await configure(
             writer,
@@ -153,9 +151,7 @@ async def prepare(writer: aiosqlite.Connection, path: Path, *, unclean: bool) ->
         f"wal_autocheckpoint = {FORCED_CHECKPOINT_BYTES // page_bytes}",
         f"journal_size_limit = {WAL_KEPT_BYTES}",
     )
-    for number, name in enumerate(migrations.SQLITE[version:], start=version + 1):
-        script = migrations.script(name)
-        await writer.executescript(f"BEGIN IMMEDIATE;{script};PRAGMA user_version = {number};COMMIT")
+    await migration.migrate(writer, path, version, empty=bool(empty))
     if unclean:
         (answer,) = await one(writer, "PRAGMA quick_check(1)")
         if answer != "ok":
