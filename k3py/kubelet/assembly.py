@@ -125,9 +125,11 @@ def build_node(settings: NodeSettings, *, kubelet: NodeIdentity, proxy: NodeIden
     socket = Path(settings.container_runtime_endpoint.removeprefix("unix://") or containerd.socket)
     components: list[Component] = [Step("kernel-settings", partial(_set_up_network, settings))]
     plugins: Path | None = None
+    own: Containerd | None = None
     if not settings.container_runtime_endpoint:
         plugins = _check_programs(containerd)
-        components.append(Containerd(containerd))
+        own = Containerd(containerd)
+        components.append(own)
     recorder = EventRecorder(kubelet.client, component="kubelet", host=settings.node_name)
     runtime = CriRuntime(socket)
     images = RegistryImages(runtime, registries) if registries.mirrors or registries.hosts else runtime
@@ -147,6 +149,8 @@ def build_node(settings: NodeSettings, *, kubelet: NodeIdentity, proxy: NodeIden
         policy_enforcer=policies,
         last_known=kubelet.last_known,
     )
+    if own is not None:
+        own.images_changed = agent.images_changed
     parts = _build_network(settings, proxy)
     if policies is not None:
         parts.append(policies)

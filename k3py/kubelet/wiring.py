@@ -109,6 +109,11 @@ class Kubelet:
         if self.pods is not None:
             self.pods.wake_all()
 
+    def images_changed(self) -> None:
+        """Look at the runtime's images again: others than the kubelet pulled or imported some."""
+        if self.node is not None:
+            self.node.images_changed()
+
     async def run(self, started: Callable[[], None]) -> None:
         """Register the node and run its pods until cancelled; `started` is called once the node is known."""
         config = self._config

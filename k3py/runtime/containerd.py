@@ -44,6 +44,7 @@ class Containerd(Component):
 
     def __init__(self, config: ContainerdConfig) -> None:
         self.config = config
+        self.images_changed: Callable[[], None] = _nobody  # called when images came by the images folder
 
     @property
     def name(self) -> str:
@@ -89,9 +90,13 @@ class Containerd(Component):
             channel.close()
         started()
         async with TaskScope() as scope:
-            _ = scope.spawn(follow_images_folder(self.config), name="images-folder")
+            _ = scope.spawn(follow_images_folder(self.config, self.images_changed), name="images-folder")
             code = await process.wait()
             raise RuntimeUnavailable(f"containerd ended with code {code}; see {self.config.log_file}")
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""
 
 
 async def read_facts(config: ContainerdConfig, program: Path) -> MachineFacts:

@@ -38,15 +38,19 @@ _CALL_S: Final = 30.0
 _OWN_PREFIX: Final = "k3py.io/pause:"
 
 
-async def import_images(config: ContainerdConfig, channel: CriChannel) -> None:
-    """Import the pause image and new or changed archives; a broken archive is logged, and does not stop the node."""
+async def import_images(config: ContainerdConfig, channel: CriChannel) -> bool:
+    """Import the pause image and new or changed archives; tell whether an archive was imported.
+
+    A broken archive is logged, and does not stop the node.
+    """
     if config.pause_image.startswith(_OWN_PREFIX):
         await _import_pause(config, channel)
     memory_file = config.root / "k3py-imported.json"
     memory = await asyncio.to_thread(_read_memory, memory_file)
     found = await asyncio.to_thread(_find_archives, config.images_dir)
     if found == memory:
-        return
+        return False
+    came = False
     done = {name: mark for name, mark in memory.items() if found.get(name) == mark}
     for name, mark in found.items():
         if name in done:
@@ -58,7 +62,9 @@ async def import_images(config: ContainerdConfig, channel: CriChannel) -> None:
             continue
         _log.info("imported %s from %s", ", ".join(names) or "nothing new", name)
         done[name] = mark
+        came = True
     await asyncio.to_thread(memory_file.write_bytes, orjson.dumps(done))
+    return came
 
 
 async def _import_file(config: ContainerdConfig, channel: CriChannel, archive: Path) -> list[str]:

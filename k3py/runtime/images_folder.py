@@ -20,6 +20,7 @@ from k3py.util.backoff import Backoff
 from k3py.util.inotify import Inotify
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from k3py.runtime.containerd_config import ContainerdConfig
@@ -31,13 +32,13 @@ _QUIET_S: Final = 0.5
 _LONGEST_COPY_S: Final = 600.0
 
 
-async def follow_images_folder(config: ContainerdConfig) -> None:
-    """Work until cancelled; what goes wrong with one file is logged."""
+async def follow_images_folder(config: ContainerdConfig, images_changed: Callable[[], None]) -> None:
+    """Work until cancelled; what goes wrong with one file is logged. `images_changed` is called when images came."""
     backoff = Backoff(first_s=10.0, cap_s=600.0, jitter=0.2)
     async with Inotify() as changes:
         changes.add(config.images_dir, _MASK)
         while True:
-            lacking = await _look(config)
+            lacking = await _look(config, images_changed)
             if not lacking:
                 backoff.reset()
             try:
@@ -48,15 +49,19 @@ async def follow_images_folder(config: ContainerdConfig) -> None:
             await changes.settled(quiet_s=_QUIET_S, longest_s=_LONGEST_COPY_S)
 
 
-async def _look(config: ContainerdConfig) -> bool:
+async def _look(config: ContainerdConfig, images_changed: Callable[[], None]) -> bool:
     """Import and pull what is new; say whether something failed that may work later."""
     lacking = False
     channel = CriChannel(config.socket)
     try:
-        await import_images(config, channel)
+        if await import_images(config, channel):
+            images_changed()
         images = RegistryImages(CriImages(channel), config.registries)
         for name in await asyncio.to_thread(read_lists, config.images_dir):
-            lacking |= not await _ensure(channel, images, name)
+            pulled = await _ensure(channel, images, name)
+            lacking |= pulled is None
+            if pulled:
+                images_changed()
     except (RuntimeFailure, OSError) as error:
         _log.warning("images folder cannot be worked on: %s", error)
         lacking = True
@@ -65,17 +70,19 @@ async def _look(config: ContainerdConfig) -> bool:
     return lacking
 
 
-async def _ensure(channel: CriChannel, images: RegistryImages, name: str) -> bool:
+async def _ensure(channel: CriChannel, images: RegistryImages, name: str) -> bool | None:
+    """Say whether an image was pulled, None when it cannot be had now."""
     registry, repository, version = split_reference(name)
     whole = f"{registry}/{repository}{version or ':latest'}"
     try:
-        if await images.image_status(whole) is None:
-            await images.pull_image(whole)
-            _log.info("pulled %s, which a list in the images folder names", whole)
-            await pin_image(channel, whole)
+        if await images.image_status(whole) is not None:
+            return False
+        await images.pull_image(whole)
+        _log.info("pulled %s, which a list in the images folder names", whole)
+        await pin_image(channel, whole)
     except RuntimeFailure as error:
         _log.warning("image %s of a list in the images folder cannot be had: %s", whole, error)
-        return False
+        return None
     return True
 
 

@@ -179,12 +179,11 @@ class ManifestDeployer:
                 self._failed.add(file.path)
                 return
         except (ApplyFailed, ApiError) as error:
-            self._refuse(
-                file,
-                addon,
-                "ApplyManifestFailed",
-                error.message if isinstance(error, ApiError) else str(error),
-            )
+            message = error.message if isinstance(error, ApiError) else str(error)
+            if isinstance(error, ApiError) and error.code == 409:  # another server was faster: look again
+                log.debug("manifest was applied elsewhere", extra={"file": str(file.path), "error": message})
+            else:
+                self._refuse(file, addon, "ApplyManifestFailed", message)
             self._failed.add(file.path)
             return
         self._settled[file.path] = checksum
