@@ -26,6 +26,7 @@ from k3py.kubelet.node_status import (
     node_status,
 )
 from k3py.kubelet.recording import NORMAL
+from k3py.kubelet.shutdown import NOT_READY
 from k3py.network.interface import node_ranges
 from k3py.runtime.errors import RuntimeFailure
 from k3py.util import clock
@@ -120,6 +121,10 @@ class NodeManager:
     def look(self) -> None:
         """Look at everything soon."""
         self._changed.set()
+
+    @property
+    def _shutdown(self) -> str:
+        return NOT_READY if self._context.is_shutting_down() else ""
 
     def images_changed(self) -> None:
         """List the images again."""
@@ -323,7 +328,7 @@ class NodeManager:
             now_s=clock.wall_s(),
             runtime_version=self._runtime_version or "unknown://unknown",
             port=self.port,
-            not_ready=self._runtime_error or ("" if self._configured else _NO_CIDR),
+            not_ready=self._shutdown or self._runtime_error or ("" if self._configured else _NO_CIDR),
             images=self._image_list,
             under_pressure=thresholds.conditions(now_s),
             volumes_in_use=() if self.volumes_in_use is None else self.volumes_in_use(),

@@ -38,6 +38,7 @@ class NodeContext:
     csi: volumes of CSI drivers, None = a node without them.
     devices: devices of plugins and claimed ones, None = a node without them.
     given_to_others: what the pods of the node but one (by uid) have been given; room_made: call when a pod needs less than before.
+    is_shutting_down: whether the machine is about to go: no pod begins any more.
     """
 
     config: KubeletConfig
@@ -59,6 +60,7 @@ class NodeContext:
     csi: CsiVolumes | None = None
     devices: PodDevices | None = None
     given_to_others: Callable[[str], Sequence[JsonObject]] = lambda _: ()
+    is_shutting_down: Callable[[], bool] = lambda: False
     room_made: Callable[[], None] = lambda: None
 
     def services_of(self, namespace: str) -> Sequence[JsonObject]:

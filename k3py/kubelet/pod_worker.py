@@ -74,6 +74,7 @@ class PodWorker:
         self.record: PodRecord = EMPTY
         self.removed = False
         self.changed = asyncio.Event()
+        self.stopped = asyncio.Event()
         self._stale = True
         self._ended: dict[str, asyncio.Event] = {}
         self._deadline_s: float | None = None
@@ -342,6 +343,7 @@ class PodWorker:
         if actions or busy or self._stale:
             return False
         self._stopped = True
+        self.stopped.set()
         gone = is_deleted(self.pod) or self.removed
         if operations.gone:
             return True

@@ -18,6 +18,7 @@ from k3py.kubelet.log_rotation import find_large, move_away
 from k3py.kubelet.pod import is_deleted, is_finished, is_mirror, is_static, iter_containers
 from k3py.kubelet.pod_worker import PodWorker
 from k3py.kubelet.registry_auth import with_default_tag
+from k3py.kubelet.shutdown import REJECTED
 from k3py.kubelet.static_pod_worker import StaticPodWorker, delete_mirror
 from k3py.kubelet.static_pods import load_static_pods
 from k3py.kubelet.volumes.manager import remove_pod_dir
@@ -178,6 +179,10 @@ class PodManager:
         """Refuse a new pod that the node cannot run."""
         pod = worker.pod
         if not is_finished(pod) and not is_deleted(pod) and not (pod.get("status") or {}).get("startTime"):
+            if self._node.is_shutting_down():
+                worker.events.warning(*REJECTED)
+                worker.fail(*REJECTED)
+                return
             active = self._given_to_others(worker.uid)
             if rejected := reject_reason(
                 pod, self._node_object(), active, max_pods=self._node.config.settings.max_pods

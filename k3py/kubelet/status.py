@@ -105,7 +105,7 @@ def pod_status(pod: JsonObject, seen: Observation) -> JsonObject:
         pod, status, initialized=initialized, network_ready=network, now=timestamp(seen.now_s)
     )
     _add_resize_conditions(status, pod, seen)
-    if seen.failed_reason == "Evicted":
+    if seen.failed_reason in ("Evicted", "Terminated"):
         _mark_disrupted(status, pod, seen)
     return status
 

@@ -27,11 +27,13 @@ from k3py.kubelet.volumes.mounts import SystemMounter
 from k3py.util.supervise import Policy, TaskScope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from k3py.client.interface import Client, Informer, InformerFactory
     from k3py.client.last_known import LastKnown
+    from k3py.kubelet.pod_worker import PodWorker
     from k3py.kubelet.recording import Recorder
+    from k3py.kubelet.shutdown import Inhibitor, ShutdownManager
     from k3py.kubelet.volumes.interface import Mounter
     from k3py.network.interface import PodNetwork, PolicyEnforcer
     from k3py.runtime.interface import ImageService, RuntimeService
@@ -54,6 +56,7 @@ class Kubelet:
         network: the pod network.
         policy_enforcer: enforces network policies; None = nobody does.
         mounter: None = the system's mounts.
+        inhibitor: holds up the machine's shutdown; None = systemd-logind's.
         last_known: what a start without the server begins with; None = the kubelet waits for the server.
     """
 
@@ -69,6 +72,7 @@ class Kubelet:
         *,
         policy_enforcer: PolicyEnforcer | None = None,
         mounter: Mounter | None = None,
+        inhibitor: Inhibitor | None = None,
         last_known: LastKnown | None = None,
     ) -> None:
         self._config = config
@@ -80,6 +84,7 @@ class Kubelet:
         self._network = network
         self._policy_enforcer = policy_enforcer
         self._mounter = mounter
+        self._inhibitor = inhibitor
         self._last_known = last_known
         self._reload: Callable[[], None] | None = None
         self.pods: PodManager | None = None
@@ -198,7 +203,23 @@ class Kubelet:
             _ = scope.spawn(node.run(), name="kubelet-node")
             _ = scope.spawn(manager.run(), name="kubelet-pods")
             _ = scope.spawn(plugins.run(), name="kubelet-plugins")
+            if config.settings.shutdown_grace_s > 0:
+                shutdown = self._make_shutdown(manager.workers, node.look)
+                context.is_shutting_down = lambda: shutdown.is_shutting_down
+                _ = scope.spawn(shutdown.run(), name="kubelet-shutdown")
             started()
+
+    def _make_shutdown(
+        self, workers: Callable[[], Sequence[PodWorker]], changed: Callable[[], None]
+    ) -> ShutdownManager:
+        from k3py.kubelet.shutdown import ShutdownManager  # noqa: PLC0415 - only where it is asked for
+
+        inhibitor = self._inhibitor
+        if inhibitor is None:
+            from k3py.kubelet.logind import LogindInhibitor  # noqa: PLC0415 - as above
+
+            inhibitor = LogindInhibitor()
+        return ShutdownManager(self._config.settings, inhibitor, workers, changed)
 
     async def _register(self, scope: TaskScope, node: NodeManager, informer: Informer) -> None:
         """Register the node; without a server, one that was registered before goes on, and registers when the server is back."""

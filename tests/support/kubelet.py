@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from k3py.api.resource import NODES, PODS
 from k3py.client.reflector import HttpInformerFactory
+from k3py.kubelet.settings import KubeletSettings
 from k3py.kubelet.wiring import Kubelet, KubeletConfig
 from k3py.runtime.fake import FakeRuntime
 from k3py.util.supervise import TaskScope
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from k3py.client.last_known import LastKnown
     from k3py.jsontypes import JsonObject
+    from k3py.kubelet.shutdown import Inhibitor
 
 NODE = "n1"
 
@@ -119,6 +121,8 @@ async def running_kubelet(
     client: FakeClient | None = None,
     static_pods: Path | None = None,
     last_known: LastKnown | None = None,
+    settings: KubeletSettings | None = None,
+    inhibitor: Inhibitor | None = None,
 ) -> AsyncIterator[Bench]:
     """Run a kubelet on node n1; with `last_known` as on an agent, which may start without its server."""
     client = client or FakeClient(graceful_pods=True)
@@ -136,6 +140,7 @@ async def running_kubelet(
         cluster_dns="10.43.0.10",
         port=0,
         static_pods_dir=static_pods,
+        settings=settings or KubeletSettings(),
     )
     own = FakeRuntime() if runtime is None else None
     if own is not None:
@@ -151,6 +156,7 @@ async def running_kubelet(
         used,
         NoNetwork(),
         mounter=NoMounter(),
+        inhibitor=inhibitor,
         last_known=last_known,
     )
     started = asyncio.Event()
