@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.resource import SERVICES
+from k3py.api.resource import ROLE_BINDINGS, ROLES, SERVICES
 from k3py.client.presence import ensure_present
 from k3py.util.netaddr import is_ipv6, split_pair
 
@@ -12,6 +12,28 @@ if TYPE_CHECKING:
     from k3py.client.interface import Client
 
 _NAMESPACE: Final = "kube-system"
+_ROLE: Final = "system:k3py-cluster-dns"
+
+
+async def ensure_dns_role(client: Client) -> None:
+    """Let the nodes' DNS servers read the operator's ConfigMap `coredns-custom`. Raises ApiError."""
+    metadata = {"name": _ROLE, "namespace": _NAMESPACE}
+    rule = {
+        "apiGroups": [""],
+        "resources": ["configmaps"],
+        "resourceNames": ["coredns-custom"],
+        "verbs": ["get", "list", "watch"],
+    }
+    role = {"apiVersion": ROLES.api_version, "kind": "Role", "metadata": metadata, "rules": [rule]}
+    binding = {
+        "apiVersion": ROLES.api_version,
+        "kind": "RoleBinding",
+        "metadata": metadata,
+        "roleRef": {"apiGroup": ROLES.group, "kind": "Role", "name": _ROLE},
+        "subjects": [{"apiGroup": ROLES.group, "kind": "User", "name": "system:kube-proxy"}],
+    }
+    await ensure_present(client, ROLES, role)
+    await ensure_present(client, ROLE_BINDINGS, binding)
 
 
 async def ensure_dns_service(client: Client, address: str) -> None:

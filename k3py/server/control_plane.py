@@ -29,7 +29,7 @@ from k3py.controllers.base import ControllerLoop
 from k3py.controllers.manager import build_controllers
 from k3py.scheduler.configuration import load_scheduler_settings
 from k3py.scheduler.scheduler import Scheduler
-from k3py.server.cluster_dns import ensure_dns_service
+from k3py.server.cluster_dns import ensure_dns_role, ensure_dns_service
 from k3py.server.etcd.endpoint import member_paths
 from k3py.server.joining import bootstrap_paths
 from k3py.server.leadership import Led, make_election
@@ -229,6 +229,7 @@ async def build_control_plane(
     if not config.disable_network_policy:
         plane.components.append(Step("network-policy-role", partial(ensure_network_policy_role, masters)))
     if config.served_dns:
+        plane.components.append(Step("dns-role", partial(ensure_dns_role, masters)))
         plane.components.append(Step("dns-service", partial(ensure_dns_service, masters, config.served_dns)))
     if "metrics-server" not in config.disable:
         collector = plane.client(

@@ -28,7 +28,7 @@ class Query:
     """A question.
 
     name: as asked, without the final dot; compare it in lower case. raw_question: to be repeated in the answer. max_bytes: largest UDP
-    answer that the client takes; edns: whether it said so.
+    answer that the client takes; edns: whether it said so; dnssec: whether it wants signatures.
     """
 
     id: int
@@ -40,6 +40,7 @@ class Query:
     raw_question: bytes
     max_bytes: int = CLASSIC_BYTES
     edns: bool = False
+    dnssec: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,14 @@ def parse_query(data: bytes) -> Query:
     if at + 4 > len(data):
         raise DnsError("truncated question")
     kind, cls = struct.unpack_from("!2H", data, at)
-    max_bytes, edns = CLASSIC_BYTES, False
+    max_bytes, edns, dnssec = CLASSIC_BYTES, False, False
     rest = at + 4
     # The only additional record of a query that matters is OPT: a root name, its type, and the size as its class.
     if additional and len(data) >= rest + 11 and data[rest] == 0:
         option, size = struct.unpack_from("!2H", data, rest + 1)
         if option == OPT:
             max_bytes, edns = max(CLASSIC_BYTES, min(size, 4096)), True
+            dnssec = bool(data[rest + 7] & 0x80)
     return Query(
         id=number,
         opcode=flags >> 11 & 0xF,
@@ -93,6 +95,7 @@ def parse_query(data: bytes) -> Query:
         raw_question=data[_HEADER.size : rest],
         max_bytes=max_bytes,
         edns=edns,
+        dnssec=dnssec,
     )
 
 

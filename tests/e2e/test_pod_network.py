@@ -60,6 +60,22 @@ def test_annotations_bound_bandwidth_both_ways(server, namespace):
     server.until(lambda: "tbf" not in server.node.run(["tc", "qdisc", "show"]).stdout, what="the end of its bounds")
 
 
+def test_the_operators_names_and_those_of_nodes(server, namespace):
+    apply(server, namespace, pod("client"))
+
+    def look_up(name):
+        return server.kubectl("exec", "client", "-n", namespace, "--", "nslookup", name, check=False).stdout
+
+    assert server.node.address in look_up("n1.")
+    hosts = "hosts {\n  192.0.2.9 printer.example\n  fallthrough\n}\n"
+    metadata = {"name": "coredns-custom", "namespace": "kube-system"}
+    custom = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata, "data": {"names.override": hosts}}
+    server.kubectl("apply", "-f", "-", stdin=json.dumps(custom))
+    server.until(lambda: "192.0.2.9" in look_up("printer.example."), what="the operator's name")
+    server.kubectl("delete", "configmap", "coredns-custom", "-n", "kube-system")
+    server.until(lambda: "192.0.2.9" not in look_up("printer.example."), what="its end")
+
+
 def test_another_network_in_the_folder_wins():
     with Lab() as lab:
         node = lab.add_node("n1")

@@ -57,7 +57,7 @@ class ClusterRecords:
             return None
         labels = lowered[: -len(self.domain) - 1].split(".")
         if labels == ["dns-version"]:
-            return _only((Record(name, TXT, TTL_S, _SCHEMA),), kind)
+            return only((Record(name, TXT, TTL_S, _SCHEMA),), kind)
         match labels[::-1]:
             case ["svc"] | ["pod"] | ["svc", _] | ["pod", _]:
                 return self._find_branch(labels)
@@ -93,7 +93,7 @@ class ClusterRecords:
             return self._find_headless(name, kind, service, rest)
         if rest:
             return Answer(NXDOMAIN)
-        return _only(_address_records(name, _cluster_ips(spec)), kind)
+        return only(address_records(name, _cluster_ips(spec)), kind)
 
     def _find_headless(self, name: str, kind: int, service: JsonObject, rest: Sequence[str]) -> Answer:
         found = []
@@ -102,7 +102,7 @@ class ClusterRecords:
                 found += endpoint["addresses"]
         if not found:
             return Answer(NXDOMAIN)
-        return _only(_address_records(name, dict.fromkeys(found)), kind)
+        return only(address_records(name, dict.fromkeys(found)), kind)
 
     def _find_srv(
         self, name: str, kind: int, service: JsonObject, base: str, port_name: str, protocol: str
@@ -115,7 +115,7 @@ class ClusterRecords:
                 for port in service["spec"].get("ports") or ()
                 if _is_port(port, port_name, protocol)
             ]
-            extra += _address_records(base, _cluster_ips(service["spec"])) if records else ()
+            extra += address_records(base, _cluster_ips(service["spec"])) if records else ()
         else:
             for endpoint, ports in self._endpoints(service):
                 target = f"{host_of(endpoint)}.{base}"
@@ -123,7 +123,7 @@ class ClusterRecords:
                 records += [
                     Record(name, SRV, TTL_S, (0, 100, int(port["port"]), target)) for port in matching
                 ]
-                extra += _address_records(target, endpoint["addresses"]) if matching else ()
+                extra += address_records(target, endpoint["addresses"]) if matching else ()
         if not records:
             return Answer(NXDOMAIN)
         if kind not in (SRV, ANY):
@@ -161,7 +161,7 @@ class ClusterRecords:
             ]
         if not targets:
             return None
-        return _only(tuple(Record(name, PTR, TTL_S, target) for target in dict.fromkeys(targets)), kind)
+        return only(tuple(Record(name, PTR, TTL_S, target) for target in dict.fromkeys(targets)), kind)
 
 
 def host_of(endpoint: JsonObject) -> str:
@@ -186,11 +186,12 @@ def _cluster_ips(spec: JsonObject) -> Sequence[str]:
     return spec.get("clusterIPs") or [spec["clusterIP"]] if spec.get("clusterIP") else []
 
 
-def _address_records(name: str, addresses: Iterable[str]) -> tuple[Record, ...]:
+def address_records(name: str, addresses: Iterable[str]) -> tuple[Record, ...]:
+    """Return A and AAAA records for a name."""
     return tuple(Record(name, AAAA if ":" in address else A, TTL_S, address) for address in addresses)
 
 
-def _only(records: tuple[Record, ...], kind: int) -> Answer:
+def only(records: tuple[Record, ...], kind: int) -> Answer:
     """Return the records of the asked type; a name without any of them exists all the same."""
     return Answer(records=tuple(record for record in records if kind in (ANY, record.type)))
 
@@ -208,7 +209,7 @@ def _find_pod(name: str, kind: int, address: str) -> Answer:
         found = str(ipaddress.ip_address(text))
     except ValueError:
         return Answer(NXDOMAIN)
-    return _only(_address_records(name, (found,)), kind)
+    return only(address_records(name, (found,)), kind)
 
 
 def _addresses_of_service(service: JsonObject) -> Sequence[str]:

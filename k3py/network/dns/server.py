@@ -12,7 +12,9 @@ import socket
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.resource import NODES
+from k3py.api.resource import CONFIG_MAPS, NODES
+from k3py.network.dns.custom import CustomNames, read_custom
+from k3py.network.dns.records import address_records, only
 from k3py.network.dns.upstream import NoAnswer
 from k3py.network.interface import node_ranges
 from k3py.util.netaddr import first_host
@@ -37,11 +39,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from k3py.client.interface import InformerFactory
+    from k3py.jsontypes import JsonObject
     from k3py.network.dns.records import ClusterRecords
     from k3py.network.dns.upstream import Upstream
 
 _log = logging.getLogger(__name__)
 
+CUSTOM_NAME: Final = "coredns-custom"
+_NAMESPACE: Final = "kube-system"
 _IP_FREEBIND: Final = 15
 _PORT: Final = 53
 _IDLE_S: Final = 10.0
@@ -76,6 +81,11 @@ class DnsServer(Component):
         self._wake = asyncio.Event()
         self._pending = 0
         self._nodes.add_handler(lambda _, __: self._wake.set())
+        self._custom = CustomNames()
+        custom = informers.informer(
+            CONFIG_MAPS, namespace=_NAMESPACE, field_selector=f"metadata.name={CUSTOM_NAME}"
+        )
+        custom.add_handler(self._on_custom)
 
     @property
     def name(self) -> str:
@@ -121,6 +131,27 @@ class DnsServer(Component):
                 return [first_host(one) for one in ranges]
             await self._wake.wait()
 
+    def _on_custom(self, _: JsonObject | None, new: JsonObject | None) -> None:
+        """Take in what the operator wants to be different."""
+        self._custom = read_custom((new or {}).get("data") or {})
+        self._upstream.forget()
+        for problem in self._custom.problems:
+            _log.warning(
+                "cannot be followed without CoreDNS", extra={"configmap": CUSTOM_NAME, "what": problem}
+            )
+
+    def _find(self, query: Query) -> Answer | None:
+        """Answer from what is known here, None = others have to be asked."""
+        lowered = query.name.lower()
+        if own := self._custom.hosts.get(lowered):
+            return only(address_records(query.name, own), query.type)
+        found = self._records.find(query.name, query.type)
+        if found is None and (node := self._nodes.lister.find("", lowered)) is not None:
+            listed = (node.get("status") or {}).get("addresses") or ()
+            addresses = [one["address"] for one in listed if one["type"] == "InternalIP"]
+            return only(address_records(query.name, addresses), query.type) if addresses else None
+        return found
+
     async def answer(self, data: bytes, *, stream: bool) -> bytes:
         """Return the response to a query, b"" for bytes that deserve none."""
         try:
@@ -129,14 +160,15 @@ class DnsServer(Component):
             return build_error(data, 1)
         if query.opcode:
             return build_response(query, Answer(NOTIMP), authoritative=False)
-        found = self._records.find(query.name, query.type) if query.cls == IN else Answer(REFUSED)
+        found = self._find(query) if query.cls == IN else Answer(REFUSED)
         limit = 65535 if stream else query.max_bytes
         if found is not None:
             found = await self._follow(query, found)
             soa = Record(self._records.domain, SOA, 5, self._records.domain) if not found.records else None
             return build_response(query, found, authority=soa, limit=limit)
         try:
-            return await self._upstream.ask(data, stream=stream)
+            servers = self._custom.servers_for(query.name.lower())
+            return await self._upstream.ask(data, query, stream=stream, servers=servers)
         except NoAnswer:
             return build_response(query, Answer(SERVFAIL), authoritative=False)
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from k3py.api.resource import SERVICES
+from k3py.api.resource import CONFIG_MAPS, NODES, SERVICES
 from k3py.network.dns.records import ClusterRecords
 from k3py.network.dns.server import DnsServer
 from k3py.network.dns.upstream import Upstream
@@ -91,3 +91,30 @@ async def test_without_anybody_upstream_the_failure_is_told():
 async def test_rubbish_gets_nothing_or_an_error(data):
     async with serving(NOBODY) as server:
         assert len(await server.answer(data, stream=False)) in (0, 12)
+
+
+async def test_the_operators_names_and_zones_and_those_of_nodes():
+    client = FakeClient()
+    informers = FakeInformerFactory(client)
+    server = DnsServer(informers, ClusterRecords(informers, domain="cluster.local"), NOBODY, node_name="n")
+    status = {"addresses": [{"type": "InternalIP", "address": "192.0.2.7"}, {"type": "Hostname", "address": "n1"}]}
+    client.seed(NODES, {"metadata": {"name": "n1"}, "status": status})
+
+    async def ask(name):
+        return read_response(await server.answer(make_query(name, A), stream=False))
+
+    async with serving(NOBODY, SERVICE) as stub:
+        async with TaskScope() as scope:
+            _ = scope.spawn(informers.run(lambda: None), name="informers")
+            zone = f"s.a.svc.cluster.local {{\n forward . 127.0.0.1:{stub.port}\n}}"
+            elsewhere = ClusterRecords(informers, domain="else.where")
+            server = DnsServer(informers, elsewhere, NOBODY, node_name="n")
+            data = {"a.server": zone, "b.override": "hosts {\n 192.0.2.9 printer.example\n}"}
+            client.seed(CONFIG_MAPS, {"metadata": {"name": "coredns-custom", "namespace": "kube-system"}, "data": data})
+            assert (await ask("n1"))["answers"] == [("n1", A, "192.0.2.7")]
+            assert (await ask("Printer.example"))["answers"] == [("Printer.example", A, "192.0.2.9")]
+            assert (await ask("s.a.svc.cluster.local"))["answers"] == [("s.a.svc.cluster.local", A, "10.43.0.7")]
+            assert (await ask("other.example"))["code"] == SERVFAIL
+            client.remove(CONFIG_MAPS, "coredns-custom", "kube-system")
+            assert (await ask("printer.example"))["code"] == SERVFAIL
+            scope.cancel()
