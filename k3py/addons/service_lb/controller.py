@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject, JsonValue
 
 _ALL: Final = "services"
+_CONCERNED: Final = "service-lb"  # index: of thousands of Services few are balanced
 _SERVICE_NAME: Final = "kubernetes.io/service-name"
 _CONTROL_PLANE: Final = "node-role.kubernetes.io/control-plane"
 _KUBELET_PORT: Final = 10250
@@ -42,6 +43,7 @@ class ServiceLoadBalancer:
         self._api_port = api_port
         services, nodes = informers.informer(SERVICES), informers.informer(NODES)
         slices = informers.informer(ENDPOINT_SLICES)
+        services.add_index(_CONCERNED, _index_concerned)
         self._services, self._nodes, self._slices = services.lister, nodes.lister, slices.lister
         self.watches: Sequence[Watch] = (
             Watch(services, _keys_of_service),
@@ -57,7 +59,7 @@ class ServiceLoadBalancer:
 
     async def reconcile(self, key: str) -> float | None:
         """Bring the status of all Services in line."""
-        services = list(self._services.list())
+        services = self._services.by_index(_CONCERNED, _ALL)
         balanced = [one for one in services if is_balanced(one)]
         planned: dict[str, list[str]] = {}
         if balanced:
@@ -123,9 +125,12 @@ def _is_local(service: JsonObject) -> bool:
     return bool(service["spec"].get("externalTrafficPolicy") == "Local")
 
 
+def _index_concerned(service: JsonObject) -> Sequence[str]:
+    return (_ALL,) if service["spec"].get("type") == "LoadBalancer" or _addresses_of(service) else ()
+
+
 def _keys_of_service(old: JsonObject | None, new: JsonObject | None) -> Iterable[str]:
-    is_type = any(one is not None and one["spec"].get("type") == "LoadBalancer" for one in (old, new))
-    return (_ALL,) if is_type or (new is not None and _addresses_of(new)) else ()
+    return (_ALL,) if any(one is not None and _index_concerned(one) for one in (old, new)) else ()
 
 
 def _keys_of_node(old: JsonObject | None, new: JsonObject | None) -> Iterable[str]:

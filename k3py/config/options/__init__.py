@@ -25,6 +25,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
 
 NOT_YET: Final[dict[str, str]] = {
     "etcd-snapshot-reconcile-interval": "is not available yet: snapshots are listed from the folder itself",
+    "helm-job-image": "has no meaning here: helm runs on the server, without job pods",
+    "servicelb-namespace": "has no meaning here: the service load balancer has no pods",
     "system-default-registry": "has no meaning here: k3py brings no images of its own; --private-registry leads pulls to mirrors",
 }
 """Flags of K3s, or beginnings of them, that are refused with a reason."""
