@@ -57,6 +57,7 @@ from k3py.apiserver.registry.subresources.resize import handle_resize
 from k3py.apiserver.registry.subresources.token import TokenHandler
 from k3py.storage.allocators.address_keeper import AddressKeeper
 from k3py.storage.allocators.address_objects import AddressObjects
+from k3py.storage.allocators.port_claims import PortClaims
 from k3py.storage.allocators.service import ServiceAllocator
 from k3py.util import clock
 from k3py.util.metrics import Registry
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
         WriteHook,
     )
     from k3py.apiserver.registry.table import Handler
+    from k3py.datastore.interface import Backend
     from k3py.jsontypes import JsonObject
     from k3py.storage.interface import Storage
     from k3py.util.supervise import Component
@@ -96,7 +98,8 @@ class ApiOptions:
     """What the composition chooses.
 
     advertise_address: IP address of the endpoint of the Service `kubernetes`; secure_port: its TCP port.
-    alone: no other servers share the datastore; else somebody else keeps the endpoints of that Service.
+    shared_datastore: the datastore, when other servers can have it, too: then they agree through it on node ports, and somebody else
+        keeps the endpoints of that Service.
     service_cidrs: one range an IP family, primary first. node_ports: first and last.
     audiences: what service-account tokens are for when nobody says otherwise, and what the API accepts.
     admission: which plugins run, and how.
@@ -112,7 +115,7 @@ class ApiOptions:
 
     advertise_address: str = "127.0.0.1"
     secure_port: int = 6443
-    alone: bool = True
+    shared_datastore: Backend | None = None
     service_cidrs: tuple[str, ...] = ("10.43.0.0/16",)
     node_ports: tuple[int, int] = (30000, 32767)
     most_reading: int = 400
@@ -302,7 +305,7 @@ async def build_dispatcher(
         cidrs=options.service_cidrs,
         advertise=options.advertise_address,
         port=options.secure_port,
-        alone=options.alone,
+        alone=options.shared_datastore is None,
     )
     extensions = Extensions(
         dispatcher=dispatcher,
@@ -443,8 +446,9 @@ async def _open_hooks(
     if addresses is not None and ranges is not None:
         objects = AddressObjects(await storage.store_for(addresses), await storage.store_for(ranges))
         hooks["networking.k8s.io", "ipaddresses"] = AddressKeeper(store, objects)
+    claims = PortClaims(options.shared_datastore, store) if options.shared_datastore is not None else None
     hooks["", "services"] = await ServiceAllocator.open(
-        store, cidrs=options.service_cidrs, node_ports=options.node_ports, objects=objects
+        store, cidrs=options.service_cidrs, node_ports=options.node_ports, objects=objects, claims=claims
     )
     return hooks
 

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from k3py.apiserver.interface import Dispatcher
     from k3py.cluster.supervisor import Supervisor
     from k3py.config.server import ServerConfig
+    from k3py.datastore.interface import Backend
     from k3py.scheduler.configuration import SchedulerSettings
     from k3py.server.identity import ServerIdentity
     from k3py.server.secrets_encryption.rotation import SecretsEncryption
@@ -134,11 +135,12 @@ async def build_control_plane(
     *,
     encryption: StartedEncryption,
     shared: SharedIdentity,
+    backend: Backend,
     publish: Callable[[int], Awaitable[None]],
 ) -> ControlPlane:
     """Make the parts of the control plane; nothing runs yet.
 
-    encryption: keys of Secrets. shared: what all servers have in common. publish(port): called once the API listens; writes kubeconfigs.
+    encryption: keys of Secrets. shared: what all servers have in common. backend: the datastore below storage. publish(port): called once the API listens; writes kubeconfigs.
 
     Raises:
         ConfigError: a file that --kube-apiserver-arg names cannot be used.
@@ -163,7 +165,7 @@ async def build_control_plane(
             admission=admission,
             advertise_address=config.advertise_address,
             secure_port=config.https_listen_port,
-            alone=not config.shares_datastore,
+            shared_datastore=backend if config.shares_datastore else None,
             service_cidrs=split_pair(config.service_cidr),
             node_ports=config.service_node_port_range,
             most_reading=config.kube_apiserver_arg.number("max-requests-inflight", 400),

@@ -88,7 +88,7 @@ async def _serve(config: ServerConfig, backend: Backend) -> None:
             await asyncio.to_thread(publish_admin_kubeconfig, config, identity, port)
 
         plane = await build_control_plane(
-            config, identity, storage, encryption=encryption, shared=shared, publish=publish
+            config, identity, storage, encryption=encryption, shared=shared, backend=backend, publish=publish
         )
         add_storage_metrics(plane.metrics, storage, plane.kinds, backend)
         components: list[Component] = [*plane.components]

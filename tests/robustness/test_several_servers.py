@@ -192,3 +192,27 @@ def test_servers_that_start_at_once_on_an_empty_database_make_one_cluster(tmp_pa
             wait_for("all behind the Service", lambda server=server: len(addresses(server)) == 3)
         for name in ("tls/server-ca.key", "tls/service.key", "cred/encryption-config.json", "token"):
             assert len({(tmp_path / f"s{number}/data/server" / name).read_bytes() for number in (1, 2, 3)}) == 1, name
+
+
+def test_servers_give_no_node_port_twice(tmp_path):
+    endpoint = fresh_endpoint("postgres")
+    path, made, lock = "/api/v1/namespaces/default/services", [], threading.Lock()
+
+    def create(server, prefix):
+        for number in range(25):
+            spec = {"type": "NodePort", "ports": [{"port": 80}]}
+            body = {"kind": "Service", "apiVersion": "v1", "metadata": {"name": f"{prefix}{number}"}, "spec": spec}
+            status, answer = api(server).ask("POST", path, body)
+            assert status == 201, answer
+            with lock:
+                made.append((answer["spec"]["clusterIP"], answer["spec"]["ports"][0]["nodePort"]))
+
+    with ExitStack() as stack:
+        few = ("--service-node-port-range=30000-30099", "--service-cidr=10.43.0.0/24")
+        servers = [start(stack, tmp_path, endpoint, number, *few) for number in (1, 2)]
+        threads = [threading.Thread(target=create, args=(server, prefix)) for server, prefix in zip(servers, "ab", strict=True)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len({port for _, port in made}) == len({ip for ip, _ in made}) == 50

@@ -36,13 +36,15 @@ class AddressObjects:
         self._addresses = addresses
         self._ranges = ranges
 
-    async def claim(self, address: str, service: JsonObject) -> bool:
-        """Take an address for a Service; False: somebody else has it. Raises StorageError."""
+    async def claim(self, address: str, service: JsonObject, *, anew: bool = False) -> bool:
+        """Take an address for a Service; False: somebody else has it, or with `anew` anybody. Raises StorageError."""
         address = canonical_address(address)
         wanted = _document(address, service)
         try:
             await self._addresses.create(wanted)
         except ObjectExists:
+            if anew:
+                return False
             try:
                 view = await self._addresses.get("", address)
             except ObjectNotFound:

@@ -7,9 +7,14 @@ min(max(16, size/16), 256) addresses are for explicit requests.
 from __future__ import annotations
 
 import ipaddress
+from typing import TYPE_CHECKING
 
 from k3py.api.validation.scalar import parse_ip
 from k3py.storage.allocators.band import BandAllocator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 _MAX_SIZE = 1 << 16  # upstream's limit for IPv6 ranges; every IPv4 range of use is below it
 
@@ -47,6 +52,13 @@ class IpAllocator:
         except AllocationError:
             return False
         return True
+
+    def replace(self, taken: Iterable[str]) -> None:
+        """Forget what is noted: these are taken, and no others."""
+        self._band = BandAllocator(self._size, static_ip_band(self._size))
+        for address in taken:
+            if self.holds(address):
+                self._band.take(self._offset(address))
 
     def take(self, address: str) -> None:
         """Take a certain address.

@@ -5,8 +5,13 @@ Source: pkg/registry/core/service/portallocator v1.35: the first min(max(16, siz
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from k3py.storage.allocators.band import BandAllocator
 from k3py.storage.allocators.ip import AllocationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class PortAllocator:
@@ -22,6 +27,18 @@ class PortAllocator:
     def free(self) -> int:
         """Return how many ports are left."""
         return self._band.free
+
+    def holds(self, port: int) -> bool:
+        """Say whether a port is in the range."""
+        return self._first <= port <= self._last
+
+    def replace(self, taken: Iterable[int]) -> None:
+        """Forget what is noted: these are taken, and no others."""
+        size = self._last - self._first + 1
+        self._band = BandAllocator(size, static_port_band(size))
+        for port in taken:
+            if self.holds(port):
+                self._band.take(port - self._first)
 
     def take(self, port: int) -> None:
         """Take a certain port. Raises AllocationError: it is taken or out of range."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from k3py.jsontypes import JsonObject
     from k3py.storage.allocators.address_objects import AddressObjects
+    from k3py.storage.allocators.port_claims import PortClaims
     from k3py.storage.interface import Store
 
 
@@ -68,10 +69,15 @@ class ServiceAllocator:
         ips: one allocator an IP family, the cluster's primary one first.
         ports: of node ports.
         objects: where it is written down who holds which address; None = nowhere (Services say it themselves).
+        claims: the same of node ports, where other servers give some out, too; None = nobody else does.
     """
 
     def __init__(
-        self, ips: Sequence[IpAllocator], ports: PortAllocator, objects: AddressObjects | None = None
+        self,
+        ips: Sequence[IpAllocator],
+        ports: PortAllocator,
+        objects: AddressObjects | None = None,
+        claims: PortClaims | None = None,
     ) -> None:
         self._ips = {one.family: one for one in ips}
         self._lent: dict[
@@ -80,6 +86,7 @@ class ServiceAllocator:
         self._primary = ips[0].family
         self._ports = ports
         self._objects = objects
+        self._claims = claims
 
     @classmethod
     async def open(
@@ -89,6 +96,7 @@ class ServiceAllocator:
         cidrs: Sequence[str],
         node_ports: tuple[int, int] = (30000, 32767),
         objects: AddressObjects | None = None,
+        claims: PortClaims | None = None,
     ) -> ServiceAllocator:
         """Return an allocator that knows what the Services in `store` hold; objects of addresses are brought in line.
 
@@ -97,11 +105,12 @@ class ServiceAllocator:
             cidrs: service ranges, one a family, primary first.
             node_ports: first and last node port.
             objects: see the class.
+            claims: see the class.
 
         Raises:
             StorageError: the Services cannot be read.
         """
-        allocator = cls([IpAllocator(cidr) for cidr in cidrs], PortAllocator(*node_ports), objects)
+        allocator = cls([IpAllocator(cidr) for cidr in cidrs], PortAllocator(*node_ports), objects, claims)
         page = await store.list(ListQuery())
         services = [view.parsed for view in page.items]
         for one in services:
@@ -111,6 +120,10 @@ class ServiceAllocator:
             await objects.repair(services, held)
             for address in await objects.taken():
                 allocator._note_ip(address)
+        if claims is not None:
+            await claims.repair({port: one for one in services for port in node_ports_of(one)})
+            for port in await claims.taken():
+                allocator._note_port(port)
         return allocator
 
     def note(self, obj: JsonObject) -> None:
@@ -150,6 +163,8 @@ class ServiceAllocator:
             for allocator in (*self._ips.values(), *self._lent.values()):
                 allocator.release(address)
         for port in ports:
+            if is_stored and self._claims is not None:
+                await self._claims.release(port)
             self._ports.release(port)
 
     async def _reserve(
@@ -159,9 +174,9 @@ class ServiceAllocator:
             if needs_cluster_ip(new):
                 await self._reserve_ips(new, old, reservation)
             if needs_node_ports(new):
-                self._reserve_node_ports(new, old, reservation)
+                await self._reserve_node_ports(new, old, reservation)
             if needs_health_port(new):
-                self._reserve_health_port(new, old, reservation)
+                await self._reserve_health_port(new, old, reservation)
         except BaseException:
             await reservation.roll_back()
             raise
@@ -217,8 +232,16 @@ class ServiceAllocator:
     async def _take_any_of(
         self, allocator: IpAllocator, new: JsonObject, reservation: ServiceReservation
     ) -> str:
+        learned = False
         while True:
-            address = allocator.take_any()
+            try:
+                address = allocator.take_any()
+            except AllocationError:
+                if learned or self._claims is None or self._objects is None:
+                    raise
+                learned = True
+                allocator.replace(await self._objects.taken())
+                continue
             # What somebody else has stays noted as taken.
             if self._objects is None or reservation.dry_run or await self._objects.claim(address, new):
                 return address
@@ -231,7 +254,15 @@ class ServiceAllocator:
         if not allocator.holds(address):
             lenders = await self._lenders(family)
             allocator = next((one for one in lenders if one.holds(address)), allocator)
-        allocator.take(address)
+        try:
+            allocator.take(address)
+        except AllocationError:
+            # Perhaps another server has given it back meanwhile.
+            if self._claims is None or self._objects is None or reservation.dry_run:
+                raise
+            if allocator.holds(address) and await self._objects.claim(address, new, anew=True):
+                return
+            raise
         if self._objects is None or reservation.dry_run:
             return
         try:
@@ -297,7 +328,7 @@ class ServiceAllocator:
         spec["ipFamilyPolicy"] = policy
         return families
 
-    def _reserve_node_ports(
+    async def _reserve_node_ports(
         self, new: JsonObject, old: JsonObject | None, reservation: ServiceReservation
     ) -> None:
         held = set(node_ports_of(old)) if old is not None else set()
@@ -312,7 +343,7 @@ class ServiceAllocator:
             if wanted in held or wanted in mine:
                 continue
             try:
-                self._ports.take(wanted)
+                await self._take_port(wanted, new, reservation)
             except AllocationError as error:
                 path = f"spec.ports[{index}].nodePort"
                 raise _invalid(new, path, wanted, str(error)) from error
@@ -328,12 +359,12 @@ class ServiceAllocator:
             if shared is None or any(
                 one.get("nodePort") == shared and one.get("protocol") == port.get("protocol") for one in ports
             ):
-                shared = self._take_any_port()
+                shared = await self._take_any_port(new, reservation)
                 reservation.taken_ports.append(shared)
                 by_port.setdefault(port["port"], shared)
             port["nodePort"] = shared
 
-    def _reserve_health_port(
+    async def _reserve_health_port(
         self, new: JsonObject, old: JsonObject | None, reservation: ServiceReservation
     ) -> None:
         spec = new["spec"]
@@ -341,19 +372,50 @@ class ServiceAllocator:
         if old is not None and wanted and wanted == old["spec"].get("healthCheckNodePort"):
             return
         if not wanted:
-            spec["healthCheckNodePort"] = self._take_any_port()
+            spec["healthCheckNodePort"] = await self._take_any_port(new, reservation)
         else:
             try:
-                self._ports.take(wanted)
+                await self._take_port(wanted, new, reservation)
             except AllocationError as error:
                 raise _invalid(new, "spec.healthCheckNodePort", wanted, str(error)) from error
         reservation.taken_ports.append(spec["healthCheckNodePort"])
 
-    def _take_any_port(self) -> int:
+    async def _take_port(self, port: int, new: JsonObject, reservation: ServiceReservation) -> None:
+        """Take a certain port. Raises AllocationError."""
+        is_noted = False
         try:
-            return self._ports.take_any()
-        except AllocationError as error:
-            raise internal_error(f"failed to allocate a nodePort: {error}") from error
+            self._ports.take(port)
+        except AllocationError:
+            if self._claims is None or not self._ports.holds(port):
+                raise
+            is_noted = True  # perhaps by what another server has given back meanwhile
+        if self._claims is None or reservation.dry_run:
+            if is_noted:
+                raise AllocationError("provided port is already allocated")
+            return
+        try:
+            is_ours = await self._claims.claim(port, new)
+        except BaseException:
+            if not is_noted:
+                self._ports.release(port)
+            raise
+        if not is_ours:
+            raise AllocationError("provided port is already allocated")
+
+    async def _take_any_port(self, new: JsonObject, reservation: ServiceReservation) -> int:
+        learned = False
+        while True:
+            try:
+                port = self._ports.take_any()
+            except AllocationError as error:
+                if learned or self._claims is None:
+                    raise internal_error(f"failed to allocate a nodePort: {error}") from error
+                learned = True
+                self._ports.replace(await self._claims.taken())
+                continue
+            # What another server has given out stays noted as taken.
+            if self._claims is None or reservation.dry_run or await self._claims.claim(port, new):
+                return port
 
     def _note_ip(self, address: str) -> None:
         allocator = self._ips.get(family_of(address))
