@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from k3py.agent.errors import JoinRefused, ServerUnreachable
-from k3py.pki.authority import find_renewal_s
+from k3py.pki.tls import find_renewal_s
 from k3py.util import clock
 from k3py.util.backoff import Backoff
 from k3py.util.supervise import Policy
@@ -94,7 +94,7 @@ class AgentCertificates:
                 continue
 
     def _due_s(self) -> float:
-        return min(find_renewal_s(file.read_bytes()) for file in self._folder.glob("*kube*.crt"))
+        return min(find_renewal_s(file) for file in self._folder.glob("*kube*.crt"))
 
     async def _renew(self) -> None:
         """Raises JoinRefused, ServerUnreachable, OSError."""

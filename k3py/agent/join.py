@@ -20,9 +20,10 @@ from k3py.agent.errors import JoinRefused, ServerUnreachable, TokenRefused, Wron
 from k3py.client.kubeconfig import Kubeconfig, write_kubeconfig
 from k3py.cluster.bootstrap_token import is_bootstrap_token
 from k3py.cluster.token import hash_ca, is_pinned_by, parse_token
-from k3py.pki.authority import make_key, make_signing_request
+from k3py.pki.signing_requests import answer, ask, make_apart, read_answer
 from k3py.pki.tls import ignore_dates
 from k3py.util.files import write_atomically
+from k3py.util.own_command import find_command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,9 +139,7 @@ class Joiner:
             settings = await self._request(session, "GET", "config", context, headers)
             servers = await self._request(session, "GET", "apiservers", context, headers)
             signed = {}
-            for name in _LEAVES:
-                key = await asyncio.to_thread(self._ensure_key, name)
-                body = await asyncio.to_thread(make_signing_request, key, self._node_name)
+            for name, body in (await self._requests()).items():
                 signed[name] = await self._request(
                     session, "POST", f"{name}.crt", context, {**headers, **self._headers}, body
                 )
@@ -191,14 +190,28 @@ class Joiner:
             raise JoinRefused(f"the server {self._server} refuses: {text}")
         raise ServerUnreachable(f"{self._server}: {response.status}: {text}")
 
-    def _ensure_key(self, name: str) -> bytes:
-        file = self._folder / f"{name}.key"
-        if file.exists():
-            return file.read_bytes()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        key = make_key()
-        write_atomically(file, key, mode=0o600)
-        return key
+    async def _requests(self) -> dict[str, bytes]:
+        """Return signing requests for all leaves; keys that are missing are made and written."""
+        keys = await asyncio.to_thread(self._read_keys)
+        command = find_command("agent", "signing-requests")
+        if command:
+            made = await make_apart(command, keys, self._node_name)
+        else:  # not started by a command line
+            text = await asyncio.to_thread(answer, ask(keys, self._node_name))
+            made = read_answer(text)
+        await asyncio.to_thread(
+            self._write_keys, {name: key for name, (key, _) in made.items() if not keys[name]}
+        )
+        return {name: request for name, (_, request) in made.items()}
+
+    def _read_keys(self) -> dict[str, bytes]:
+        files = {name: self._folder / f"{name}.key" for name in _LEAVES}
+        return {name: file.read_bytes() if file.exists() else b"" for name, file in files.items()}
+
+    def _write_keys(self, keys: Mapping[str, bytes]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for name, key in keys.items():
+            write_atomically(self._folder / f"{name}.key", key, mode=0o600)
 
     def _write(self, ca: bytes, client_ca: bytes, settings: bytes, signed: Mapping[str, bytes]) -> None:
         (self._folder / "etc").mkdir(parents=True, exist_ok=True)

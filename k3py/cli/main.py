@@ -40,6 +40,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("kubectl", "k3py.cli.kubectl", "run kubectl with the administrator's kubeconfig"),
     Command("ctr", "k3py.cli.ctr", "run containerd's client on k3py's containerd"),
 )
+_INTERNAL: Final = (Command("signing-requests", "k3py.cli.signing_requests", "for k3py itself"),)
 _MULTICALL: Final = frozenset(("kubectl", "ctr"))
 
 
@@ -74,7 +75,7 @@ def _dispatch(arguments: Sequence[str]) -> int:
     if arguments[0] in ("--version", "-v", "version"):
         print(f"k3py version v{VERSION} (Kubernetes {GIT_VERSION})\nPython {platform.python_version()}")
         return 0
-    command = next((one for one in COMMANDS if one.name == arguments[0]), None)
+    command = next((one for one in (*COMMANDS, *_INTERNAL) if one.name == arguments[0]), None)
     if command is None:
         names = ", ".join(one.name for one in COMMANDS)
         raise ConfigError(f"unknown command {arguments[0]!r}; one of: {names} (see `k3py --help`)")

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from k3py.pki.errors import PkiError
+from k3py.pki.tls import RENEW_BEFORE_DAYS
 from k3py.util import clock
 from k3py.version import RELEASED
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 CA_DAYS: Final = 3650
 LEAF_DAYS: Final = 365
-RENEW_BEFORE_DAYS: Final = 120
 _BEGINNING: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _RELEASED: Final = dt.datetime.fromisoformat(RELEASED).replace(tzinfo=dt.UTC)
 _SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -218,13 +218,6 @@ def authority_key_of(ca: x509.Certificate) -> x509.AuthorityKeyIdentifier:
     except x509.ExtensionNotFound:
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.public_key())  # type: ignore[arg-type] # any CA key
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
-
-
-def find_renewal_s(certificate: bytes) -> float:
-    """Return in how many seconds a leaf (PEM) should be renewed; negative when that time has passed."""
-    leaf = x509.load_pem_x509_certificate(certificate)
-    due = leaf.not_valid_after_utc - dt.timedelta(days=RENEW_BEFORE_DAYS)
-    return (due - clock.now()).total_seconds()
 
 
 def find_leaf_fault(authority: KeyPair, request: LeafRequest, pair: KeyPair) -> str:

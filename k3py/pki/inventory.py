@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, Literal
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from k3py.pki.authority import RENEW_BEFORE_DAYS
 from k3py.pki.errors import PkiError
+from k3py.pki.tls import RENEW_BEFORE_DAYS
 
 if TYPE_CHECKING:
     import datetime as dt

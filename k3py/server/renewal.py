@@ -9,9 +9,9 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from k3py.pki.authority import find_renewal_s
 from k3py.pki.errors import PkiError
 from k3py.pki.provision import ensure_leaves
+from k3py.pki.tls import find_renewal_s
 from k3py.util.supervise import Policy
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class CertificateRenewal:
             await self.renew()
 
     def _due_s(self) -> float:
-        return min(find_renewal_s(leaf.certificate.read_bytes()) for leaf in self._leaves)
+        return min(find_renewal_s(leaf.certificate) for leaf in self._leaves)
 
     async def use(self, leaves: tuple[Leaf, ...]) -> None:
         """Want other leaves from now on, such as for a machine whose address has changed."""

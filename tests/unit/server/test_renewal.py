@@ -6,10 +6,11 @@ import datetime as dt
 import pytest
 from cryptography import x509
 
-from k3py.pki.authority import LEAF_DAYS, RENEW_BEFORE_DAYS, LeafRequest, find_renewal_s, make_authority
+from k3py.pki.authority import LEAF_DAYS, LeafRequest, make_authority
 from k3py.pki.layout import Leaf, pki_paths
 from k3py.pki.provision import ensure_leaves
 from k3py.pki.service_account import ServiceAccountKeys, make_service_account_key
+from k3py.pki.tls import RENEW_BEFORE_DAYS, find_renewal_s
 from k3py.server.identity import ServerIdentity
 from k3py.server.renewal import CertificateRenewal
 from k3py.util import clock
@@ -91,7 +92,7 @@ async def test_the_component_wakes_when_the_first_is_due(identity, monkeypatch):
 
 
 def test_the_due_time_is_120_days_before_the_end(identity):
-    days = find_renewal_s(identity.leaves[0].certificate.read_bytes()) / 86400
+    days = find_renewal_s(identity.leaves[0].certificate) / 86400
     assert LEAF_DAYS - RENEW_BEFORE_DAYS - 1 < days <= LEAF_DAYS - RENEW_BEFORE_DAYS
 
 
