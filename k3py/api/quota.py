@@ -150,15 +150,22 @@ def _add_claim(usage: Usage, claim: JsonObject) -> None:
 
 def covers(quota: JsonObject, group: str, plural: str, obj: JsonObject) -> bool:
     """Say whether the quota's scopes select the object; scopes select nothing but pods."""
-    spec = quota.get("spec") or {}
-    terms = [{"scopeName": one, "operator": "Exists"} for one in spec.get("scopes") or ()]
-    terms += (spec.get("scopeSelector") or {}).get("matchExpressions") or ()
+    terms = scopes_of(quota)
     if not terms:
         return True
-    return (group, plural) == ("", "pods") and all(_matches_scope(one, obj) for one in terms)
+    return (group, plural) == ("", "pods") and all(matches_scope(one, obj) for one in terms)
 
 
-def _matches_scope(term: JsonObject, pod: JsonObject) -> bool:
+def scopes_of(quota: JsonObject) -> list[JsonObject]:
+    """Return the quota's scopes in their long form."""
+    spec = quota.get("spec") or {}
+    terms: list[JsonObject] = [{"scopeName": one, "operator": "Exists"} for one in spec.get("scopes") or ()]
+    terms += (spec.get("scopeSelector") or {}).get("matchExpressions") or ()
+    return terms
+
+
+def matches_scope(term: JsonObject, pod: JsonObject) -> bool:
+    """Say whether a scope selects a pod."""
     spec = pod.get("spec") or {}
     match term["scopeName"]:
         case "Terminating":

@@ -127,7 +127,7 @@ def build_chain(
         MutatingWebhooks(webhooks.mutating, webhooks.dispatch, webhooks.schemas),
         ValidatingPolicies(policies, webhooks.kinds, lookup, authorizer, metrics),
         ValidatingWebhooks(webhooks.validating, webhooks.dispatch),
-        ResourceQuota(lookup),
+        ResourceQuota(lookup, settings.limited_resources),
     )
     return AdmissionChain([one for one in plugins if one.name in settings.plugins], metrics)
 

@@ -5,10 +5,11 @@ Source: k8s.io/apiserver/pkg/server/options/admission.go, pkg/apis/apiserver v0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.pod_security.labels import LEVELS, DefaultLevels, LevelVersion, read_version
+from k3py.apiserver.admission.plugins.resource_quota import LimitedResource
 from k3py.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,7 +44,23 @@ _CONFIGURATIONS: Final = ("apiserver.config.k8s.io/v1", "apiserver.k8s.io/v1alph
 _POD_SECURITY: Final = tuple(
     f"pod-security.admission.config.k8s.io/{one}" for one in ("v1", "v1beta1", "v1alpha1")
 )
-_EVENTS: Final = ("eventratelimit.admission.k8s.io/v1alpha1",)
+_QUOTA: Final = tuple(
+    f"{group}/{version}"
+    for group, versions in (
+        ("apiserver.config.k8s.io", ("v1",)),
+        ("resourcequota.admission.k8s.io", ("v1", "v1beta1", "v1alpha1")),
+    )
+    for version in versions
+)
+_SECTIONS: Final = {
+    "PodSecurity": ("PodSecurityConfiguration", _POD_SECURITY),
+    "EventRateLimit": ("Configuration", ("eventratelimit.admission.k8s.io/v1alpha1",)),
+    "ResourceQuota": ("ResourceQuotaConfiguration", _QUOTA),
+}
+_SCOPES: Final = (
+    *("Terminating", "NotTerminating", "BestEffort", "NotBestEffort"),
+    *("PriorityClass", "CrossNamespacePodAffinity"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +75,12 @@ class PodSecuritySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionSettings:
-    """plugins: names of those that run, in no order. event_limits: of EventRateLimit."""
+    """plugins: names of those that run, in no order. event_limits: of EventRateLimit. limited_resources: of ResourceQuota."""
 
     plugins: frozenset[str] = frozenset(DEFAULT)
     pod_security: PodSecuritySettings = field(default_factory=PodSecuritySettings)
     event_limits: Sequence[EventLimit] = ()
+    limited_resources: Sequence[LimitedResource] = ()
 
 
 def load_admission_settings(arguments: ApiServerArguments) -> AdmissionSettings:
@@ -76,16 +94,15 @@ def load_admission_settings(arguments: ApiServerArguments) -> AdmissionSettings:
     if both := enabled & disabled:
         raise ConfigError(f"disable-admission-plugins: {min(both)}: is in enable-admission-plugins, too")
     plugins = (frozenset(DEFAULT) | enabled) - disabled
-    pod_security = PodSecuritySettings()
-    limits: tuple[EventLimit, ...] = ()
+    settings = AdmissionSettings(plugins=plugins)
     file = arguments.path("admission-control-config-file")
     if file is not None:
-        pod_security, limits = _load_file(file)
-    if "EventRateLimit" in plugins and not limits:
+        settings = _load_file(file, settings)
+    if "EventRateLimit" in plugins and not settings.event_limits:
         raise ConfigError(
             "enable-admission-plugins: EventRateLimit: needs limits in admission-control-config-file"
         )
-    return AdmissionSettings(plugins=plugins, pod_security=pod_security, event_limits=limits)
+    return settings
 
 
 def _read_names(arguments: ApiServerArguments, flag: str, *, also: Sequence[str] = ()) -> frozenset[str]:
@@ -96,19 +113,13 @@ def _read_names(arguments: ApiServerArguments, flag: str, *, also: Sequence[str]
     return frozenset(arguments.texts(flag))
 
 
-def _load_file(file: Path) -> tuple[PodSecuritySettings, tuple[EventLimit, ...]]:
+def _load_file(file: Path, settings: AdmissionSettings) -> AdmissionSettings:
     from k3py.config.fields import load_document  # noqa: PLC0415 - few have such a file
 
     document = load_document(file, _FLAG, "AdmissionConfiguration", _CONFIGURATIONS)
-    pod_security = PodSecuritySettings()
-    limits: tuple[EventLimit, ...] = ()
     for entry in document.objects("plugins"):
-        name = entry.text("name", default=None, allowed=("PodSecurity", "EventRateLimit"))
-        kind, versions = (
-            ("PodSecurityConfiguration", _POD_SECURITY)
-            if name == "PodSecurity"
-            else ("Configuration", _EVENTS)
-        )
+        name = entry.text("name", default=None, allowed=tuple(_SECTIONS))
+        kind, versions = _SECTIONS[name]
         path = entry.text("path")
         inline = entry.object("configuration", required=not path)
         entry.finish()
@@ -118,12 +129,40 @@ def _load_file(file: Path) -> tuple[PodSecuritySettings, tuple[EventLimit, ...]]
             fields = inline
             _ = fields.text("kind", default=None, allowed=(kind,))
             _ = fields.text("apiVersion", default=None, allowed=versions)
-        if name == "PodSecurity":
-            pod_security = _read_pod_security(fields)
-        else:
-            limits = _read_limits(fields)
+        match name:
+            case "PodSecurity":
+                settings = replace(settings, pod_security=_read_pod_security(fields))
+            case "EventRateLimit":
+                settings = replace(settings, event_limits=_read_limits(fields))
+            case _:
+                settings = replace(settings, limited_resources=_read_limited_resources(fields))
     document.finish()
-    return pod_security, limits
+    return settings
+
+
+def _read_limited_resources(fields: Fields) -> tuple[LimitedResource, ...]:
+    """Source: k8s.io/apiserver/pkg/admission/plugin/resourcequota/apis/resourcequota/{v1,validation} v0.35."""
+    found = []
+    for one in fields.objects("limitedResources"):
+        scopes = []
+        for scope in one.objects("matchScopes"):
+            operator = scope.text("operator", default=None, allowed=("In", "NotIn", "Exists", "DoesNotExist"))
+            values = scope.texts("values")
+            if bool(values) != (operator in ("In", "NotIn")):
+                raise scope.fault("values", "must be given for In and NotIn, and for no other operator")
+            name = scope.text("scopeName", default=None, allowed=_SCOPES)
+            scopes.append({"scopeName": name, "operator": operator, "values": list(values)})
+            scope.finish()
+        limited = LimitedResource(
+            one.text("apiGroup"),
+            one.text("resource", default=None),
+            one.texts("matchContains"),
+            tuple(scopes),
+        )
+        one.finish()
+        found.append(limited)
+    fields.finish()
+    return tuple(found)
 
 
 def _read_pod_security(fields: Fields) -> PodSecuritySettings:

@@ -6,15 +6,19 @@ holds nobody up. What was booked for a request that failed later is corrected wh
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.quantity import parse_quantity
-from k3py.api.quota import Usage, covers, usage_of
+from k3py.api.quota import Usage, covers, matches_scope, scopes_of, usage_of
 from k3py.api.resource import RESOURCE_QUOTAS
+from k3py.api.status import ApiError
 from k3py.apiserver.admission.plugins.base import BasePlugin, is_resize, refuse
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from k3py.apiserver.admission.lookup import Lookup
     from k3py.apiserver.interface import AdmissionRequest
     from k3py.jsontypes import JsonObject
@@ -23,13 +27,24 @@ _CHANGING: Final = ("services", "persistentvolumeclaims")
 _COMPUTE: Final = ("cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory")
 
 
+@dataclass(frozen=True, slots=True)
+class LimitedResource:
+    """What may be used only where a quota covers it: amounts whose names contain one of the texts, and pods that match a scope."""
+
+    group: str
+    plural: str
+    contains: tuple[str, ...] = ()
+    scopes: tuple[JsonObject, ...] = ()
+
+
 class ResourceQuota(BasePlugin):
     """See the module."""
 
     name = "ResourceQuota"
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, lookup: Lookup, limited: Sequence[LimitedResource] = ()) -> None:
         self._lookup = lookup
+        self._limited = limited
 
     def handles(self, request: AdmissionRequest) -> bool:
         """See creates of namespaced objects, and updates that may change what they use."""
@@ -49,7 +64,11 @@ class ResourceQuota(BasePlugin):
             return
         group, plural = request.kind.group, request.kind.plural
         wanted: Usage | None = None
-        for quota in await self._lookup.list(RESOURCE_QUOTAS, request.namespace):
+        quotas = await self._lookup.list(RESOURCE_QUOTAS, request.namespace)
+        if self._limited:
+            wanted = _difference(request)
+            self._check_limited(request, obj, wanted, quotas)
+        for quota in quotas:
             if not (quota.get("status") or {}).get("hard") or not covers(quota, group, plural, obj):
                 continue
             if wanted is None:
@@ -66,6 +85,37 @@ class ResourceQuota(BasePlugin):
                 return _book(request, current, booked)
 
             await self._lookup.change(RESOURCE_QUOTAS, request.namespace, name, book)
+
+    def _check_limited(
+        self, request: AdmissionRequest, obj: JsonObject, wanted: Usage, quotas: Sequence[JsonObject]
+    ) -> None:
+        """Refuse what may be used only where a quota covers it."""
+        group, plural = request.kind.group, request.kind.plural
+        limits = [one for one in self._limited if (one.group, one.plural) == (group, plural)]
+        names = {
+            name
+            for name, amount in wanted.amounts.items()
+            for one in limits
+            if amount and any(text in name for text in one.contains)
+        }
+        covering = [one for one in quotas if (one.get("status") or {}).get("hard")]
+        covered = {
+            name for one in covering if covers(one, group, plural, obj) for name in one["status"]["hard"]
+        }
+        if names - covered:
+            raise refuse(request, f"insufficient quota to consume: {','.join(sorted(names - covered))}")
+        if (group, plural) != ("", "pods"):
+            return
+        scopes = [scope for one in limits for scope in one.scopes if matches_scope(scope, obj)]
+        known = {
+            scope["scopeName"] for one in covering for scope in scopes_of(one) if matches_scope(scope, obj)
+        }
+        if left := [one for one in scopes if one["scopeName"] not in known]:
+            shown = " ".join(
+                f"{{{one['scopeName']} {one['operator']} [{' '.join(one['values'])}]}}" for one in left
+            )
+            # As upstream's: no 403, for the error is none of admission's own.
+            raise ApiError(500, "", f"insufficient quota to match these scopes: [{shown}]")
 
 
 def _difference(request: AdmissionRequest) -> Usage:

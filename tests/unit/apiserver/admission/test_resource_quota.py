@@ -9,7 +9,7 @@ import pytest
 from k3py.api.kinds import ALL
 from k3py.api.status import ApiError
 from k3py.api.user import User
-from k3py.apiserver.admission.plugins.resource_quota import ResourceQuota
+from k3py.apiserver.admission.plugins.resource_quota import LimitedResource, ResourceQuota
 from k3py.apiserver.interface import AdmissionRequest
 
 KINDS = {kind.plural: kind for kind in ALL}
@@ -121,3 +121,45 @@ async def test_a_resize_books_the_difference():
     assert "exceeded quota" in await refusal(quotas, resize("1500m"))
     await ResourceQuota(quotas).validate(resize("900m"))
     assert quotas.used == {"requests.cpu": "900m", "pods": "1"}
+
+
+CLAIM = {
+    "metadata": {"name": "c"},
+    "spec": {"storageClassName": "gold", "resources": {"requests": {"storage": "10Gi"}}},
+}
+GOLD = LimitedResource("", "persistentvolumeclaims", ("gold.storageclass.storage.k8s.io/requests.storage",))
+CRITICAL = LimitedResource(
+    "", "pods", (), ({"scopeName": "PriorityClass", "operator": "In", "values": ["critical", "urgent"]},)
+)
+
+
+class NoQuotas(Quotas):
+    async def list(self, resource, namespace=""):
+        return []
+
+
+async def test_what_is_limited_needs_a_quota_that_covers_it():
+    plugin = ResourceQuota(NoQuotas({}, {}), (GOLD,))
+    with pytest.raises(ApiError, match="insufficient quota to consume: gold") as caught:
+        await plugin.validate(request("persistentvolumeclaims", CLAIM))
+    assert caught.value.code == 403
+    silver = {**CLAIM, "spec": {**CLAIM["spec"], "storageClassName": "silver"}}
+    await plugin.validate(request("persistentvolumeclaims", silver))
+    await plugin.validate(request("pods", pod()))
+    hard = {"gold.storageclass.storage.k8s.io/requests.storage": "20Gi"}
+    covered = Quotas(hard, {})
+    await ResourceQuota(covered, (GOLD,)).validate(request("persistentvolumeclaims", CLAIM))
+    assert covered.used == {"gold.storageclass.storage.k8s.io/requests.storage": "10Gi"}
+
+
+async def test_a_limited_scope_needs_a_quota_with_that_scope():
+    critical = {**pod(), "spec": {**pod()["spec"], "priorityClassName": "critical"}}
+    text = r"insufficient quota to match these scopes: \[\{PriorityClass In \[critical urgent\]\}\]"
+    with pytest.raises(ApiError, match=text) as caught:
+        await ResourceQuota(Quotas({"pods": "5"}, {}), (CRITICAL,)).validate(request("pods", critical))
+    assert caught.value.code == 500
+    await ResourceQuota(Quotas({"pods": "5"}, {}), (CRITICAL,)).validate(request("pods", pod()))
+    scope = {"scopeName": "PriorityClass", "operator": "In", "values": ["critical"]}
+    covered = Quotas({"pods": "5"}, {}, scopeSelector={"matchExpressions": [scope]})
+    await ResourceQuota(covered, (CRITICAL,)).validate(request("pods", critical))
+    assert covered.used == {"pods": "1"}

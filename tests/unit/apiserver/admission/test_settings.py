@@ -73,6 +73,17 @@ def test_a_file_configures_pod_security_and_event_limits(tmp_path):
     assert "EventRateLimit" in names(settings)
 
 
+def test_a_file_limits_resources_without_a_quota(tmp_path):
+    scope = "{scopeName: PriorityClass, operator: In, values: [critical]}"
+    limited = f"[{{resource: pods, matchScopes: [{scope}]}}, {{resource: services, matchContains: [nodeports]}}]"
+    kind = "kind: ResourceQuotaConfiguration, apiVersion: apiserver.config.k8s.io/v1"
+    file = tmp_path / "a.yaml"
+    file.write_text(f"{HEAD}- {{name: ResourceQuota, configuration: {{{kind}, limitedResources: {limited}}}}}\n")
+    pods, services = load(f"admission-control-config-file={file}").limited_resources
+    assert (pods.group, pods.plural, pods.scopes[0]["values"]) == ("", "pods", ["critical"])
+    assert (services.plural, services.contains, services.scopes) == ("services", ("nodeports",), ())
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -100,6 +111,8 @@ def test_faults_name_the_argument(arguments, text):
         ("{name: PodSecurity, configuration: {kind: PodSecurityConfiguration, apiVersion: pod-security.admission.config.k8s.io/v1, defaults: {warn-version: '1'}}}", "defaults.warn-version"),
         ("{name: EventRateLimit, configuration: {kind: Configuration, apiVersion: eventratelimit.admission.k8s.io/v1alpha1, limits: [{type: User, qps: 0, burst: 1}]}}", r"limits\[0\].qps"),
         ("{name: EventRateLimit, configuration: {kind: Configuration, apiVersion: eventratelimit.admission.k8s.io/v1alpha1, odd: 1}}", "odd: is not known"),
+        ("{name: ResourceQuota, configuration: {kind: ResourceQuotaConfiguration, apiVersion: apiserver.config.k8s.io/v1, limitedResources: [{apiGroup: ''}]}}", r"limitedResources\[0\].resource"),
+        ("{name: ResourceQuota, configuration: {kind: ResourceQuotaConfiguration, apiVersion: apiserver.config.k8s.io/v1, limitedResources: [{resource: pods, matchScopes: [{scopeName: PriorityClass, operator: In}]}]}}", r"matchScopes\[0\].values"),
     ],
 )  # fmt: skip
 def test_faults_name_the_field(tmp_path, plugin, text):
