@@ -64,6 +64,7 @@ class HelmController:
         self._program = program
         self._static = static
         self._retries: dict[str, Backoff] = {}
+        self._written: dict[str, int] = {}  # revision of what was written last, by key
         charts, configs = informers.informer(HELM_CHARTS), informers.informer(HELM_CHART_CONFIGS)
         secrets = informers.informer(SECRETS)
         self._charts, self._configs = charts.lister, configs.lister
@@ -91,8 +92,11 @@ class HelmController:
         chart = self._charts.find(namespace, name)
         if chart is None:
             self._retries.pop(key, None)
+            self._written.pop(key, None)
             return None
         metadata = chart["metadata"]
+        if int(metadata["resourceVersion"]) < self._written.get(key, 0):
+            return None  # what was written here is not seen yet; its event brings us back
         if UNMANAGED in (metadata.get("annotations") or {}):
             return None
         if "deletionTimestamp" in metadata:
@@ -175,7 +179,7 @@ class HelmController:
 
     async def _patch(self, chart: JsonObject, patch: JsonObject, *, subresource: str = "") -> JsonObject:
         metadata = chart["metadata"]
-        return await self._client.patch(
+        changed = await self._client.patch(
             HELM_CHARTS,
             metadata["name"],
             patch,
@@ -183,6 +187,8 @@ class HelmController:
             namespace=metadata["namespace"],
             subresource=subresource,
         )
+        self._written[key_of(chart)] = int(changed["metadata"]["resourceVersion"])
+        return changed
 
     async def _references(self, chart: JsonObject, config: JsonObject | None) -> References:
         spec, namespace = chart["spec"], chart["metadata"]["namespace"]

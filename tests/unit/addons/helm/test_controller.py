@@ -148,3 +148,19 @@ async def test_an_unmanaged_chart_is_left_alone(world):
         await world.until(controller._charts.list)
         assert await controller.reconcile("kube-system/web") is None
     assert world.program.installed == []
+
+
+async def test_nothing_is_done_twice_while_the_informer_is_behind(world):
+    world.client.seed(HELM_CHARTS, chart())
+    controller = world.build(world.context)
+    controller.workers = 0
+    async with world.running(lambda _: controller):
+        await world.until(controller._charts.list)
+        world.informers.pause()
+        for _ in range(3):
+            await controller.reconcile("kube-system/web")
+        assert len(world.program.installed) == 1
+        world.informers.resume()
+        await world.until(lambda: "status" in controller._charts.list()[0])
+        await controller.reconcile("kube-system/web")
+    assert len(world.program.installed) == 1
