@@ -151,7 +151,9 @@ async def test_an_unmanaged_chart_is_left_alone(world):
 
 
 async def test_nothing_is_done_twice_while_the_informer_is_behind(world):
-    world.client.seed(HELM_CHARTS, chart())
+    guarded = chart()
+    guarded["metadata"]["finalizers"] = [FINALIZER]
+    world.client.seed(HELM_CHARTS, guarded)
     controller = world.build(world.context)
     controller.workers = 0
     async with world.running(lambda _: controller):
