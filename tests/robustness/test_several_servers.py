@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from contextlib import ExitStack
@@ -216,3 +217,20 @@ def test_servers_give_no_node_port_twice(tmp_path):
         for thread in threads:
             thread.join()
         assert len({port for _, port in made}) == len({ip for ip, _ in made}) == 50
+
+
+def test_a_server_whose_disk_was_wiped_is_the_same_again_with_the_token(tmp_path):
+    endpoint = fresh_endpoint("postgres")
+    with ExitStack() as stack:
+        before = start(stack, tmp_path, endpoint, 1)
+        files = {name: (before.folder / "data/server/tls" / name).read_bytes() for name in ("server-ca.crt", "client-ca.key", "service.key")}
+        status, _ = api(before).ask("POST", "/api/v1/namespaces/default/secrets", secret("kept"))
+        assert status == 201
+        admin = tmp_path / "admin"
+        shutil.copytree(before.folder / "data/server/tls", admin)
+    shutil.rmtree(tmp_path / "s1")
+    with ExitStack() as stack:
+        after = start(stack, tmp_path, endpoint, 1)
+        assert {name: (after.folder / "data/server/tls" / name).read_bytes() for name in files} == files
+        old = Api(after.url, ca=admin / "server-ca.crt", certificate=admin / "client-admin.crt", key=admin / "client-admin.key")
+        assert old.ask("GET", "/api/v1/namespaces/default/secrets/kept")[0] == 200, "kubeconfigs of before count"

@@ -56,6 +56,7 @@ async def test_the_service_stands_for_all_that_are_alive(backend, client):
     assert await find_servers(backend) == {}
 
 
+@pytest.mark.slow
 async def test_one_that_ends_without_a_word_is_forgotten_when_its_lease_ends(backend, client):
     async with TaskScope() as scope:
         lease = await backend.grant_lease(1)
