@@ -196,13 +196,13 @@ class ApiServer:
         if info.is_long_running or (not is_own and "Upgrade" in request.headers):
             self._metrics.count_long_running(info, 1)
             if info.verb == "watch":  # its beginning costs as much as a list
-                exchange.seat = await self._flows.enter(exchange.user, info)
+                exchange.seat = await self._flows.enter(exchange.user, info, exchange.options)
             try:
                 return await handle(exchange)
             finally:
                 self._metrics.count_long_running(info, -1)
                 exchange.leave_seat()
-        exchange.seat = await self._flows.enter(exchange.user, info)
+        exchange.seat = await self._flows.enter(exchange.user, info, exchange.options)
         try:
             async with asyncio.timeout(_find_deadline_s(exchange)):
                 return await handle(exchange)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.resource import NODES
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from k3py.api.registry import KindRegistry
     from k3py.api.schema.schemas import Schemas
     from k3py.apiserver.aggregation.api_services import ApiServices
+    from k3py.apiserver.filters.request_info import RequestInfo
     from k3py.apiserver.follower import Key
     from k3py.apiserver.interface import Authenticator, Authorizer, Egress
     from k3py.apiserver.registry.seams import (
@@ -300,7 +302,11 @@ async def build_dispatcher(
         now=now,
     )
     dangling = DanglingSchemas(dispatcher)
-    flows = FlowControl(most_reading=options.most_reading, most_mutating=options.most_mutating)
+    flows = FlowControl(
+        most_reading=options.most_reading,
+        most_mutating=options.most_mutating,
+        count_stored=partial(_count_stored, kinds, storage),
+    )
     address = ServiceAddress(
         cidrs=options.service_cidrs,
         advertise=options.advertise_address,
@@ -347,6 +353,11 @@ async def build_dispatcher(
             dispatcher, kinds, address, extension_authentication=options.extension_authentication
         ),
     )
+
+
+def _count_stored(kinds: KindRegistry, storage: Storage, info: RequestInfo) -> int | None:
+    kind = kinds.find(info.group, info.version, info.resource)
+    return None if kind is None else storage.count_open(kind)
 
 
 def _guards(

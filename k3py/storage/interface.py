@@ -217,6 +217,9 @@ class Storage(Protocol):
     def drop(self, kind: Kind) -> None:
         """Forget the store of a kind that is served no longer, or in another form; its watchers end."""
 
+    def count_open(self, kind: Kind) -> int | None:
+        """Return how many objects of a kind there are, None if its store is not open: nobody has asked for them yet."""
+
     @property
     def current_revision(self) -> int:
         """The newest revision."""

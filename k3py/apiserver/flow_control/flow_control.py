@@ -6,12 +6,14 @@ Source: k8s.io/apiserver/pkg/util/flowcontrol and pkg/server/filters/priority-an
 from __future__ import annotations
 
 import asyncio
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from k3py.api.flow_control import CATCH_ALL, EXEMPT, fixed_level_spec, fixed_schema_spec
 from k3py.apiserver.filters.request_info import READ_VERBS
 from k3py.apiserver.flow_control.flow_schema import FlowSchema
 from k3py.apiserver.flow_control.priority_level import PriorityLevel
+from k3py.apiserver.flow_control.work import is_list, most_seats, seats_of_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,8 +25,13 @@ if TYPE_CHECKING:
 FLOW_CONTROL_GROUP: Final = "flowcontrol.apiserver.k8s.io"
 MOST_WAIT_S: Final = 15.0
 _MEMORY: Final = 1024
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 _Key = tuple[str, tuple[str, ...], str, str, str]
+
+
+def _unknown(_info: RequestInfo) -> int | None:
+    return None
 
 
 class Overloaded(Exception):
@@ -34,16 +41,17 @@ class Overloaded(Exception):
 class Seat:
     """A running request's place; `leave` gives it back, once."""
 
-    __slots__ = ("_control", "_left", "level", "reading", "schema")
+    __slots__ = ("_control", "_left", "level", "reading", "schema", "width")
 
     def __init__(
-        self, control: FlowControl, schema: FlowSchema, level: PriorityLevel, *, reading: bool
+        self, control: FlowControl, schema: FlowSchema, level: PriorityLevel, *, reading: bool, width: int
     ) -> None:
         self._control = control
         self._left = False
         self.schema = schema
         self.level = level
         self.reading = reading
+        self.width = width
 
     def leave(self) -> None:
         """Give the place back; a second time does nothing."""
@@ -58,15 +66,22 @@ class FlowControl:
     Args:
         most_reading, most_mutating: their sum is shared out among the priority levels.
         most_wait_s: who waits so long in a queue is refused.
+        count_stored: how many objects a request's collection has; None: nobody knows, and a list takes one seat.
 
     Attributes:
         reading, mutating: requests that run.
     """
 
     def __init__(
-        self, *, most_reading: int = 400, most_mutating: int = 200, most_wait_s: float = MOST_WAIT_S
+        self,
+        *,
+        most_reading: int = 400,
+        most_mutating: int = 200,
+        most_wait_s: float = MOST_WAIT_S,
+        count_stored: Callable[[RequestInfo], int | None] = _unknown,
     ) -> None:
         self._total = most_reading + most_mutating
+        self._count_stored = count_stored
         self._most_wait_s = most_wait_s
         self.reading = self.mutating = 0
         self._schemas: dict[str, FlowSchema] = {}
@@ -122,38 +137,47 @@ class FlowControl:
                 turn.cancel()  # they are refused and come again, to another level
         self._settle()
 
-    async def enter(self, user: User, info: RequestInfo) -> Seat:
-        """Wait for the request's turn.
+    async def enter(self, user: User, info: RequestInfo, options: Mapping[str, str] = _NONE) -> Seat:
+        """Wait for the request's turn; `options` are its query's.
 
         Raises:
             Overloaded: its queue is full, there is none, or it waited too long.
         """
         schema = self._find(user, info)
         level = self._levels[schema.level]
-        if level.is_waiting or not self._may_run(level):
-            await self._wait(schema, level, f"{schema.name}\0{schema.flow_of(user, info)}")
+        width = self._width(level, info, options)
+        if level.is_waiting or not self._may_run(level, width):
+            await self._wait(schema, level, f"{schema.name}\0{schema.flow_of(user, info)}", width)
         else:
-            level.executing += 1
+            level.executing += width
         schema.dispatched += 1
         schema.executing += 1
+        schema.seats += width
         reading = info.verb in READ_VERBS
         if reading:
             self.reading += 1
         else:
             self.mutating += 1
-        return Seat(self, schema, level, reading=reading)
+        return Seat(self, schema, level, reading=reading, width=width)
+
+    def _width(self, level: PriorityLevel, info: RequestInfo, options: Mapping[str, str]) -> int:
+        if level.exempt or not is_list(info, options):
+            return 1
+        stored = self._count_stored(info)
+        return 1 if stored is None else seats_of_list(stored, options, most=most_seats(level.seats))
 
     def leave(self, seat: Seat) -> None:
         """Take a place back and give it to who waits."""
         seat.schema.executing -= 1
+        seat.schema.seats -= seat.width
         if seat.reading:
             self.reading -= 1
         else:
             self.mutating -= 1
-        self._free(seat.level)
+        self._free(seat.level, seat.width)
 
-    async def _wait(self, schema: FlowSchema, level: PriorityLevel, flow: str) -> None:
-        turn = level.join(flow)
+    async def _wait(self, schema: FlowSchema, level: PriorityLevel, flow: str, width: int) -> None:
+        turn = level.join(flow, width)
         if turn is None:
             raise self._refuse(schema, "queue-full" if level.is_waiting else "concurrency-limit")
         schema.waiting += 1
@@ -162,7 +186,7 @@ class FlowControl:
                 await turn
         except (TimeoutError, asyncio.CancelledError) as error:
             if turn.done() and not turn.cancelled():
-                self._free(level)  # the turn came at the same moment
+                self._free(level, width)  # the turn came at the same moment
             elif turn.cancelled() and not isinstance(error, TimeoutError) and not _is_cancelled():
                 raise self._refuse(schema, "cancelled") from error  # the level is gone
             level.leave(turn)
@@ -172,12 +196,12 @@ class FlowControl:
         finally:
             schema.waiting -= 1
 
-    def _free(self, level: PriorityLevel) -> None:
+    def _free(self, level: PriorityLevel, width: int) -> None:
         current = self._levels.get(level.name)
         if current is None or current.uid != level.uid:
-            level.executing -= 1  # its level is gone
+            level.executing -= width  # its level is gone
             return
-        current.executing -= 1
+        current.executing -= width
         self._let_in(current)
         if current.executing < current.seats or current.exempt:
             for other in self._levels.values():  # a seat that was lent, or may be
@@ -185,19 +209,20 @@ class FlowControl:
                     self._let_in(other)
 
     def _let_in(self, level: PriorityLevel) -> None:
-        while level.is_waiting and self._may_run(level):
-            turn = level.next()
-            if turn is None:
-                return
-            level.executing += 1
+        while (turn := level.first()) is not None and self._may_run(level, turn.width):
+            _ = level.next()
+            level.executing += turn.width
             turn.set_result(None)
 
-    def _may_run(self, level: PriorityLevel) -> bool:
-        if level.exempt or level.executing < level.seats:
+    def _may_run(self, level: PriorityLevel, width: int) -> bool:
+        if level.exempt or level.executing + width <= level.seats:
             return True
-        if level.executing >= level.seats + level.borrowable:
+        if not level.executing:
+            width = 1  # it takes more than there are: alone it may
+        if level.executing + width > level.seats + level.borrowable:
             return False
-        return sum(one.reserved for one in self._levels.values() if not one.exempt) < self._total
+        others = sum(one.reserved for one in self._levels.values() if not one.exempt and one is not level)
+        return others + max(level.executing + width, level.reserved) <= self._total
 
     def _find(self, user: User, info: RequestInfo) -> FlowSchema:
         where = (

@@ -44,7 +44,7 @@ class FlowSchema:
     Attributes:
         name, uid, level: its own and that of its priority level.
         order: schemas are tried in this order.
-        dispatched, waiting, executing: requests, for metrics; rejected by reason.
+        dispatched, waiting, executing: requests, for metrics; seats: of those that run; rejected by reason.
     """
 
     __slots__ = (
@@ -56,6 +56,7 @@ class FlowSchema:
         "name",
         "order",
         "rejected",
+        "seats",
         "uid",
         "waiting",
     )
@@ -68,7 +69,7 @@ class FlowSchema:
         self.order = (spec.get("matchingPrecedence", 0), self.name)
         self._distinguisher = (spec.get("distinguisherMethod") or {}).get("type", "")
         self._rules = [_parse_rule(one) for one in spec.get("rules") or ()]
-        self.dispatched = self.waiting = self.executing = 0
+        self.dispatched = self.waiting = self.executing = self.seats = 0
         self.rejected: dict[str, int] = {}
 
     def matches(self, user: User, info: RequestInfo) -> bool:

@@ -45,7 +45,12 @@ def flow_metrics(control: FlowControl) -> tuple[Computed, ...]:
             kind="counter",
         ),
         Computed(f"{prefix}current_executing_requests", text, labels, executing),
-        Computed(f"{prefix}current_executing_seats", "Seats that are taken, by flow.", labels, executing),
+        Computed(
+            f"{prefix}current_executing_seats",
+            "Seats that are taken, by flow.",
+            labels,
+            by_flow(lambda one: one.seats),
+        ),
         Computed(
             f"{prefix}current_inqueue_requests",
             "Requests that wait, by flow.",

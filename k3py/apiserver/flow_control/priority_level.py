@@ -1,7 +1,7 @@
 """A priority level: how many of its requests run, and the queues of those that wait.
 
 Source: k8s.io/apiserver/pkg/util/flowcontrol/fairqueuing/queueset v0.35 and its KEP 1040: flows are shuffle-sharded over queues, queues
-take turns. Here a request takes one seat whatever it asks for, and seats are borrowed at the moment they are needed.
+take turns. Here seats are borrowed at the moment they are needed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,12 @@ _DEFAULT_SHARES: Final = 30
 _HASH_BYTES: Final = 16
 
 
+class Turn(asyncio.Future[None]):
+    """What a request waits for that takes `width` seats; its result is the turn."""
+
+    width = 1
+
+
 class PriorityLevel:
     """A parsed PriorityLevelConfiguration with what runs and waits of it.
 
@@ -28,7 +34,7 @@ class PriorityLevel:
         shares: its part of the server's seats.
         seats: how many of them that is; set by `FlowControl`.
         lendable: seats of these that others may use; borrowable: seats of others that it may use, inf = all.
-        executing: requests that run; they may outlive the level's place in the table.
+        executing: seats of the requests that run; they may outlive the level's place in the table.
     """
 
     __slots__ = (
@@ -63,7 +69,7 @@ class PriorityLevel:
         self._hand: int = queuing.get("handSize", 8) if queuing else 0
         self._longest: int = queuing.get("queueLengthLimit", 50) if queuing else 0
         # Queues with somebody in them, the one whose turn it is first.
-        self._queues: OrderedDict[int, deque[asyncio.Future[None]]] = OrderedDict()
+        self._queues: OrderedDict[int, deque[Turn]] = OrderedDict()
         self.seats = self.lendable = self.executing = 0
         self.borrowable = 0.0
 
@@ -88,32 +94,41 @@ class PriorityLevel:
         """Say whether anybody waits."""
         return bool(self._queues)
 
-    def join(self, flow: str) -> asyncio.Future[None] | None:
-        """Queue up; the result of the future is the turn. None: the queues are full, or there are none."""
+    def join(self, flow: str, width: int = 1) -> Turn | None:
+        """Queue up for `width` seats; the result of the future is the turn. None: the queues are full, or there are none."""
         if not self._queue_count:
             return None
         index = min(self._deal(flow), key=self._length)
         if self._length(index) >= self._longest:
             return None
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        turn = Turn()
+        turn.width = width
         self._queues.setdefault(index, deque()).append(turn)
         return turn
 
-    def next(self) -> asyncio.Future[None] | None:
-        """Return the next that waits; queues take turns. None: nobody."""
+    def first(self) -> Turn | None:
+        """Return the next that waits, who stays in the queue. None: nobody."""
         while self._queues:
-            index, queue = self._queues.popitem(last=False)
-            turn = None
-            while queue and turn is None:
-                first = queue.popleft()
-                turn = first if not first.done() else None
+            index, queue = next(iter(self._queues.items()))
+            while queue and queue[0].done():
+                _ = queue.popleft()
             if queue:
-                self._queues[index] = queue
-            if turn is not None:
-                return turn
+                return queue[0]
+            del self._queues[index]
         return None
 
-    def leave(self, turn: asyncio.Future[None]) -> None:
+    def next(self) -> Turn | None:
+        """Take the next that waits out of the queue; queues take turns. None: nobody."""
+        turn = self.first()
+        if turn is None:
+            return None
+        index, queue = self._queues.popitem(last=False)
+        _ = queue.popleft()
+        if queue:
+            self._queues[index] = queue
+        return turn
+
+    def leave(self, turn: Turn) -> None:
         """Give up waiting."""
         for index, queue in self._queues.items():
             if turn in queue:

@@ -278,3 +278,81 @@ async def test_metrics_count_by_flow():
     assert 'rejected_requests_total{flow_schema="s",priority_level="l",reason="concurrency-limit"} 1' in text
     assert 'nominal_limit_seats{priority_level="l"} 1' in text
     assert 'current_executing_requests{flow_schema="s",priority_level="l"} 1' in text
+
+
+def counted(number, *documents, total):
+    control = make(*documents, total=total)
+    control._count_stored = lambda _info: number
+    return control
+
+
+@pytest.mark.parametrize(
+    ("path", "stored", "options", "width"),
+    [
+        ("/api/v1/pods", 950, {}, 10),
+        ("/api/v1/pods", 5_000, {}, 10),
+        ("/api/v1/pods", 250, {}, 3),
+        ("/api/v1/pods", 0, {}, 1),
+        ("/api/v1/pods", None, {}, 1),
+        ("/api/v1/pods", 5_000, {"limit": "500"}, 5),
+        ("/api/v1/pods", 5_000, {"limit": "x"}, 10),
+        ("/api/v1/namespaces/a/pods/p", 5_000, {}, 1),
+        ("/healthz", 5_000, {}, 1),
+    ],
+)
+async def test_a_list_takes_a_seat_for_each_hundred_objects(path, stored, options, width):
+    control = counted(stored, level("l"), schema("s", "l"), total=200)
+    seat = await control.enter(ALICE, parse_request_info("GET", path), options)
+    assert (seat.width, control.levels["l"].executing, control.schemas["s"].seats) == (width, width, width)
+    seat.leave()
+    assert (control.levels["l"].executing, control.schemas["s"].seats) == (0, 0)
+
+
+async def test_a_watch_takes_them_when_it_begins_with_a_list():
+    control = counted(1_000, level("l"), schema("s", "l"), total=200)
+    watch = parse_request_info("GET", "/api/v1/pods", watch=True)
+    assert (await control.enter(ALICE, watch, {"resourceVersion": "7"})).width == 1
+    assert (await control.enter(ALICE, watch, {"resourceVersion": "7", "sendInitialEvents": "true"})).width == 10
+    assert (await control.enter(ALICE, watch, {})).width == 10
+
+
+async def test_masters_and_small_levels_take_few():
+    control = counted(5_000, level("l", shares=10), schema("s", "l"), total=20)
+    assert (await control.enter(ADMIN, PODS)).width == 1
+    assert control.levels["l"].seats == 14
+    assert (await control.enter(ALICE, PODS)).width == 3
+
+
+async def test_a_wide_request_waits_until_all_its_seats_are_free_and_others_wait_behind_it():
+    control = counted(300, level("l", shares=295, borrow=0, queues=QUEUES), schema("s", "l"), total=20)
+    narrow = parse_request_info("GET", "/api/v1/pods/p")
+    assert control.levels["l"].seats == 20
+    first = [await control.enter(ALICE, narrow) for _ in range(18)]
+    async with TaskScope() as scope:
+        wide = scope.spawn(control.enter(ALICE, PODS), name="wide")
+        await asyncio.sleep(0)
+        behind = scope.spawn(control.enter(ALICE, narrow), name="behind")
+        await asyncio.sleep(0)
+        first.pop().leave()
+        await asyncio.sleep(0)
+        assert wide.done()
+        assert (await wide).width == 3
+        assert not behind.done()
+        first.pop().leave()
+        (await behind).leave()
+        (await wide).leave()
+    for seat in first:
+        seat.leave()
+    assert control.levels["l"].executing == 0
+
+
+async def test_a_request_wider_than_its_level_runs_alone():
+    control = counted(300, level("l", shares=5, borrow=0, queues=QUEUES), schema("s", "l"), total=2)
+    control.levels["l"].seats = 1
+    seat = await control.enter(ALICE, PODS)
+    async with TaskScope() as scope:
+        other = scope.spawn(control.enter(BOB, PODS), name="other")
+        await asyncio.sleep(0)
+        assert not other.done()
+        seat.leave()
+        (await other).leave()
