@@ -144,6 +144,7 @@ class EvictionManager:
             message = explain(pod, usage.get(worker.uid), starved)
             log.warning("pod is evicted", extra={"pod": pod["metadata"]["name"], "starved": starved[0]})
             worker.events.warning(EVICTED, message)
+            self._node.metrics.evictions.add(met.threshold.signal)
             soft_s = float(self._node.config.settings.soft_grace_s)
             worker.fail(EVICTED, message, grace_s=1.0 if met.threshold.grace_s is None else max(1.0, soft_s))
             self._victim = worker

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from k3py.kubelet.metrics import KubeletMetrics
 from k3py.kubelet.thresholds import ThresholdWatch
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class NodeContext:
 
     allocatable: the node's allocatable resources, for the downward API.
     thresholds: what must stay free, and whether it does.
+    metrics: what is counted.
     runtime_name: as in "containerd://<id>".
     owners: uid of the pod by id of its sandboxes and containers, for runtime events.
     policy_enforcer: what has to know a new pod's addresses before its containers start; None = nobody.
@@ -52,6 +54,7 @@ class NodeContext:
     mounter: Mounter
     machine: Machine
     thresholds: ThresholdWatch = field(default_factory=ThresholdWatch)
+    metrics: KubeletMetrics = field(default_factory=KubeletMetrics)
     allocatable: Mapping[str, str] = field(default_factory=dict)
     runtime_name: str = "containerd"
     owners: dict[str, str] = field(default_factory=dict)

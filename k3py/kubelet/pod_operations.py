@@ -49,6 +49,7 @@ _STATUS_RETRY_S: Final = 1.0
 _STATUS_RETRY_MAX_S: Final = 16.0
 _FINISH_RETRY_S: Final = 2.0
 _RESIZE_RETRY_S: Final = 10.0
+_TYPES: Final = {"init": "init_container", "regular": "container", "ephemeral": "ephemeral_container"}
 
 
 class PodOperations:
@@ -171,6 +172,7 @@ class PodOperations:
             config, runtime_handler=await self._runtime_handler(pod)
         )
         self._node.owners[identity] = self._worker.uid
+        self._node.metrics.pods_started.add()
         if self._node.policy_enforcer is not None and not is_host_network(pod):
             await self._node.policy_enforcer.admit(pod, partial(self._find_addresses, identity))
         self._sandbox_config = config
@@ -202,6 +204,7 @@ class PodOperations:
     def _sandbox_failed(self, error: Exception) -> None:
         delay_s = min(_SANDBOX_RETRY_S * 2**self._sandbox_failures, _SANDBOX_RETRY_MAX_S)
         self._sandbox_failures += 1
+        self._node.metrics.pods_failed.add()
         self._worker.sandbox_not_before_s = clock.wall_s() + delay_s
         self._worker.events.warning("FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
 
@@ -268,6 +271,7 @@ class PodOperations:
             )
             resized = not action.resume_id and worker.resize.note_actuated(container)
             await starter.start(identity, container, action.attempt)
+            self._node.metrics.containers_started.add(_TYPES[action.role])
             if resized and not worker.resize.is_in_progress(worker.pod, worker.record):
                 worker.note_resized()
             worker.waiting.pop(name, None)
@@ -288,6 +292,9 @@ class PodOperations:
 
     def _start_failed(self, name: str, error: Exception) -> None:
         worker = self._worker
+        found = find_container(worker.pod, name)
+        reason = error.reason if isinstance(error, (ImageError, StartFailed)) else "RuntimeError"
+        self._node.metrics.containers_failed.add(reason, _TYPES["regular" if found is None else found[0]])
         now_s = clock.wall_s()
         if isinstance(error, ImageError):
             worker.waiting[name] = Waiting(error.reason, str(error))

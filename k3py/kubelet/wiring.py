@@ -24,6 +24,7 @@ from k3py.kubelet.objects import ReferencedObjects
 from k3py.kubelet.pods import PodManager
 from k3py.kubelet.thresholds import ThresholdWatch
 from k3py.kubelet.volumes.mounts import SystemMounter
+from k3py.runtime.interface import ObservableRuntime
 from k3py.util.supervise import Policy, TaskScope
 
 if TYPE_CHECKING:
@@ -154,6 +155,9 @@ class Kubelet:
                 thresholds=ThresholdWatch(config.settings.thresholds, config.settings.transition_s),
                 policy_enforcer=self._policy_enforcer,
             )
+
+            if isinstance(self._runtime, ObservableRuntime):
+                self._runtime.observe_calls(context.metrics.observe_call)
 
             collector = ImageCollector(
                 self._images,

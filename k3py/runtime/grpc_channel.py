@@ -23,12 +23,14 @@ from k3py.runtime.errors import (
     RuntimeUnavailable,
     RuntimeUnsupported,
 )
+from k3py.util.clock import monotonic_s
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
     from pathlib import Path
 
     from k3py.jsontypes import JsonObject
+    from k3py.runtime.interface import CallObserver
     from k3py.wire.protobuf_messages import ProtobufMessages
 
 _CONDITIONS: Final[dict[Status, type[RuntimeFailure]]] = {
@@ -86,6 +88,9 @@ class GrpcChannel:
         socket: where the server listens.
         messages: what is spoken there.
         metadata: headers of every call.
+
+    Attributes:
+        observe: hears of unary calls, None = nobody does.
     """
 
     def __init__(
@@ -95,6 +100,7 @@ class GrpcChannel:
         self._messages = messages
         self._metadata = dict(metadata or {})
         self._channel: Channel | None = None
+        self.observe: CallObserver | None = None
 
     def close(self) -> None:
         """Close the connection; calls that wait fail as RuntimeUnavailable."""
@@ -108,6 +114,17 @@ class GrpcChannel:
         Raises:
             RuntimeFailure: and its kinds, by gRPC code.
         """
+        if self.observe is None:
+            return await self._call(path, request, timeout_s=timeout_s)
+        began_s, failed = monotonic_s(), True
+        try:
+            answer = await self._call(path, request, timeout_s=timeout_s)
+            failed = False
+        finally:
+            self.observe(path.rpartition("/")[2], monotonic_s() - began_s, failed=failed)
+        return answer
+
+    async def _call(self, path: str, request: JsonObject, *, timeout_s: float) -> JsonObject:
         method = self._messages.method(path)
         try:
             async with self._open().request(

@@ -8,7 +8,7 @@ scalars are left out on encode and filled with zero values on decode. Implementa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -37,6 +37,21 @@ class RuntimeEvent:
     container_id: str = ""
     sandbox_id: str = ""
     pod_uid: str = ""
+
+
+class CallObserver(Protocol):
+    """Hears of calls of a runtime."""
+
+    def __call__(self, method: str, seconds: float, *, failed: bool) -> None:
+        """Note a call that has ended."""
+
+
+@runtime_checkable
+class ObservableRuntime(Protocol):
+    """A runtime that tells of its calls."""
+
+    def observe_calls(self, observe: CallObserver) -> None:
+        """Tell of every call from now on."""
 
 
 class RuntimeService(Protocol):

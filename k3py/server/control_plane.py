@@ -10,6 +10,7 @@ from k3py.addons.dashboard.site import DashboardSite
 from k3py.api.kinds import ALL
 from k3py.api.openapi.documents import OpenApiDocuments
 from k3py.api.registry import KindRegistry
+from k3py.api.resource import PODS
 from k3py.api.schema import load_schema
 from k3py.api.user import AUTHENTICATED, User
 from k3py.apiserver.access_settings import load_access_settings
@@ -28,6 +29,7 @@ from k3py.cluster.node_password import NodePasswords
 from k3py.controllers.base import ControllerLoop
 from k3py.controllers.manager import build_controllers
 from k3py.scheduler.configuration import load_scheduler_settings
+from k3py.scheduler.resource_metrics import resource_metrics
 from k3py.scheduler.scheduler import Scheduler
 from k3py.server.cluster_dns import ensure_dns_role, ensure_dns_service
 from k3py.server.etcd.endpoint import member_paths
@@ -355,6 +357,7 @@ def _build_loops(
         scheduler = Scheduler(
             client, informers, scheduler_recorder, settings=scheduling, metrics=plane.metrics
         )
+        plane.metrics.parts["/metrics/resources"] = resource_metrics(informers.informer(PODS).lister)
         loops.append(scheduler_recorder)
         if config.shares_datastore:
             scheduling_loops.append(

@@ -120,11 +120,15 @@ class Computed:
 
 
 class Registry:
-    """All metrics of a process, written in the order of their names."""
+    """All metrics of a process, written in the order of their names.
+
+    parts: metrics that are shown elsewhere, by path.
+    """
 
     def __init__(self) -> None:
         self._metrics: dict[str, Metric] = {}
         self._refreshers: list[Callable[[], Awaitable[None]]] = []
+        self.parts: dict[str, Registry] = {}
 
     def add_refresher(self, refresh: Callable[[], Awaitable[None]]) -> None:
         """Call `refresh()` before somebody reads, for figures that have to be fetched."""

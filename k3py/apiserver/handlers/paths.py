@@ -71,6 +71,7 @@ class PathHandler:
             "/version": self._answer_version,
             "/metrics": self._answer_metrics,
             "/metrics/slis": self._answer_health_metrics,
+            "/metrics/resources": self._answer_resource_metrics,
             "/openid/v1/jwks": self._answer_jwks,
             "/.well-known/openid-configuration": self._answer_openid_configuration,
         }
@@ -168,6 +169,10 @@ class PathHandler:
 
     async def _answer_metrics(self, exchange: Exchange) -> web.Response:
         return answer_bytes(exchange, (await self._metrics.read()).encode(), CONTENT_TYPE)
+
+    async def _answer_resource_metrics(self, exchange: Exchange) -> web.Response:
+        text = self._metrics.parts["/metrics/resources"].to_text() if self._metrics.parts else ""
+        return answer_bytes(exchange, text.encode(), CONTENT_TYPE)
 
     async def _answer_health_metrics(self, exchange: Exchange) -> web.Response:
         found = [

@@ -20,6 +20,7 @@ from k3py.kubelet.pod import find_container
 from k3py.kubelet.server.access import AccessControl
 from k3py.kubelet.server.cadvisor_metrics import ContainerFacts, write_cadvisor_metrics
 from k3py.kubelet.server.errors import RequestError
+from k3py.kubelet.server.kubelet_metrics import write_kubelet_metrics
 from k3py.kubelet.server.log_options import parse_options
 from k3py.kubelet.server.log_reader import read_log
 from k3py.kubelet.server.port_forward import serve_channels, serve_tunnel
@@ -28,6 +29,7 @@ from k3py.kubelet.server.stats import summarize
 from k3py.kubelet.server.streaming import connect_runtime
 from k3py.kubelet.server.translator import serve_websocket
 from k3py.kubelet.volumes.local_path import LocalPathError, make_folder, remove_folder
+from k3py.kubelet.volumes.stats import all_volume_stats
 from k3py.pki.tls import ignore_dates
 from k3py.runtime.errors import RuntimeFailure, RuntimeNotFound
 from k3py.util import clock
@@ -132,7 +134,7 @@ class KubeletServer:
             case ["pods"] | ["runningpods"] | ["runningpods", ""]:
                 return _json(self._pod_list(running=parts[0] == "runningpods"))
             case ["stats", "summary"]:
-                return _json(await summarize(self._node))
+                return _json(await summarize(self._node, self._pods.list_pods()))
             case ["metrics", "resource"]:
                 text = write_resource_metrics(await summarize(self._node), self._started_s)
                 return web.Response(text=text, content_type="text/plain")
@@ -142,7 +144,7 @@ class KubeletServer:
                 )
                 return web.Response(text=text, content_type="text/plain")
             case ["metrics"] | ["metrics", "probes"]:
-                return web.Response(text=self._metrics(), content_type="text/plain")
+                return web.Response(text=await self._metrics(), content_type="text/plain")
             case ["localPath"] if request.method == "POST":
                 return await _change_local_path(request)
             case ["configz"]:
@@ -270,23 +272,9 @@ class KubeletServer:
             pods = [one for one in pods if (one.get("status") or {}).get("phase") == "Running"]
         return {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": list(pods)}
 
-    def _metrics(self) -> str:
-        phases: dict[str, int] = {}
-        for pod in self._pods.list_pods():
-            phase = (pod.get("status") or {}).get("phase", "Unknown")
-            phases[phase] = phases.get(phase, 0) + 1
-        lines = [
-            "# HELP kubelet_active_pods Pods that the kubelet works on.",
-            "# TYPE kubelet_active_pods gauge",
-            f'kubelet_active_pods{{static=""}} {sum(phases.values())}',
-            "# HELP kubelet_running_pods Pods with phase Running.",
-            "# TYPE kubelet_running_pods gauge",
-            f"kubelet_running_pods {phases.get('Running', 0)}",
-            "# HELP kubelet_node_name The node's name. The count is always 1.",
-            "# TYPE kubelet_node_name gauge",
-            f'kubelet_node_name{{node="{self._config.node_name}"}} 1',
-        ]
-        return "\n".join(lines) + "\n"
+    async def _metrics(self) -> str:
+        volumes = await all_volume_stats(self._node, self._pods.list_pods())
+        return write_kubelet_metrics(self._node, self._pods.workers(), volumes)
 
     def _started_s(self, pod_ref: JsonObject, container: str) -> float | None:
         """Return when a container began, seconds since the epoch; None = it does not run."""

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING
 from k3py.kubelet.labels import CONTAINER_NAME, POD_NAME, POD_NAMESPACE, POD_UID
 from k3py.kubelet.machine import read_pressure
 from k3py.kubelet.status import timestamp
+from k3py.kubelet.volumes.stats import volume_stats
 from k3py.util import clock
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from k3py.jsontypes import JsonObject
     from k3py.kubelet.node_context import NodeContext
 
 
-async def summarize(node: NodeContext) -> JsonObject:
-    """Return the Summary. Raises the runtime's conditions."""
+async def summarize(node: NodeContext, with_volumes: Sequence[JsonObject] = ()) -> JsonObject:
+    """Return the Summary; with_volumes: pods whose claims' volumes are looked at, too. Raises the runtime's conditions."""
     stats = await node.runtime.container_stats()
     pods: dict[str, JsonObject] = {}
     for one in stats:
@@ -43,6 +46,10 @@ async def summarize(node: NodeContext) -> JsonObject:
         pod["containers"].append(_container(labels.get(CONTAINER_NAME, ""), one))
     for pod in pods.values():
         pod.update(_totals(pod["containers"]))
+    for one in with_volumes:
+        entry = pods.get(one["metadata"]["uid"])
+        if entry is not None and (volumes := await volume_stats(node, one)):
+            entry["volume"] = volumes
     return {"node": await asyncio.to_thread(_node, node), "pods": list(pods.values())}
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from k3py.jsontypes import JsonObject
+    from k3py.runtime.interface import CallObserver
 
 _SERVICE: Final = "/runtime.v1.RuntimeService/"
 _CALL_S: Final = 120.0
@@ -38,6 +39,10 @@ class CriRuntime(CriImages, RuntimeService):
     def __init__(self, socket: Path) -> None:
         super().__init__(CriChannel(socket))
         self._owners = Owners()
+
+    def observe_calls(self, observe: CallObserver) -> None:
+        """Tell of every call from now on."""
+        self._channel.observe = observe
 
     def close(self) -> None:
         """Close the connection."""
