@@ -17,7 +17,7 @@ from k3py.network.dns.records import ClusterRecords
 from k3py.network.dns.server import DnsServer
 from k3py.network.dns.upstream import Upstream
 from k3py.network.interface import node_ranges
-from k3py.network.kernel_settings import apply_kernel_settings
+from k3py.network.kernel_settings import apply_kernel_settings, load_bridge_module
 from k3py.network.masquerade import Masquerade
 from k3py.network.nftables import NftTable
 from k3py.network.overlay.controller import OverlayController
@@ -207,6 +207,7 @@ def _check_programs(containerd: ContainerdConfig) -> Path:
 
 
 async def _set_up_network(settings: NodeSettings) -> None:
+    _ = await load_bridge_module()
     await asyncio.to_thread(apply_kernel_settings)
     await _ensure_route(settings)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 from typing import Final
+
+from k3py.util.process import ProcessFailed, run
 
 _log = logging.getLogger(__name__)
 
@@ -14,7 +17,31 @@ _WANTED: Final = {
     "net/bridge/bridge-nf-call-iptables": "1",
     "net/bridge/bridge-nf-call-ip6tables": "1",
 }
+_LOAD_S: Final = 10.0
 _NEEDED: Final = ("net/ipv4/ip_forward",)
+
+
+async def load_bridge_module(root: Path = Path("/proc/sys"), *, modprobe: Path | None = None) -> bool:
+    """Load the module with which bridges ask nftables, if the kernel does not have it yet; say whether it is there.
+
+    Without it, packets between two pods of this node pass by Services' rules and network policies.
+
+    Args:
+        root: where settings are.
+        modprobe: the program; None = look for it.
+    """
+    if (root / "net/bridge").exists():
+        return True
+    program = modprobe or shutil.which("modprobe", path="/usr/sbin:/sbin:/usr/bin:/bin")
+    if program is not None:
+        try:
+            await run([program, "br_netfilter"], timeout_s=_LOAD_S)
+        except ProcessFailed as error:
+            _log.warning("the module br_netfilter cannot be loaded: %s", error)
+    if (root / "net/bridge").exists():
+        return True
+    _log.error("no br_netfilter: network policies and Services do not hold between pods of this node")
+    return False
 
 
 def apply_kernel_settings(root: Path = Path("/proc/sys")) -> list[str]:

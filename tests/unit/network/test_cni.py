@@ -1,11 +1,10 @@
-"""The pod network's CNI list and the kernel settings."""
+"""The pod network's CNI list."""
 
 from __future__ import annotations
 
 import json
 
 from k3py.network.cni import BridgeNetwork
-from k3py.network.kernel_settings import apply_kernel_settings
 
 
 async def test_the_list_has_a_bridge_with_the_nodes_range_and_port_mapping(tmp_path):
@@ -43,15 +42,3 @@ async def test_an_unchanged_list_is_left_alone(tmp_path):
     assert (tmp_path / "zz-k3py.conflist").stat().st_ino == first
     await network.configure(pod_cidr="10.42.4.0/24", cni_conf_dir=tmp_path)
     assert (tmp_path / "zz-k3py.conflist").stat().st_ino != first
-
-
-def test_settings_are_written_where_they_differ_and_absent_ones_passed_over(tmp_path):
-    forward = tmp_path / "net/ipv4/ip_forward"
-    forward.parent.mkdir(parents=True)
-    forward.write_text("0\n")
-    assert apply_kernel_settings(tmp_path) == []
-    assert forward.read_text() == "1"
-
-
-def test_missing_forwarding_is_told(tmp_path):
-    assert apply_kernel_settings(tmp_path) == ["net/ipv4/ip_forward"]
