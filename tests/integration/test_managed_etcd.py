@@ -21,7 +21,7 @@ from k3py.pki.rotation import install_authorities, make_new_authorities
 from k3py.server.etcd import joining
 from k3py.server.etcd.layout import EtcdLayout, EtcdPorts
 from k3py.server.etcd.membership import open_membership
-from k3py.server.etcd.process import EtcdEnded, MemberRemoved
+from k3py.server.etcd.process import EtcdEnded, MemberRemoved, expect_others
 from k3py.server.etcd.reset import forget_members, restore_member
 from k3py.server.etcd.start import run_member
 from tests.support.etcd import etcd_program, free_port
@@ -119,6 +119,29 @@ async def test_a_killed_etcd_is_started_again_and_has_everything(tmp_path):
     async with one.run(), one.open() as backend:
         assert (await backend.range(b"b")).kvs[0].value == b"2"
     assert [file.stat().st_mode & 0o777 for file in (one.layout.folder, one.layout.config_file)] == [0o700, 0o600]
+
+
+async def test_a_single_member_slows_down_before_another_joins(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.integration.test_managed_etcd.FAST", ())
+    one = Machine(tmp_path, "n1")
+    async with one.run(), one.open() as backend:
+        await backend.create(b"a", b"1")
+        first = pid_of(one)
+        assert expect_others(one.layout)
+        assert not expect_others(one.layout)
+
+        async def again():
+            return one.layout.pid_file.exists() and pid_of(one) != first and await read(backend, b"a")
+
+        assert await until(again) == b"1"
+        assert b'"election-timeout": 3000' in one.layout.config_file.read_bytes()
+
+
+async def read(backend, key):
+    try:
+        return (await backend.range(key)).kvs[0].value
+    except K3pyError:
+        return None
 
 
 async def test_nobody_gets_in_without_a_certificate_of_its_authority(tmp_path):
@@ -279,8 +302,8 @@ async def write_all(backend, keys):
 
 
 async def test_a_full_etcd_is_made_room_in_at_its_next_start(tmp_path):
-    quota = Machine(tmp_path, "n1", f"--etcd-arg=quota-backend-bytes={16 << 20}")
-    keys = [b"/%d" % number for number in range(100)]
+    quota = Machine(tmp_path, "n1", f"--etcd-arg=quota-backend-bytes={4 << 20}", "--etcd-arg=backend-batch-limit=10")
+    keys = [b"/%d" % number for number in range(60)]
     async with quota.run(), quota.open() as backend:
         with pytest.raises(NoSpace):
             await write_all(backend, keys)

@@ -37,6 +37,12 @@ _OWN: Final = frozenset(
     )
 )
 _OWN_PARTS: Final = ("initial-", "listen-", "advertise-", "-file", "client-cert-auth")
+ALONE: Final[JsonObject] = {"heartbeat-interval": 100, "election-timeout": 1000}
+"""A single member waits for an election of its own at each start, and has nobody who could be too slow."""
+
+AMONG_OTHERS: Final[JsonObject] = {"heartbeat-interval": 300, "election-timeout": 3000}
+"""Longer than etcd's own, which slow disks exceed, and shorter than K3s' 5 s."""
+
 _TEXTS: Final = frozenset(("auto-compaction-retention", "auto-compaction-mode"))
 _FLAGS: Final = {"true": True, "false": False}
 
@@ -46,7 +52,8 @@ class MemberSettings:
     """What one start of a member needs.
 
     name: of the member. address: under which other servers reach it. others: peer URLs by member name, of a cluster that it joins.
-    joins: it joins a cluster that exists. alone: forget all other members (`--cluster-reset`). arguments: of --etcd-arg, read.
+    joins: it joins a cluster that exists. alone: forget all other members (`--cluster-reset`). is_alone: it has always been the only one.
+    arguments: of --etcd-arg, read.
     """
 
     layout: EtcdLayout
@@ -56,6 +63,7 @@ class MemberSettings:
     others: Mapping[str, Sequence[str]]
     joins: bool = False
     alone: bool = False
+    is_alone: bool = False
     expose_metrics: bool = False
     debug: bool = False
     arguments: JsonObject
@@ -90,21 +98,34 @@ def render(settings: MemberSettings) -> bytes:
         "initial-cluster-state": "existing" if settings.joins else "new",
         "client-transport-security": _transport(settings.layout.tls, "server"),
         "peer-transport-security": _transport(settings.layout.tls, "peer"),
-        # Between etcd's 1 s, which slow disks exceed, and K3s' 5 s, for which a single member waits at each start.
-        "heartbeat-interval": 300,
-        "election-timeout": 3000,
+        **(ALONE if settings.is_alone else AMONG_OTHERS),
         "pre-vote": True,  # a member that comes back does not call an election
         "snapshot-count": 10000,  # for small machines: etcd holds so many entries in memory (3.4 and 3.5 have 100,000)
         "max-wals": 2,  # for small disks: 64 MB each, 5 otherwise
         "max-snapshots": 2,
         "logger": "zap",
         "log-outputs": ["stderr"],
+        # For flash memory: the log is synced at each write all the same, and the database follows from it after a crash.
+        "backend-batch-interval": 2_000_000_000,
+        "backend-batch-limit": 1000,
         "log-level": "info" if settings.debug else "warn",  # for quiet disks
         **_checks(settings.version),
         **settings.arguments,
     }
     if settings.alone:
         document["force-new-cluster"] = True
+    return _dump(document)
+
+
+def expect_others(content: bytes) -> bytes | None:
+    """Return a configuration file with the timing of several members, None if it has no other than a single one's, or a human's."""
+    document: JsonObject = orjson.loads(content)
+    if any(document.get(name) != value for name, value in ALONE.items()):
+        return None
+    return _dump(document | AMONG_OTHERS)
+
+
+def _dump(document: JsonObject) -> bytes:
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 

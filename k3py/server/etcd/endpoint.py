@@ -31,7 +31,10 @@ def member_paths(
             text = "this server has no managed etcd: start its cluster with --cluster-init, or give the joining server its --datastore-endpoint\n"
             return web.Response(status=400, text=text)
         from k3py.server.etcd.membership import open_membership  # noqa: PLC0415 - only for who has an etcd
+        from k3py.server.etcd.process import expect_others  # noqa: PLC0415 - the same
 
+        if await asyncio.to_thread(expect_others, layout):
+            return web.Response(status=503, text="the etcd is made ready for further members: ask again\n")
         try:
             async with asyncio.timeout(_LIMIT_S), open_membership(layout) as membership:
                 members = await membership.members()

@@ -74,6 +74,11 @@ class EtcdLayout:
         return self.folder / "voters"
 
     @property
+    def alone_mark(self) -> Path:
+        """Return the file that is there while this member has always been the only one: its elections can be quick."""
+        return self.folder / "alone"
+
+    @property
     def restore_mark(self) -> Path:
         """Return the file that is there while a snapshot is put back."""
         return self.data_dir / "server/db/etcd-restoring"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import signal
 from typing import TYPE_CHECKING, Final
 
 from k3py.errors import K3pyError
+from k3py.server.etcd import configuration
 from k3py.util.backoff import Backoff
 from k3py.util.child_process import end_leftover, start_child, stop_child, turn_log_over
 from k3py.util.files import write_atomically
@@ -127,6 +130,19 @@ class EtcdProcess:
                 "own: systemctl disable --now etcd"
             )
         return f"etcd ended at its start with code {code}; see {file}: {said}"
+
+
+def expect_others(layout: EtcdLayout) -> bool:
+    """Give a member that was alone until now the timing of several, before another one joins; True: etcd is just starting anew for that. Blocking."""
+    if not layout.alone_mark.exists():
+        return False
+    changed = configuration.expect_others(layout.config_file.read_bytes())
+    if changed is not None:
+        write_atomically(layout.config_file, changed)
+        with contextlib.suppress(OSError, ValueError):  # it is just starting anyway
+            os.kill(int(layout.pid_file.read_text()), signal.SIGTERM)
+    layout.alone_mark.unlink()
+    return changed is not None
 
 
 def _environment() -> dict[str, str]:

@@ -88,6 +88,9 @@ async def run_member(
         settings = replace(settings, others=others, joins=True)
     database = config.data_dir / "server" / DATABASE_PATH
     migrates = not layout.has_member and not joins and not resets and await asyncio.to_thread(database.exists)
+    if not layout.has_member and not joins:
+        await asyncio.to_thread(layout.alone_mark.touch)
+    settings = replace(settings, is_alone=layout.alone_mark.exists())
     process = EtcdProcess(layout, program)
     await process.prepare()
     if migrates:
@@ -145,9 +148,7 @@ async def _wait_until_serving(layout: EtcdLayout) -> None:
             try:
                 await membership.check_serving()
             except DatastoreError as error:
-                if await _is_learner(membership, layout):
-                    continue
-                if pauses.attempts == _TOLD_AFTER:
+                if not await _is_learner(membership, layout) and pauses.attempts == _TOLD_AFTER:
                     log.warning(
                         "waiting for etcd: most of its members must run and reach each other",
                         extra={"error": str(error), "log": str(layout.log_file)},

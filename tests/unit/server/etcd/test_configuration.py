@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from k3py.errors import ConfigError
-from k3py.server.etcd.configuration import MemberSettings, read_arguments, render
+from k3py.server.etcd.configuration import MemberSettings, expect_others, read_arguments, render
 from k3py.server.etcd.layout import EtcdLayout
 
 
@@ -88,3 +88,12 @@ def test_what_k3py_sets_itself_is_refused(argument):
 def test_an_argument_without_a_value_is_refused(argument):
     with pytest.raises(ConfigError, match=r"--etcd-arg: .*must be name=value"):
         read_arguments((argument,))
+
+
+def test_a_single_member_elects_itself_quickly_until_others_come(settings):
+    alone, among = rendered(settings, is_alone=True), rendered(settings)
+    assert alone["election-timeout"] < among["election-timeout"]
+    assert orjson.loads(expect_others(render(replace(settings, is_alone=True)))) == among
+    assert expect_others(render(settings)) is None
+    by_hand = replace(settings, is_alone=True, arguments=read_arguments(("election-timeout=9000",)))
+    assert expect_others(render(by_hand)) is None
