@@ -222,6 +222,7 @@ def _settings(config: AgentConfig, joined: Joined, name: str, own: OwnAddress) -
         snapshotter=config.snapshotter,
         pause_image=config.pause_image,
         resolv_conf=config.resolv_conf,
+        default_runtime=config.default_runtime,
         private_registry=config.private_registry,
         disable_default_registry_endpoint=config.disable_default_registry_endpoint,
         control_plane=False,

@@ -38,6 +38,7 @@ class AgentConfig:
     snapshotter: str
     pause_image: str
     resolv_conf: str
+    default_runtime: str
     private_registry: Path | None
     disable_default_registry_endpoint: bool
     debug: bool

@@ -36,6 +36,7 @@ class NodeFields(TypedDict):
     snapshotter: str
     pause_image: str
     resolv_conf: str
+    default_runtime: str
     private_registry: Path | None
     disable_default_registry_endpoint: bool
 
@@ -61,6 +62,7 @@ def read_node_fields(values: Mapping[str, Value]) -> NodeFields:
         snapshotter=get_text(values, "snapshotter"),
         pause_image=get_text(values, "pause_image"),
         resolv_conf=str(values["resolv_conf"] or "/etc/resolv.conf"),
+        default_runtime=get_text(values, "default_runtime"),
         private_registry=registry_file.absolute() if isinstance(registry_file, Path) else None,
         disable_default_registry_endpoint=bool(values["disable_default_registry_endpoint"]),
     )

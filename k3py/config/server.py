@@ -27,7 +27,15 @@ if TYPE_CHECKING:
 Durability = Literal["durable", "balanced", "flash"]
 
 # And names of files in the manifests folder.
-COMPONENTS: Final = ("coredns", "dashboard", "metrics-server", "local-storage", "servicelb", "traefik")
+COMPONENTS: Final = (
+    "coredns",
+    "dashboard",
+    "metrics-server",
+    "local-storage",
+    "runtimes",
+    "servicelb",
+    "traefik",
+)
 ENCRYPTION_PROVIDERS: Final = ("aescbc", "secretbox", "aesgcm")
 
 
@@ -84,6 +92,7 @@ class ServerConfig:
     snapshotter: str
     pause_image: str
     resolv_conf: str
+    default_runtime: str
     private_registry: Path | None
     disable_default_registry_endpoint: bool
     flannel_backend: OverlayKind

@@ -32,6 +32,7 @@ from k3py.network.service_route import ensure_service_route
 from k3py.runtime.containerd import Containerd
 from k3py.runtime.containerd_config import ContainerdConfig
 from k3py.runtime.cri import CriRuntime
+from k3py.runtime.extra_runtimes import check_default_runtime
 from k3py.runtime.program import find_program, get_cni_dir, get_program
 from k3py.runtime.registries.images import RegistryImages
 from k3py.runtime.registries.settings import DEFAULT_FILE, load_registries
@@ -84,6 +85,7 @@ class NodeSettings:
     snapshotter: str
     pause_image: str
     resolv_conf: str
+    default_runtime: str
     private_registry: Path | None
     disable_default_registry_endpoint: bool
     control_plane: bool
@@ -108,7 +110,7 @@ def build_node(settings: NodeSettings, *, kubelet: NodeIdentity, proxy: NodeIden
     kubelet, proxy: identities of the kubelet (system:node:<name>) and of what follows services and nodes (system:kube-proxy).
 
     Raises:
-        ConfigError: registries.yaml cannot be used.
+        ConfigError: registries.yaml cannot be used, or the default runtime is not installed.
         MissingProgram: a program that the node needs is missing; names it and the package.
     """
     registries = load_registries(
@@ -120,6 +122,7 @@ def build_node(settings: NodeSettings, *, kubelet: NodeIdentity, proxy: NodeIden
         settings.data_dir,
         pause_image=settings.pause_image,
         snapshotter=settings.snapshotter,
+        default_runtime=settings.default_runtime,
         registries=registries,
     )
     socket = Path(settings.container_runtime_endpoint.removeprefix("unix://") or containerd.socket)
@@ -203,6 +206,7 @@ def _check_programs(containerd: ContainerdConfig) -> Path:
     """
     for name in ("containerd", "containerd-shim-runc-v2", "runc"):
         get_program(name, containerd.bin_dir)
+    check_default_runtime(containerd.default_runtime, containerd.bin_dir)
     return get_cni_dir(containerd.bin_dir)
 
 

@@ -17,6 +17,7 @@ from k3py.errors import ConfigError
 from k3py.runtime.containerd_config import ContainerdConfig, MachineFacts, render_config
 from k3py.runtime.cri.channel import CriChannel
 from k3py.runtime.errors import RuntimeFailure, RuntimeUnavailable
+from k3py.runtime.extra_runtimes import find_extra_runtimes
 from k3py.runtime.images import import_images
 from k3py.runtime.images_folder import follow_images_folder
 from k3py.runtime.machine import choose_snapshotter, has_sys_resource
@@ -114,12 +115,14 @@ async def read_facts(config: ContainerdConfig, program: Path) -> MachineFacts:
     if version < (1, 6):
         text = output.decode(errors="replace").strip()
         raise ConfigError(f"{program} is {text!r}; k3py needs containerd 1.6 or newer (CRI v1)")
+    extra = await asyncio.to_thread(find_extra_runtimes, config.bin_dir)
     return MachineFacts(
         containerd_version=version,
         runc=get_program("runc", config.bin_dir),
         cni_bin_dir=get_cni_dir(config.bin_dir),
         snapshotter=config.snapshotter or choose_snapshotter(config.root),
         restrict_oom_score_adj=not has_sys_resource(),
+        extra_runtimes=extra,
     )
 
 

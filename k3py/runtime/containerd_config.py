@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from k3py.runtime.registries.settings import Registries
+
+if TYPE_CHECKING:
+    from k3py.runtime.extra_runtimes import ExtraRuntime
 
 # What k3py has no use for; less memory, and no folder made outside of the data directory (opt).
 _DISABLED: Final = (
@@ -45,6 +48,7 @@ class ContainerdConfig:
         pause_image: Name of the sandbox image.
         snapshotter: "" chooses overlayfs where it works, else native.
         cgroup_driver: "cgroupfs" or "systemd"; the kubelet's, which names the parents of containers' groups.
+        default_runtime: Handler of pods without a RuntimeClass, "" = runc.
         registries: Mirrors and how to trust them; written to `registry_dir`.
     """
 
@@ -60,6 +64,7 @@ class ContainerdConfig:
     pause_image: str = "k3py.io/pause:1"
     snapshotter: str = ""
     cgroup_driver: str = "cgroupfs"
+    default_runtime: str = ""
     registries: Registries = field(default_factory=Registries)
 
     @classmethod
@@ -70,6 +75,7 @@ class ContainerdConfig:
         run_dir: Path = Path("/run/k3py"),
         pause_image: str = "",
         snapshotter: str = "",
+        default_runtime: str = "",
         registries: Registries | None = None,
     ) -> ContainerdConfig:
         """Return the layout below k3py's data directory and run directory."""
@@ -86,6 +92,7 @@ class ContainerdConfig:
             bin_dir=data_dir / "bin",
             pause_image=pause_image or "k3py.io/pause:1",
             snapshotter=snapshotter,
+            default_runtime=default_runtime,
             registries=registries or Registries(),
         )
 
@@ -99,6 +106,7 @@ class MachineFacts:
     cni_bin_dir: Path
     snapshotter: str
     restrict_oom_score_adj: bool
+    extra_runtimes: tuple[ExtraRuntime, ...] = ()
 
 
 def render_config(config: ContainerdConfig, facts: MachineFacts) -> str:
@@ -145,7 +153,8 @@ def render_config(config: ContainerdConfig, facts: MachineFacts) -> str:
         )
     else:
         put(f"plugins.{_text(runtime)}.cni", bin_dir=_text(facts.cni_bin_dir))
-    put(f"plugins.{_text(runtime)}.containerd", default_runtime_name=_text("runc"))
+    default_runtime = config.default_runtime or "runc"
+    put(f"plugins.{_text(runtime)}.containerd", default_runtime_name=_text(default_runtime))
     if new:
         put(f"plugins.{_text(images)}", snapshotter=_text(facts.snapshotter))
         put(f"plugins.{_text(images)}.pinned_images", sandbox=_text(config.pause_image))
@@ -161,6 +170,16 @@ def render_config(config: ContainerdConfig, facts: MachineFacts) -> str:
         Root=_text(config.state / "runc"),
         SystemdCgroup=_bool(config.cgroup_driver == "systemd"),
     )
+    for extra in facts.extra_runtimes:
+        table = f"plugins.{_text(runtime)}.containerd.runtimes.{_text(extra.name)}"
+        put(table, runtime_type=_text(extra.type))
+        if extra.program is not None:
+            put(
+                f"{table}.options",
+                BinaryName=_text(extra.program),
+                Root=_text(config.state / extra.name),
+                SystemdCgroup=_bool(config.cgroup_driver == "systemd"),
+            )
     lines = ["# Made by k3py at each start; changes here are lost."]
     for table, values in tables.items():
         if table:

@@ -54,6 +54,7 @@ def build_node(
         snapshotter=config.snapshotter,
         pause_image=config.pause_image,
         resolv_conf=config.resolv_conf,
+        default_runtime=config.default_runtime,
         private_registry=config.private_registry,
         disable_default_registry_endpoint=config.disable_default_registry_endpoint,
         control_plane=True,

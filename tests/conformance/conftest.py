@@ -22,7 +22,7 @@ def pytest_terminal_summary(terminalreporter):
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
     """A `k3py server` without a node, and without add-ons that act upon tests' objects."""
-    with BlackBox(tmp_path_factory.mktemp("cluster"), "--disable=local-storage,servicelb") as running:
+    with BlackBox(tmp_path_factory.mktemp("cluster"), "--disable=local-storage,runtimes,servicelb") as running:
         yield running
 
 

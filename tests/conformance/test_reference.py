@@ -27,7 +27,7 @@ MOST_DOUBTFUL = 5  # so many cases are asked a second time; more are no accident
 
 def start(area: str, folder: Path) -> ApiServerProcess | ServerProcess:
     """Make the server that an area needs: with controllers and scheduler, or the API server alone."""
-    whole = ("--disable=local-storage,servicelb", "--disable-helm-controller")  # add-ons that the reference does not have
+    whole = ("--disable=local-storage,runtimes,servicelb", "--disable-helm-controller")  # add-ons that the reference does not have
     return ServerProcess(folder, *whole) if area in WHOLE_SERVER_AREAS else ApiServerProcess(folder)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-PACKAGED: Final = ("local-storage",)
+PACKAGED: Final = ("local-storage", "runtimes")
 """Names of the files that are always written, without suffix; `--disable` knows them by these."""
 
 

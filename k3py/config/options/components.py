@@ -40,7 +40,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         name="disable",
         theme="components",
         value_type="list",
-        help="leave a component out: coredns (the cluster's DNS), dashboard (the page at /ui), metrics-server (the metrics API), local-storage (volumes in folders of nodes), servicelb (addresses for Services of type LoadBalancer), traefik (the ingress controller, off without its image); or a file of DATA_DIR/server/manifests: it and what it made are deleted",
+        help="leave a component out: coredns (the cluster's DNS), dashboard (the page at /ui), metrics-server (the metrics API), local-storage (volumes in folders of nodes), runtimes (RuntimeClasses of K3s), servicelb (addresses for Services of type LoadBalancer), traefik (the ingress controller, off without its image); or a file of DATA_DIR/server/manifests: it and what it made are deleted",
     ),
     # C-40
     Option(

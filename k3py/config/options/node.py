@@ -90,6 +90,12 @@ OPTIONS: Final[tuple[Option, ...]] = (
         help="image of pod sandboxes (default: k3py's own, which needs no registry)",
     ),
     Option(
+        name="default-runtime",
+        theme="runtime",
+        roles=BOTH,
+        help="runtime of pods without a RuntimeClass: runc, or another one that is installed (crun, nvidia, …)",
+    ),
+    Option(
         name="private-registry",
         theme="runtime",
         value_type="path",

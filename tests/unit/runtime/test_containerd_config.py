@@ -9,6 +9,7 @@ import pytest
 
 from k3py.errors import ConfigError
 from k3py.runtime.containerd_config import ContainerdConfig, MachineFacts, render_config
+from k3py.runtime.extra_runtimes import ExtraRuntime
 from k3py.runtime.machine import choose_snapshotter, filesystem_type, has_sys_resource
 from k3py.runtime.program import get_cni_dir, get_program
 
@@ -123,3 +124,17 @@ def test_a_cni_folder_has_all_four_plugins_or_is_told_with_what_lacks(tmp_path):
     with pytest.raises(ConfigError, match=r"host-local, portmap.*containernetworking-plugins"):
         get_cni_dir(dirs=[tmp_path / "half"])
     assert get_cni_dir(tmp_path / "own", dirs=[tmp_path / "half"]) == tmp_path / "own/cni"
+
+
+def test_other_runtimes_and_the_default_one():
+    config = ContainerdConfig.for_data_dir(Path("/data"), run_dir=Path("/run/k3py"), default_runtime="crun")
+    extra = (ExtraRuntime("crun", "io.containerd.runc.v2", Path("/usr/bin/crun")), ExtraRuntime("spin", "io.containerd.spin.v2"))
+    found = rendered((2, 0), config, extra_runtimes=extra)["plugins"]["io.containerd.cri.v1.runtime"]["containerd"]
+    assert found["default_runtime_name"] == "crun"
+    assert found["runtimes"]["spin"] == {"runtime_type": "io.containerd.spin.v2"}
+    assert found["runtimes"]["crun"]["options"] == {
+        "BinaryName": "/usr/bin/crun",
+        "Root": "/run/k3py/containerd/crun",
+        "SystemdCgroup": False,
+    }
+    assert rendered((1, 7))["plugins"]["io.containerd.grpc.v1.cri"]["containerd"]["default_runtime_name"] == "runc"

@@ -18,10 +18,10 @@ def test_files_are_written_and_made_good(tmp_path):
 
 
 def test_disabled_and_skipped_files_are_not(tmp_path):
-    stage_manifests(tmp_path, disabled=("local-storage",), variables=VARIABLES)
+    stage_manifests(tmp_path, disabled=PACKAGED, variables=VARIABLES)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "local-storage.yaml.skip").touch()
-    stage_manifests(tmp_path, disabled=(), variables=VARIABLES)
+    stage_manifests(tmp_path, disabled=("runtimes",), variables=VARIABLES)
     assert [one.name for one in tmp_path.iterdir()] == ["local-storage.yaml.skip"]
 
 
