@@ -283,6 +283,8 @@ async def build_dispatcher(
         schemas=objects,
         open_session=lambda: _open_session(storage, kinds, options.egress),
         metrics=durations,
+        mutating=options.admission.mutating_credentials,
+        validating=options.admission.validating_credentials,
     )
     policies = PolicyIndex()
     component_statuses = ComponentStatuses()

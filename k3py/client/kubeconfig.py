@@ -69,13 +69,17 @@ class Kubeconfig:
                 context.verify_mode = ssl.CERT_NONE
             if self.ignores_dates:
                 ignore_dates(context)
-            if self.certificate_file is not None:
-                context.load_cert_chain(self.certificate_file, self.key_file)
-            elif self.certificate:
-                load_cert_chain(context, self.certificate, self.key)
+            self.log_in(context)
         except (ssl.SSLError, OSError, ValueError) as error:
             raise KubeconfigError(f"kubeconfig: certificate cannot be used: {error}") from error
         return context
+
+    def log_in(self, context: ssl.SSLContext) -> None:
+        """Give a context the client certificate, if there is one. Raises OSError, ValueError: it cannot be used."""
+        if self.certificate_file is not None:
+            context.load_cert_chain(self.certificate_file, self.key_file)
+        elif self.certificate:
+            load_cert_chain(context, self.certificate, self.key)
 
     def make_client(self, *, user_agent: str) -> HttpClient:
         """Return a client; enter it, or close it when done."""
@@ -112,14 +116,7 @@ def load_kubeconfig(path: Path, *, context: str = "") -> Kubeconfig:
     Raises:
         KubeconfigError: names the file and what is wrong with it.
     """
-    import yaml  # noqa: PLC0415 - a third of a megabyte, for the command line and agents only
-
-    try:
-        document = yaml.safe_load(path.read_bytes())
-    except OSError as error:
-        raise KubeconfigError(f"kubeconfig {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise KubeconfigError(f"kubeconfig {path}: not YAML") from error
+    document = _read(path)
     try:
         wanted = context or document["current-context"]
         chosen = _named(document, "contexts", wanted)["context"]
@@ -130,6 +127,36 @@ def load_kubeconfig(path: Path, *, context: str = "") -> Kubeconfig:
         raise KubeconfigError(f"kubeconfig {path}: {error}") from error
     except OSError as error:
         raise KubeconfigError(f"kubeconfig {path}: {error.filename}: {error.strerror}") from error
+
+
+def load_users(path: Path) -> tuple[dict[str, Kubeconfig], str]:
+    """Return the users of a kubeconfig by their names, without servers, and the name of the current context's ("" = none).
+
+    Raises:
+        KubeconfigError: names the file and what is wrong with it.
+    """
+    document = _read(path)
+    try:
+        users = {
+            str(one["name"]): _make(path.parent, {}, {"server": ""}, one.get("user") or {})
+            for one in document.get("users") or ()
+        }
+        current = document.get("current-context")
+        chosen = _named(document, "contexts", current)["context"] if current else {}
+    except (AttributeError, KeyError, TypeError, LookupError, binascii.Error) as error:
+        raise KubeconfigError(f"kubeconfig {path}: {error}") from error
+    return users, str(chosen.get("user") or "")
+
+
+def _read(path: Path) -> Any:
+    import yaml  # noqa: PLC0415 - a third of a megabyte, for the command line and agents only
+
+    try:
+        return yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise KubeconfigError(f"kubeconfig {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise KubeconfigError(f"kubeconfig {path}: not YAML") from error
 
 
 def make_document(config: Kubeconfig, *, name: str = "default") -> dict[str, Any]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from k3py.apiserver.admission.plugins.event_rate_limit import EventLimit
+    from k3py.apiserver.admission.webhooks.credentials import WebhookCredentials
     from k3py.config.api_server_arguments import ApiServerArguments
     from k3py.config.fields import Fields
 
@@ -56,6 +57,13 @@ _SECTIONS: Final = {
     "PodSecurity": ("PodSecurityConfiguration", _POD_SECURITY),
     "EventRateLimit": ("Configuration", ("eventratelimit.admission.k8s.io/v1alpha1",)),
     "ResourceQuota": ("ResourceQuotaConfiguration", _QUOTA),
+    **dict.fromkeys(
+        ("MutatingAdmissionWebhook", "ValidatingAdmissionWebhook"),
+        (
+            "WebhookAdmissionConfiguration",
+            ("apiserver.config.k8s.io/v1", "apiserver.config.k8s.io/v1alpha1"),
+        ),
+    ),
 }
 _SCOPES: Final = (
     *("Terminating", "NotTerminating", "BestEffort", "NotBestEffort"),
@@ -75,12 +83,17 @@ class PodSecuritySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionSettings:
-    """plugins: names of those that run, in no order. event_limits: of EventRateLimit. limited_resources: of ResourceQuota."""
+    """plugins: names of those that run, in no order. event_limits: of EventRateLimit. limited_resources: of ResourceQuota.
+
+    mutating_credentials, validating_credentials: who this server is to webhooks, None = nobody.
+    """
 
     plugins: frozenset[str] = frozenset(DEFAULT)
     pod_security: PodSecuritySettings = field(default_factory=PodSecuritySettings)
     event_limits: Sequence[EventLimit] = ()
     limited_resources: Sequence[LimitedResource] = ()
+    mutating_credentials: WebhookCredentials | None = None
+    validating_credentials: WebhookCredentials | None = None
 
 
 def load_admission_settings(arguments: ApiServerArguments) -> AdmissionSettings:
@@ -134,10 +147,26 @@ def _load_file(file: Path, settings: AdmissionSettings) -> AdmissionSettings:
                 settings = replace(settings, pod_security=_read_pod_security(fields))
             case "EventRateLimit":
                 settings = replace(settings, event_limits=_read_limits(fields))
-            case _:
+            case "ResourceQuota":
                 settings = replace(settings, limited_resources=_read_limited_resources(fields))
+            case "MutatingAdmissionWebhook":
+                settings = replace(settings, mutating_credentials=_read_credentials(fields))
+            case _:
+                settings = replace(settings, validating_credentials=_read_credentials(fields))
     document.finish()
     return settings
+
+
+def _read_credentials(fields: Fields) -> WebhookCredentials:
+    from pathlib import Path  # noqa: PLC0415 - as the next
+
+    from k3py.apiserver.admission.webhooks.credentials import load_credentials  # noqa: PLC0415 - few have such a file
+
+    file = Path(fields.text("kubeConfigFile", default=None))
+    if not file.is_absolute():
+        raise fields.fault("kubeConfigFile", f"'{file}': must be an absolute path")
+    fields.finish()
+    return load_credentials(file)
 
 
 def _read_limited_resources(fields: Fields) -> tuple[LimitedResource, ...]:

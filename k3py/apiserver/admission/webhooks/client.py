@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     import aiohttp
 
+    from k3py.apiserver.admission.webhooks.credentials import WebhookCredentials
     from k3py.apiserver.admission.webhooks.index import Webhook
+    from k3py.client.kubeconfig import Kubeconfig
     from k3py.jsontypes import JsonObject, JsonValue
 
 _LONGEST_ANSWER: Final = 16 * 1024 * 1024
@@ -35,10 +37,23 @@ class CallFault(K3pyError):
 
 
 class WebhookClient:
-    """Asks webhooks; connections are kept. `open_session` makes the session at the first call."""
+    """Asks webhooks; connections are kept.
 
-    def __init__(self, open_session: Callable[[], aiohttp.ClientSession]) -> None:
+    Args:
+        open_session: makes the session, at the first call.
+        mutating, validating: who this server is to webhooks of that kind; None = nobody.
+    """
+
+    def __init__(
+        self,
+        open_session: Callable[[], aiohttp.ClientSession],
+        *,
+        mutating: WebhookCredentials | None = None,
+        validating: WebhookCredentials | None = None,
+    ) -> None:
         self._open = open_session
+        self._mutating = mutating
+        self._validating = validating
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -52,7 +67,9 @@ class WebhookClient:
         uid = str(uuid.uuid4())
         version = f"admission.k8s.io/{hook.review_version}"
         review = {"kind": _KIND, "apiVersion": version, "request": {"uid": uid, **request}}
-        answer = await self._post(hook, orjson.dumps(review))
+        credentials = self._mutating if may_patch else self._validating
+        user = None if credentials is None else credentials.find(hook.url)
+        answer = await self._post(hook, orjson.dumps(review), user)
         response = answer.get("response")
         if not isinstance(response, dict):
             raise CallFault("webhook response was absent")
@@ -62,12 +79,17 @@ class WebhookClient:
             response.pop("patch")  # as upstream: only v1 forbids it
         return response
 
-    async def _post(self, hook: Webhook, body: bytes) -> JsonObject:
+    async def _post(self, hook: Webhook, body: bytes, user: Kubeconfig | None) -> JsonObject:
         import aiohttp  # noqa: PLC0415 - for its errors; the session is made by then
 
         if hook.tls is None:
             # without a bundle the system's whole trust is read
-            hook.tls = _make_context(hook.bundle) if hook.bundle else await offload(_make_context, "")
+            hook.tls = (
+                _make_context(hook.bundle, user) if hook.bundle else await offload(_make_context, "", user)
+            )
+        headers = {"Content-Type": "application/json", "Accept": "application/json, */*"}
+        if user is not None:
+            headers |= await _authorization(user)
         if self._session is None:
             self._session = self._open()
         what = f'failed to call webhook: Post "{hook.url}"'
@@ -77,7 +99,7 @@ class WebhookClient:
                 self._session.post(
                     hook.url,
                     data=body,
-                    headers={"Content-Type": "application/json", "Accept": "application/json, */*"},
+                    headers=headers,
                     ssl=hook.tls,
                     allow_redirects=False,
                 ) as response,
@@ -133,9 +155,25 @@ def _check_v1(answer: JsonObject, response: JsonObject, uid: str, *, may_patch: 
         raise CallFault(f'invalid response.patchType, expected "JSONPatch", got "{kind}"')
 
 
-def _make_context(bundle: str) -> ssl.SSLContext:
+async def _authorization(user: Kubeconfig) -> dict[str, str]:
+    from k3py.apiserver.admission.webhooks.credentials import bearer_of  # noqa: PLC0415 - few have credentials
+
+    try:
+        token = await bearer_of(user)
+    except OSError as error:
+        raise CallFault(f"unable to read the token for the webhook: {error.strerror}") from error
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _make_context(bundle: str, user: Kubeconfig | None) -> ssl.SSLContext:
     try:
         text = base64.b64decode(bundle).decode()
-        return ssl.create_default_context(cadata=text or None)
+        context = ssl.create_default_context(cadata=text or None)
     except (binascii.Error, UnicodeDecodeError, ssl.SSLError, ValueError) as error:
         raise CallFault(f"unable to load root certificates: {error}") from error
+    if user is not None:
+        try:
+            user.log_in(context)
+        except (OSError, ValueError) as error:
+            raise CallFault(f"our own certificate for the webhook cannot be used: {error}") from error
+    return context

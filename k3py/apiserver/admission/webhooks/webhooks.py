@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from k3py.api.registry import KindRegistry
     from k3py.apiserver.admission.lookup import Lookup
     from k3py.apiserver.admission.metrics import AdmissionMetrics
+    from k3py.apiserver.admission.webhooks.credentials import WebhookCredentials
     from k3py.apiserver.interface import Authorizer
     from k3py.apiserver.registry.seams import ObjectSchemas
     from k3py.jsontypes import JsonObject
@@ -35,10 +36,12 @@ class Webhooks:
         schemas: ObjectSchemas,
         open_session: Callable[[], aiohttp.ClientSession],
         metrics: AdmissionMetrics,
+        mutating: WebhookCredentials | None = None,
+        validating: WebhookCredentials | None = None,
     ) -> None:
         self.mutating = WebhookIndex()
         self.validating = WebhookIndex()
-        self.client = WebhookClient(open_session)
+        self.client = WebhookClient(open_session, mutating=mutating, validating=validating)
         self.dispatch = WebhookDispatch(self.client, kinds, lookup, authorizer, metrics)
         self.kinds = kinds
         self.schemas = schemas

@@ -84,6 +84,21 @@ def test_a_file_limits_resources_without_a_quota(tmp_path):
     assert (services.plural, services.contains, services.scopes) == ("services", ("nodeports",), ())
 
 
+def test_a_file_names_credentials_for_webhooks(tmp_path):
+    users = tmp_path / "users.yaml"
+    users.write_text("users: [{name: '*', user: {token: t}}]")
+    kind = "kind: WebhookAdmissionConfiguration, apiVersion: apiserver.config.k8s.io/v1"
+    file = tmp_path / "a.yaml"
+    entry = f"- {{name: MutatingAdmissionWebhook, configuration: {{{kind}, kubeConfigFile: {users}}}}}\n"
+    file.write_text(f"{HEAD}{entry}")
+    settings = load(f"admission-control-config-file={file}")
+    assert settings.mutating_credentials.find("https://a.b").token == "t"
+    assert settings.validating_credentials is None
+    file.write_text(f"{HEAD}{entry.replace(str(users), 'users.yaml')}")
+    with pytest.raises(ConfigError, match="must be an absolute path"):
+        load(f"admission-control-config-file={file}")
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

@@ -40,8 +40,9 @@ class Session:
         self.closed = 0
 
     @asynccontextmanager
-    async def post(self, url, *, data, **_):
+    async def post(self, url, *, data, headers, **_):
         review = orjson.loads(data)
+        self.headers = headers
         self.asked.append((url, review))
         answer = self._answer(review)
         if isinstance(answer, Exception):
