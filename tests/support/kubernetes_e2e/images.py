@@ -38,6 +38,7 @@ nogroup:x:65534:
 """
 _NGINX: Final = b"""daemon off;
 error_log stderr;
+pid /tmp/nginx.pid;
 events { worker_connections 64; }
 http { access_log off; server { listen 80; root /usr/share/nginx/html; } }
 """
