@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Final
 
 PLUGIN: Final = "kubernetes.io/csi"
+_ATTACHMENT: Final = re.compile("csi-[0-9a-f]{64}")
 
 
 def unique_name(driver: str, handle: str) -> str:
@@ -16,6 +18,11 @@ def unique_name(driver: str, handle: str) -> str:
 def attachment_name(driver: str, handle: str, node: str) -> str:
     """Return the name of the VolumeAttachment of a volume to a node."""
     return f"csi-{hashlib.sha256(f'{handle}{driver}{node}'.encode()).hexdigest()}"
+
+
+def is_attachment_name(name: str) -> bool:
+    """Say whether a VolumeAttachment is called as `attachment_name` calls them: others are somebody else's."""
+    return _ATTACHMENT.fullmatch(name) is not None
 
 
 def attachment_of(name: str, node: str) -> str:

@@ -309,7 +309,7 @@ def _phase(
     running = sum("running" in one["state"] for one in regular)
     codes = [code for one in regular if (code := _exit_code(one)) is not None]
     if running + len(codes) < len(regular):
-        return "Running" if codes or running else "Pending"
+        return "Pending"  # until all have been started once
     if running or (policy == "Always" and not stopped):
         return "Running"
     if not any(codes):

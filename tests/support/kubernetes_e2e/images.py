@@ -81,7 +81,7 @@ def make_recipes(programs: Path, etcd: Path | None) -> list[ImageRecipe]:
     base: tuple[ImageFile, ...] = (*busybox_files(BUSYBOX), ImageFile("etc/passwd", _PASSWD), ImageFile("etc/group", _GROUP))
     agnhost = (
         *base,
-        *with_libraries("bash", "curl", "dig", "ip"),
+        *with_libraries("bash", "curl", "dig", "getent", "ip"),
         # Debian's ash would take its own nc, which knows none of the tests' flags, instead of what lies on the PATH.
         ImageFile("bin/sh", link="../usr/bin/bash", mode=0o777),
         *_netcat(),

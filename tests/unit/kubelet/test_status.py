@@ -138,3 +138,10 @@ def test_the_termination_message_is_shown():
         bound_pod(restartPolicy="Never"), record(ran("c", 1)), messages={"c-0": "bye"}, stopped=True
     )
     assert found["containerStatuses"][0]["state"]["terminated"]["message"] == "bye"
+
+
+def test_a_pod_is_pending_until_all_its_containers_have_been_started():
+    pod = bound_pod(containers=[container("a"), container("b")])
+    assert status(pod, record(runs("a")))["phase"] == "Pending"
+    assert status(pod, record(ran("a", 0)))["phase"] == "Pending"
+    assert status(pod, record(runs("a"), runs("b")))["phase"] == "Running"

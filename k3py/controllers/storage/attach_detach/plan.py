@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from k3py.api.csi import attachment_name, attachment_of, unique_name
+from k3py.api.csi import attachment_name, attachment_of, is_attachment_name, unique_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -93,7 +93,8 @@ def plan_node(
     status = (node or {}).get("status") or {}
     in_use = {attachment_of(one, name) for one in status.get("volumesInUse") or ()}
     before = {attachment_of(one["name"], name): one for one in status.get("volumesAttached") or ()}
-    existing = {one["metadata"]["name"]: one for one in attachments}
+    ours = (one for one in attachments if is_attachment_name(one["metadata"]["name"]))
+    existing = {one["metadata"]["name"]: one for one in ours}
     needed = {}
     for one in wanted if is_managed(node) else ():
         csi = csi_of(one.volume)

@@ -167,3 +167,13 @@ async def test_attachments_that_were_made_before_a_restart_are_known(world):
     async with world.running(controller.build):
         await world.until(lambda: not attachments(world))
         assert attached(world) == []
+
+
+async def test_an_attachment_that_somebody_else_made_is_left_alone(world):
+    async with world.running(controller.build):
+        spec = {"attacher": "other", "nodeName": "n2", "source": {"persistentVolumeName": "w"}}
+        world.client.seed(VOLUME_ATTACHMENTS, {"kind": "VolumeAttachment", "metadata": {"name": "theirs"}, "spec": spec})
+        await bring(world)
+        world.client.remove(PODS, "p", "default")
+        await world.until(lambda: "n1" not in attachments(world))
+        assert attachments(world)["n2"]["metadata"]["name"] == "theirs"
