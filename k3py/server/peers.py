@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -60,11 +61,31 @@ def build_peers(
         arguments=critical_arguments(config, shared.password),
     )
     living = LivingServers(backend, masters, own)
-    led = Led(masters, make_election("k3py", config.node_name), (Compaction(backend),))
     followers: list[Component] = []
+    led: list[Component] = [Compaction(backend)]
     if plane.keys_of_secrets is not None:
         followers.append(KeysFollower(backend, shared, plane.keys_of_secrets, living))
-    return [living, *followers, led]
+        led.append(Reencryption(plane.keys_of_secrets))
+    return [living, *followers, Led(masters, make_election("k3py", config.node_name), led)]
+
+
+class Reencryption:
+    """A component: has Secrets re-encrypted by this server, while it runs."""
+
+    name = "reencryption"
+    policy = Policy.RESTART
+
+    def __init__(self, encryption: SecretsEncryption) -> None:
+        self._encryption = encryption
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Lead until cancelled; what was begun is finished."""
+        self._encryption.lead(whether=True)
+        try:
+            started()
+            await asyncio.Event().wait()
+        finally:
+            self._encryption.lead(whether=False)
 
 
 class KeysFollower:

@@ -91,6 +91,7 @@ class SecretsEncryption:
         self._provider = provider
         self._share = share
         self._peers: Peers | None = None
+        self._leads = True
         self._asked = asyncio.Event()
         self._changing = asyncio.Lock()
         self._done = 0
@@ -100,8 +101,7 @@ class SecretsEncryption:
     async def run(self, started: Callable[[], None]) -> None:
         """Re-encrypt whenever it is asked for, until cancelled. Raises K3pyError: it is tried again."""
         started()
-        if self._ring.stage in BUSY:
-            self._asked.set()
+        self._ask()
         while True:
             await self._asked.wait()
             try:
@@ -111,8 +111,20 @@ class SecretsEncryption:
                 raise
             self._asked.clear()
 
+    def _ask(self) -> None:
+        """Have what is wanted re-encrypted, if it is this server that does it."""
+        if self._leads and self._ring.stage in BUSY:
+            self._asked.set()
+
+    def lead(self, *, whether: bool) -> None:
+        """Be the one of several servers that re-encrypts, or leave it to another: whoever asked, and whichever died over it."""
+        self._leads = whether
+        self._ask()
+
     async def follow(self, peers: Peers) -> None:
-        """Agree with other servers about keys from now on. Raises DatastoreError."""
+        """Agree with other servers about keys from now on; re-encrypt only when told to `lead`. Raises DatastoreError."""
+        if self._peers is None:
+            self._leads = False
         self._peers = peers
         await peers.tell(self._ring.state)
 
@@ -129,6 +141,7 @@ class SecretsEncryption:
             state = files.get("EncryptionHash", b"").decode(errors="replace")
             ring = key_ring.read_ring(files["EncryptionConfig"], state, "keys of Secrets in the datastore")
             await self._use(ring)
+            self._ask()
             log.info("took keys of Secrets that another server changed", extra={"stage": ring.stage})
 
     async def change(self, request: JsonObject) -> None:
@@ -144,7 +157,7 @@ class SecretsEncryption:
             await self._take(ring)
             if ring.stage in BUSY:
                 self._done = self._total = 0
-                self._asked.set()
+                self._ask()
 
     def _next(self, request: JsonObject) -> KeyRing:
         ring, force = self._ring, bool(request.get("force"))
@@ -222,9 +235,10 @@ class SecretsEncryption:
                 )
 
     async def _reencrypt(self) -> None:
-        ring = self._ring
         async with self._changing:
-            await self._take(replace(ring, stage="reencrypt_active"))
+            if self._ring.stage not in BUSY:  # another server that led has done it
+                return
+            await self._take(replace(self._ring, stage="reencrypt_active"))
         await self._agree()  # nobody seals with an old key any more
         kinds = {one.storage.prefix: one for one in self._kinds if self._at_rest.covers(one)}
         self._done, self._total, self._fault = 0, 0, ""
@@ -234,6 +248,8 @@ class SecretsEncryption:
         for one in kinds.values():
             await self._storage.reseal(one, self._count)
         async with self._changing:
+            if self._ring.stage not in BUSY:
+                return
             await self._take(key_ring.finish(self._ring))
         log.info("re-encrypted everything", extra={"objects": self._done})
 
@@ -258,7 +274,8 @@ class SecretsEncryption:
         if strangers:
             status["hasherror"] = f"hash does not match between servers: {', '.join(strangers)}"
         if ring.stage in BUSY:
-            status["progress"] = {"done": self._done, "total": self._total}
+            if self._leads:
+                status["progress"] = {"done": self._done, "total": self._total}
             if self._fault:
                 status["error"] = self._fault
         return status

@@ -224,6 +224,7 @@ async def test_a_new_key_seals_only_when_the_other_server_has_it(backend, tmp_pa
         assert len(first["inactivekeys"]) == 1
         assert server.encryption.status()["activekey"]["name"] == first["inactivekeys"][0]["name"]
         peers.other = None
+        server.encryption.lead(whether=True)
         await server.until_done()
         assert server.encryption.status()["hashmatch"] is True
         assert "aescbckey" not in await used_keys(backend)
@@ -249,3 +250,33 @@ async def test_keys_of_another_server_are_taken_into_use(backend, tmp_path):
         assert (tmp_path / "b/encryption-config.json").read_bytes() == one.shared[-1]["EncryptionConfig"]
         await two.encryption.adopt({})
         assert two.encryption.status()["hash"] == one.encryption.status()["hash"]
+
+
+async def test_of_several_servers_the_leader_re_encrypts_whoever_was_asked(backend, tmp_path):
+    async with Server(backend, tmp_path / "a") as asked, Server(backend, tmp_path / "b") as leader:
+        await leader.encryption.adopt(asked.encryption_files())
+        await asked.fill(3)
+        for one in (asked, leader):
+            await one.encryption.follow(Peers(one.encryption))
+        async with TaskScope() as scope:
+            for one in (asked, leader):
+                scope.spawn(one.encryption.run(lambda: None), name="encryption")
+            await asked.encryption.change({"stage": "rotate_keys"})
+            await leader.encryption.adopt(asked.shared[-1])
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert leader.encryption.status()["stage"] == "reencrypt_request", "nobody leads"
+            assert await used_keys(backend) == {"aescbckey"}
+            leader.encryption.lead(whether=True)
+            async with asyncio.timeout(30):
+                while leader.encryption.status()["stage"] in BUSY:
+                    await asyncio.sleep(0.001)
+            assert "aescbckey" not in await used_keys(backend)
+            assert asked.encryption.status()["stage"] == "reencrypt_request", "it does not know yet"
+            asked.encryption.lead(whether=True)  # and when it leads next, it does it once more or is told that it is done
+            await asked.encryption.adopt(leader.shared[-1])
+            async with asyncio.timeout(30):
+                while asked.encryption.status()["stage"] in BUSY:
+                    await asyncio.sleep(0.001)
+            assert asked.encryption.status()["hash"] == leader.encryption.status()["hash"]
+            scope.cancel()
