@@ -237,6 +237,7 @@ async def test_hundreds_of_half_open_handshakes_leave_others_alone(server):
     idle = [socket.socket() for _ in range(500)]
     try:
         for number, one in enumerate(idle):
+            one.bind(("127.0.0.2", 0))  # one address has half of the places: others are those who come from elsewhere
             one.setblocking(False)
             one.connect_ex((host, port))
             if number % 2:
