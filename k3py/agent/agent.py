@@ -30,6 +30,7 @@ from k3py.kubelet.assembly import NodeIdentity, NodeSettings, build_node
 from k3py.kubelet.settings import load_kubelet_settings
 from k3py.kubelet.wiring import Kubelet
 from k3py.network.own_address import OwnAddress
+from k3py.network.policy.pods import reduce_pod
 from k3py.runtime.bundle import tree_cleaning
 from k3py.util.backoff import Backoff
 from k3py.util.data_dir import hold_data_dir
@@ -168,7 +169,8 @@ async def _identify(
 ) -> NodeIdentity:
     client = await stack.enter_async_context(HttpClient(server, tls=tls, user_agent=user_agent))
     last_known = LastKnown(joined.folder / "last-known" / user_agent, begins_offline=joined.is_remembered)
-    informers = HttpInformerFactory(client, last_known)
+    # Only network policies follow the pods of other nodes.
+    informers = HttpInformerFactory(client, last_known, reduced={PODS: reduce_pod})
     return NodeIdentity(client, informers, (last_known, informers), last_known)
 
 

@@ -25,6 +25,8 @@ from k3py.util import clock
 from k3py.util.backoff import Backoff
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from k3py.api.resource import Resource
     from k3py.client.interface import Client, InformerFactory
     from k3py.client.last_known import LastKnown
@@ -45,7 +47,10 @@ class Reflector:
         namespace: str = "",
         field_selector: str = "",
         last_known: LastKnown | None = None,
+        reduce: Callable[[JsonObject], JsonObject] = identity,
     ) -> None:
+        """Take what to follow; `reduce` returns what is kept of an object."""
+        self._reduce = reduce
         self._client = client
         self._last_known = last_known
         self._resource = resource
@@ -95,7 +100,7 @@ class Reflector:
         except Unreachable:
             await self._recall()
             raise
-        self.informer.replace({key_of_document(obj): obj for obj in listed.items})
+        self.informer.replace({key_of_document(obj): self._reduce(obj) for obj in listed.items})
         self._revision = listed.resource_version
         self._note()
 
@@ -123,19 +128,32 @@ class Reflector:
                 if event.type != "BOOKMARK":
                     key = key_of_document(event.object)
                     if event.type == "DELETED":
-                        self.informer.delete(key, event.object)
+                        self.informer.delete(key, self._reduce(event.object))
                     else:
-                        self.informer.put(key, event.object)
+                        self.informer.put(key, self._reduce(event.object))
                     self._note()
                 self._revision = version_of_document(event.object)
                 backoff.reset()
 
 
 class HttpInformerFactory(FeederSet):
-    """Shared informers over a client on the network; a Component."""
+    """Shared informers over a client on the network; a Component.
 
-    def __init__(self, client: Client, last_known: LastKnown | None = None) -> None:
+    Args:
+        client: whom to ask.
+        last_known: what to begin with when the server is away.
+        reduced: resources of which whole-cluster informers keep a part of each object only: a node needs little of others' pods.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        last_known: LastKnown | None = None,
+        *,
+        reduced: Mapping[Resource, Callable[[JsonObject], JsonObject]] | None = None,
+    ) -> None:
         super().__init__("informers", self._make_feeder)
+        self._reduced = reduced or {}
         self._client = client
         self._last_known = last_known
 
@@ -145,7 +163,9 @@ class HttpInformerFactory(FeederSet):
         return self._client
 
     def _make_feeder(self, resource: Resource, namespace: str, field_selector: str) -> Reflector:
-        return Reflector(self._client, resource, namespace, field_selector, self._last_known)
+        whole = not namespace and not field_selector
+        reduce = self._reduced.get(resource, identity) if whole else identity
+        return Reflector(self._client, resource, namespace, field_selector, self._last_known, reduce)
 
 
 if TYPE_CHECKING:

@@ -28,6 +28,31 @@ class PolicyPod:
     shares_node: bool = False
 
 
+def reduce_pod(pod: JsonObject) -> JsonObject:
+    """Return a v1 Pod with what policies need of it, and nothing else: the pods of a whole cluster are kept by every node."""
+    metadata, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
+    reduced = {key: spec[key] for key in ("nodeName", "hostNetwork") if key in spec}
+    for field in ("containers", "initContainers"):
+        found = [
+            {key: one[key] for key in ("name", "ports", "restartPolicy") if key in one}
+            for one in spec.get(field) or ()
+            if one.get("ports")
+        ]
+        if found:
+            reduced[field] = found
+    return {
+        "kind": "Pod",
+        "apiVersion": "v1",
+        "metadata": {
+            key: metadata[key]
+            for key in ("name", "namespace", "uid", "labels", "resourceVersion")
+            if key in metadata
+        },
+        "spec": reduced,
+        "status": {key: status[key] for key in ("phase", "podIP", "podIPs") if key in status},
+    }
+
+
 def read_pod(pod: JsonObject, *, node_name: str, addresses: Sequence[str] | None = None) -> PolicyPod | None:
     """Return a v1 Pod for policies, None when they do not concern it: it is on the host's network, has ended, or has no address yet.
 

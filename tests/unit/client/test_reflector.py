@@ -83,3 +83,26 @@ async def test_expired_watch_lists_again_and_tells_the_differences(client):
     await run(factory, body)
     assert heard == [(True, False), (True, False), (False, True)]
     assert [verb for verb, *_ in client.actions if verb == "list"] == ["list", "list"]
+
+
+@pytest.mark.looptime
+async def test_of_a_whole_cluster_only_a_part_of_each_object_is_kept_where_that_is_wanted(client):
+    client.seed(PODS, pod("a", big="x"))
+
+    def reduce(obj):
+        return {"metadata": {key: obj["metadata"][key] for key in ("name", "namespace", "resourceVersion")}}
+
+    factory = HttpInformerFactory(client, reduced={PODS: reduce})
+    whole, own = factory.informer(PODS), factory.informer(PODS, namespace="d")
+
+    async def body():
+        await whole.wait_synced()
+        await own.wait_synced()
+        await until(lambda: client.actions.count(("watch", "pods", "")) == 2 or len(client.actions) >= 4)
+        await asyncio.sleep(0.01)
+        await client.create(PODS, pod("b", big="y"))
+        await until(lambda: len(whole.lister.list()) == len(own.lister.list()) == 2)
+        assert all(set(one) == {"metadata"} and "labels" not in one["metadata"] for one in whole.lister.list())
+        assert [one["metadata"]["labels"] for one in own.lister.list()] == [{"big": "x"}, {"big": "y"}]
+
+    await run(factory, body)

@@ -1,6 +1,6 @@
 """Reading pods for policies."""
 
-from k3py.network.policy.pods import read_pod
+from k3py.network.policy.pods import read_pod, reduce_pod
 from tests.support.objects import pod
 
 
@@ -39,3 +39,21 @@ def test_addresses_that_the_runtime_told_stand_for_those_of_the_status():
     new = pod("web", node="n1")
     assert read_pod(new, node_name="n1") is None
     assert read_pod(new, node_name="n1", addresses=["10.42.0.9"]).addresses == ("10.42.0.9",)
+
+
+def test_a_reduced_pod_reads_like_the_whole_one_and_is_small():
+    spec = {
+        "containers": [
+            {"name": "c", "image": "i", "env": [{"name": "PASSWORD", "value": "x"}], "ports": [{"name": "http", "containerPort": 80}]}
+        ],
+        "initContainers": [
+            {"name": "s", "restartPolicy": "Always", "ports": [{"name": "dns", "containerPort": 53, "protocol": "UDP"}]},
+            {"name": "i", "image": "i"},
+        ],
+    }
+    whole = running(**spec)
+    reduced = reduce_pod(whole)
+    assert read_pod(reduced, node_name="n1") == read_pod(whole, node_name="n1")
+    assert "PASSWORD" not in str(reduced)
+    assert read_pod(reduce_pod(running(hostNetwork=True)), node_name="n1") is None
+    assert reduce_pod(reduced) == reduced
