@@ -84,6 +84,8 @@ def container_config(pod: JsonObject, container: JsonObject, inputs: ContainerIn
             ),
         },
     }
+    if extra.cpus:
+        config["linux"]["resources"]["cpuset_cpus"] = extra.cpus
     if signal := (container.get("lifecycle") or {}).get("stopSignal"):
         config["stop_signal"] = signal
     return config

@@ -15,6 +15,7 @@ from k3py.kubelet.dra.claims import ClaimsNotPrepared
 
 if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
+    from k3py.kubelet.cpus.manager import CpuManager
     from k3py.kubelet.device_plugins.manager import DeviceManager
     from k3py.kubelet.dra.claims import ClaimManager
 
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 class ContainerDevices:
     """What is added to a container's configuration.
 
-    mounts, devices: CRI's Mounts and Devices. cdi: CDI names.
+    mounts, devices: CRI's Mounts and Devices. cdi: CDI names. cpus: where it runs, "" = anywhere.
     """
 
     environment: dict[str, str] = field(default_factory=dict)
@@ -33,6 +34,7 @@ class ContainerDevices:
     mounts: list[JsonObject] = field(default_factory=list)
     devices: list[JsonObject] = field(default_factory=list)
     cdi: list[str] = field(default_factory=list)
+    cpus: str = ""
 
 
 class PodDevices:
@@ -41,11 +43,13 @@ class PodDevices:
     Args:
         plugins: device plugins.
         claims: drivers of claimed devices.
+        cpus: who has which CPUs, None = all share all.
     """
 
-    def __init__(self, plugins: DeviceManager, claims: ClaimManager) -> None:
+    def __init__(self, plugins: DeviceManager, claims: ClaimManager, cpus: CpuManager | None = None) -> None:
         self.plugins = plugins
         self.claims = claims
+        self.cpus = cpus
 
     async def prepare(self, pod: JsonObject) -> None:
         """Choose a pod's devices and have its claims prepared, before its containers start.
@@ -54,6 +58,8 @@ class PodDevices:
             DevicesUnavailable: it cannot have them: the pod fails.
             ClaimsNotPrepared: not now: tried again.
         """
+        if self.cpus is not None:
+            await self.cpus.allocate(pod)
         await self.plugins.allocate(pod)
         await self.claims.prepare(pod)
 
@@ -63,7 +69,8 @@ class PodDevices:
 
     def of(self, pod: JsonObject, container: JsonObject) -> ContainerDevices:
         """Return what a container gets."""
-        found = ContainerDevices(cdi=self.claims.cdi_of(pod, container))
+        cpus = "" if self.cpus is None else self.cpus.cpus_of(pod["metadata"]["uid"], container["name"])
+        found = ContainerDevices(cdi=self.claims.cdi_of(pod, container), cpus=cpus)
         for one in self.plugins.of(pod["metadata"]["uid"], container["name"]):
             _merge(found, one.response)
         return found
@@ -76,10 +83,14 @@ class PodDevices:
         """
         await self.claims.release(uid)
         await self.plugins.release(uid)
+        if self.cpus is not None:
+            await self.cpus.release(uid)
 
     async def clean(self, known: frozenset[str]) -> None:
         """Take back what pods have that are here no more, as far as their drivers are there."""
         await self.plugins.keep_only(known)
+        if self.cpus is not None:
+            await self.cpus.keep_only(known)
         try:
             await self.claims.clean(known)
         except ClaimsNotPrepared as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ class NodeContext:
     owners: uid of the pod by id of its sandboxes and containers, for runtime events.
     policy_enforcer: what has to know a new pod's addresses before its containers start; None = nobody.
     network_ready: pods that are not on the host network may get sandboxes.
+    cpus_changed: set when the CPUs that containers share have changed.
     csi: volumes of CSI drivers, None = a node without them.
     devices: devices of plugins and claimed ones, None = a node without them.
     given_to_others: what the pods of the node but one (by uid) have been given; room_made: call when a pod needs less than before.
@@ -60,6 +62,7 @@ class NodeContext:
     owners: dict[str, str] = field(default_factory=dict)
     policy_enforcer: PolicyEnforcer | None = None
     network_ready: bool = False
+    cpus_changed: asyncio.Event = field(default_factory=asyncio.Event)
     csi: CsiVolumes | None = None
     devices: PodDevices | None = None
     given_to_others: Callable[[str], Sequence[JsonObject]] = lambda _: ()

@@ -6,6 +6,10 @@ import logging
 from typing import TYPE_CHECKING
 
 from k3py.api.status import ApiError
+from k3py.kubelet.amounts import cpu_millis
+from k3py.kubelet.cpus.cpu_set import take
+from k3py.kubelet.cpus.manager import STATE as CPU_STATE
+from k3py.kubelet.cpus.manager import CpuManager, read_cores
 from k3py.kubelet.csi.attachments import Attachments
 from k3py.kubelet.csi.drivers import CsiDrivers
 from k3py.kubelet.csi.state import CsiState
@@ -19,10 +23,12 @@ from k3py.kubelet.plugins.watcher import PluginWatcher
 from k3py.util.supervise import TaskScope
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Sequence
 
     from k3py.client.interface import Informer
     from k3py.jsontypes import JsonObject
+    from k3py.kubelet.config import KubeletConfig
     from k3py.kubelet.node import NodeManager
     from k3py.kubelet.node_context import NodeContext
 
@@ -58,13 +64,14 @@ class NodePlugins:
         self._devices = DeviceManager(root / "device-plugins", node.look)
         self._dra_drivers = DraDrivers(context.client, name, changed)
         self._claims = ClaimManager(root / STATE, self._dra_drivers, context.client)
-        context.devices = PodDevices(self._devices, self._claims)
+        self._cpus = _make_cpu_manager(config, context.cpus_changed)
+        context.devices = PodDevices(self._devices, self._claims, self._cpus)
         node.volumes_in_use = lambda: attachments.in_use
         node.devices = self._devices
         self._watcher = PluginWatcher(
             root / "plugins_registry", (self._csi_drivers, self._dra_drivers, self._devices)
         )
-        self._resources = PodResources(root / "pod-resources", pods, self._devices, self._claims)
+        self._resources = PodResources(root / "pod-resources", pods, self._devices, self._claims, self._cpus)
 
         def node_changed(_: JsonObject | None, __: JsonObject | None) -> None:
             attachments.node_changed()
@@ -76,6 +83,8 @@ class NodePlugins:
         await self._csi.load()
         await self._devices.load()
         await self._claims.load()
+        if self._cpus is not None:
+            await self._cpus.load()
 
     async def run(self) -> None:
         """Follow plugins until cancelled."""
@@ -91,3 +100,14 @@ class NodePlugins:
             await self._csi_drivers.introduce()
         except ApiError as error:  # the first driver makes it
             log.warning("CSINode cannot be made", extra={"error": error.message})
+
+
+def _make_cpu_manager(config: KubeletConfig, changed: asyncio.Event) -> CpuManager | None:
+    """Make the CPU manager where it is asked for; it reads a few files of /sys."""
+    settings = config.settings
+    if not settings.static_cpus:
+        return None
+    cores = read_cores()
+    amount = -(-cpu_millis(settings.reserved.get("cpu", "0")) // 1000)
+    reserved = settings.reserved_cpus or take(frozenset(cores), amount, cores) or frozenset(cores)
+    return CpuManager(config.root_dir / CPU_STATE, cores, reserved, changed.set)

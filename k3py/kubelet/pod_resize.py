@@ -140,6 +140,10 @@ class PodResize:
             amounts(self.allocated(one)) != amounts(one.get("resources") or {}) for one in resizable(pod)
         )
 
+    def refuse(self, message: str) -> None:
+        """Note that the pod never gets what it asks for here."""
+        self.condition = (INFEASIBLE, message)
+
     def decide(
         self,
         pod: JsonObject,

@@ -6,12 +6,12 @@ Source: pkg/kubelet/kuberuntime/kuberuntime_manager.go doPodResizeAction v1.35.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from k3py.errors import K3pyError
 from k3py.kubelet.amounts import whole
 from k3py.kubelet.pod_resize import resizable
-from k3py.kubelet.qos import linux_resources, pod_resources
+from k3py.kubelet.qos import linux_resources, pod_resources, qos_class
 
 if TYPE_CHECKING:
     from k3py.jsontypes import JsonObject
@@ -24,16 +24,27 @@ class ResizeFailed(K3pyError):
     """Resources cannot be changed now; told in PodResizeInProgress and tried again."""
 
 
+OWN_CPUS: Final = "Resize is infeasible for Guaranteed Pods alongside CPU Manager static policy"
+
+
+def _has_own_cpus(worker: PodWorker) -> bool:
+    devices = worker.node.devices
+    is_static = devices is not None and devices.cpus is not None
+    return is_static and worker.resize.is_wanted(worker.pod) and qos_class(worker.pod) == "Guaranteed"
+
+
 def advance_resize(worker: PodWorker, operations: PodOperations) -> bool:
     """Decide on what a pod asks for, and begin to give it; say whether something is to be given."""
     resize, pod = worker.resize, worker.pod
     if resize.is_wanted(pod) or resize.condition is not None:
         before = resize.condition
         others = worker.node.given_to_others(worker.uid)
-        if resize.decide(pod, worker.record, worker.node.allocatable, others):
+        if _has_own_cpus(worker):
+            resize.refuse(OWN_CPUS)
+        elif resize.decide(pod, worker.record, worker.node.allocatable, others):
             worker.events.normal("ResizeStarted", f"Pod resize started: {resize.describe(pod)}")
             worker.node.room_made()
-        elif resize.condition is not None and (before is None or before[0] != resize.condition[0]):
+        if resize.condition is not None and (before is None or before[0] != resize.condition[0]):
             reason, message = resize.condition
             worker.events.warning(f"Resize{reason}", f"Pod resize {reason}: {message}")
     if not resize.changes(pod, worker.record):

@@ -140,6 +140,7 @@ class PodManager:
         groups = {uid: group for uid, group in groups.items() if uid not in known}
         await asyncio.to_thread(self._remove_leftovers, folders, groups)
         _ = self._scope.spawn(self._clean_behind(), name="kubelet-clean-behind")
+        _ = self._scope.spawn(self._follow_cpus(), name="kubelet-cpus")
         if self._node.config.static_pods_dir is not None:
             _ = self._scope.spawn(self._follow_static(self._node.config.static_pods_dir), name="static-pods")
         try:
@@ -240,6 +241,24 @@ class PodManager:
         for worker in self._workers.values():
             worker.refresh_volumes()
         self._driver_came.set()
+
+    async def _follow_cpus(self) -> None:
+        """Move running containers that have no CPUs of their own to those that are left, whenever that changes."""
+        while True:
+            await self._node.cpus_changed.wait()
+            self._node.cpus_changed.clear()
+            cpus = None if self._node.devices is None else self._node.devices.cpus
+            for worker in tuple(self._workers.values()) if cpus is not None else ():
+                for record in worker.record.running():
+                    if cpus is None or cpus.exclusive(worker.uid, record.name):
+                        continue
+                    try:
+                        linux = {"cpuset_cpus": cpus.cpus_of(worker.uid, record.name)}
+                        await self._node.runtime.update_container_resources(record.id, linux)
+                    except RuntimeFailure as error:
+                        log.warning(
+                            "container keeps its CPUs", extra={"container": record.id, "error": str(error)}
+                        )
 
     async def _clean_behind(self) -> None:
         """Take down volumes and devices that pods left which are gone, as soon as their drivers are there."""

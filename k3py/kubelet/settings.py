@@ -17,6 +17,7 @@ from k3py.api.quantity import format_quantity, parse_quantity
 from k3py.config.fields import Fields, load_raw_document
 from k3py.config.kubelet_arguments import FLAG
 from k3py.errors import ConfigError
+from k3py.kubelet.cpus.cpu_set import CpuSet, parse_cpu_set
 from k3py.kubelet.thresholds import CONDITIONS, DEFAULTS, TRANSITION_S, Amount, Threshold
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ _WITHOUT_EFFECT: Final = (
     "logging",
     "containerLogMonitorInterval",
     "containerLogMaxWorkers",
+    "cpuManagerReconcilePeriod",
 )
 
 _FLAGS: Final[Mapping[str, str]] = {
@@ -64,6 +66,8 @@ _FLAGS: Final[Mapping[str, str]] = {
     "serialize-image-pulls": "serializeImagePulls",
     "container-log-max-size": "containerLogMaxSize",
     "container-log-max-files": "containerLogMaxFiles",
+    "cpu-manager-policy": "cpuManagerPolicy",
+    "reserved-cpus": "reservedSystemCPUs",
     "kube-reserved": "kubeReserved",
     "system-reserved": "systemReserved",
 }
@@ -92,7 +96,8 @@ class KubeletSettings:
     """Settings of KubeletConfiguration.
 
     thresholds: eviction thresholds; soft_grace_s: the most that a pod gets that goes for a soft one.
-    reserved: what is kept from pods, by resource. shutdown_grace_s: how long the machine's shutdown waits for pods, the last
+    reserved: what is kept from pods, by resource. static_cpus: containers of Guaranteed pods have whole CPUs alone; reserved_cpus:
+    those that nobody has alone, empty = as many as are reserved. shutdown_grace_s: how long the machine's shutdown waits for pods, the last
     shutdown_critical_s of it for critical ones; 0 = not at all.
     """
 
@@ -107,6 +112,8 @@ class KubeletSettings:
     log_size_bytes: int = 10 << 20
     log_files: int = 5
     reserved: Mapping[str, str] = field(default_factory=dict)
+    static_cpus: bool = False
+    reserved_cpus: CpuSet = frozenset()
     shutdown_grace_s: float = 0.0
     shutdown_critical_s: float = 0.0
 
@@ -203,7 +210,20 @@ def _read(fields: Fields, base: KubeletSettings, *, whole_document: bool = False
         )
     if whole_document and critical_s > grace_s:
         raise fields.fault("shutdownGracePeriodCriticalPods", "must not be longer than shutdownGracePeriod")
+    reserved, cpus = _read_reserved(fields), _read_cpus(fields)
+    if cpus:
+        reserved["cpu"] = str(len(cpus))
+    policies = ("none", "static")
+    static = fields.text("cpuManagerPolicy", default="none", allowed=policies) == "static"
+    if whole_document and static and parse_quantity(reserved.get("cpu", "0")) <= 0:
+        raise fields.fault(
+            "cpuManagerPolicy",
+            "'static': CPUs must be reserved: reservedSystemCPUs, or cpu of kubeReserved or systemReserved",
+        )
+    _ = fields.text("cgroupDriver", default="cgroupfs", allowed=("cgroupfs",))
     made = KubeletSettings(
+        static_cpus=static,
+        reserved_cpus=cpus,
         max_pods=fields.number("maxPods", default=base.max_pods, least=1),
         thresholds=_read_thresholds(fields, base, whole_document=whole_document),
         transition_s=fields.seconds("evictionPressureTransitionPeriod", default=base.transition_s),
@@ -214,7 +234,7 @@ def _read(fields: Fields, base: KubeletSettings, *, whole_document: bool = False
         serialize_image_pulls=fields.flag("serializeImagePulls", default=base.serialize_image_pulls),
         log_size_bytes=_read_bytes(fields, "containerLogMaxSize", base.log_size_bytes),
         log_files=fields.number("containerLogMaxFiles", default=base.log_files, least=2),
-        reserved=_read_reserved(fields),
+        reserved=reserved,
         shutdown_grace_s=grace_s,
         shutdown_critical_s=critical_s,
     )
@@ -246,6 +266,14 @@ def _read_reserved(fields: Fields) -> dict[str, str]:
             amount = parse_quantity(_quantity(fields, f"{name}.{key}", value))
             total[key] = format_quantity(amount + parse_quantity(total.get(key, "0")))
     return total
+
+
+def _read_cpus(fields: Fields) -> CpuSet:
+    text = fields.text("reservedSystemCPUs")
+    try:
+        return parse_cpu_set(text)
+    except ValueError as error:
+        raise fields.fault("reservedSystemCPUs", f"{text!r}: must be a list of CPUs such as 0-1,4") from error
 
 
 def _read_map(fields: Fields, name: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from k3py.jsontypes import JsonObject
+    from k3py.kubelet.cpus.manager import CpuManager
     from k3py.kubelet.device_plugins.manager import DeviceManager
     from k3py.kubelet.dra.claims import ClaimManager
 
@@ -30,6 +31,7 @@ class PodResources:
         pods: returns the pods of the node.
         devices: of device plugins.
         claims: claimed ones.
+        cpus: who has which CPUs, None = all share all.
     """
 
     def __init__(
@@ -38,11 +40,13 @@ class PodResources:
         pods: Callable[[], Sequence[JsonObject]],
         devices: DeviceManager,
         claims: ClaimManager,
+        cpus: CpuManager | None = None,
     ) -> None:
         self._folder = folder
         self._pods = pods
         self._devices = devices
         self._claims = claims
+        self._cpus = cpus
 
     async def run(self) -> None:
         """Answer until cancelled."""
@@ -73,7 +77,8 @@ class PodResources:
 
     async def _allocatable(self, _: JsonObject) -> JsonObject:
         devices = [_device(name, one) for name, one in self._devices.devices()]
-        return {"devices": devices}
+        cpus = [] if self._cpus is None else sorted(self._cpus.allocatable)
+        return {"devices": devices, "cpu_ids": cpus}
 
     def _of_pod(self, pod: JsonObject) -> JsonObject:
         lasting = [*(one for one in init_containers(pod) if is_sidecar(one)), *containers(pod)]
@@ -102,6 +107,9 @@ class PodResources:
         return {
             "name": container["name"],
             "devices": devices,
+            "cpu_ids": []
+            if self._cpus is None
+            else sorted(self._cpus.exclusive(pod["metadata"]["uid"], container["name"])),
             "dynamic_resources": [
                 {"claim_namespace": namespace, "claim_name": name, "claim_resources": found}
                 for (namespace, name), found in claimed.items()

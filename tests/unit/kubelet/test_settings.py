@@ -119,3 +119,15 @@ def test_a_wrong_flag_is_named(given, message):
 def test_another_kind_of_file_is_refused(file):
     with pytest.raises(ConfigError, match="kind"):
         load(file("", head="kind: Pod\napiVersion: v1\n"))
+
+
+def test_static_cpus_need_some_that_are_reserved(file):
+    found = load("cpu-manager-policy=static", "reserved-cpus=0-1")
+    assert (found.static_cpus, found.reserved_cpus, found.reserved) == (True, {0, 1}, {"cpu": "2"})
+    assert load("cpu-manager-policy=static", "kube-reserved=cpu=500m").static_cpus
+    with pytest.raises(ConfigError, match="CPUs must be reserved"):
+        load("cpu-manager-policy=static")
+    with pytest.raises(ConfigError, match="'0-x': must be a list of CPUs"):
+        load("reserved-cpus=0-x")
+    with pytest.raises(ConfigError, match="cgroupDriver: 'systemd': must be 'cgroupfs'"):
+        load(file("cgroupDriver: systemd\n"))
