@@ -289,6 +289,9 @@ fill_in() { # TEMPLATE FILE MODE
 
 install_program() {
     mkdir -p "$lib_dir/examples" "$bin_dir"
+    # An earlier run that was cut off may have replaced something without restarting.
+    [ ! -e "$lib_dir/installing" ] || changed=yes
+    touch "$lib_dir/installing"
     find "$templates/examples" -name '*.yaml' -exec cp {} "$lib_dir/examples/" \;
     before=$changed
     fill_in scripts/k3py-killall.sh "$bin_dir/k3py-killall.sh" 755
@@ -396,6 +399,7 @@ start_service() {
         log_hint=/var/log/k3py.log
         ;;
     esac
+    rm -f "$lib_dir/installing"
     wait_ready
     # Versions that nobody runs any more.
     [ "$form" = clone ] || return 0

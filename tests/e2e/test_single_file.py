@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.busybox_node import BusyboxNode
 from tests.support.busybox_root import busybox_root
 from tests.support.lab import Lab
 from tests.support.lab.node import PROJECT
@@ -22,51 +23,6 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.skipif(not FILE, reason="K3PY_TEST_SINGLE_FILE is not set"),
 ]
-
-PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
-
-
-class BusyboxNode:
-    """A node with busybox and the installer."""
-
-    def __init__(self, node, lab):
-        self.address = node.address
-        self.shared = lab.shared
-        self.path = node.path
-        self._node = node
-
-    def run(self, *command, check=True, env=None, timeout_s=120):
-        done = self._node.run(command, check=False, env={"PATH": PATH, **(env or {})}, timeout_s=timeout_s)
-        if check:
-            assert done.returncode == 0, f"{command}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        return done
-
-    def install(self, *flags, **options):
-        options["env"] = {"INSTALL_K3PY_URL": f"{self.shared}/k3py"} | (options.get("env") or {})
-        return self.run("/bin/sh", f"{self.shared}/install.sh", *flags, **options)
-
-    def kubectl(self, *arguments, **options):
-        return self.run("kubectl", *arguments, **options)
-
-    def pids(self, pattern):
-        """Processes whose command line matches (this busybox has no pgrep)."""
-        script = 'for p in /proc/[0-9]*; do { tr "\\0" " " <$p/cmdline; } 2>/dev/null | grep -qE -- "$0" && echo ${p#/proc/}; done; true'
-        return self.run("/bin/sh", "-c", script, pattern).stdout.split()
-
-    def server_pid(self):
-        (pid,) = self.pids("/ld-linux.* (server|agent)")
-        return pid
-
-    def leftovers(self):
-        script = """
-            awk '{print "mount", $2}' /proc/self/mounts
-            ip -o link | awk '{print "link", $2}'
-            find /sys/fs/cgroup -type d
-            find / -xdev -type f ! -path "/tmp/*" ! -path "/proc/*"
-            find /etc /var /run /usr /opt
-        """
-        return set(self.run("/bin/sh", "-c", script, check=False).stdout.splitlines())
-
 
 @pytest.fixture(scope="module")
 def root():
