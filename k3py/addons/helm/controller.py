@@ -15,6 +15,7 @@ from k3py.addons.helm.release import (
     plan_release,
     target_namespace,
 )
+from k3py.addons.retries import Retries
 from k3py.api.conditions import find_status, set_condition
 from k3py.api.object import key_of, split_key
 from k3py.api.resource import CONFIG_MAPS, SECRETS
@@ -23,7 +24,6 @@ from k3py.api.timestamps import format_time
 from k3py.client.interface import PatchType
 from k3py.controllers.interface import Watch
 from k3py.util import clock
-from k3py.util.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -63,7 +63,7 @@ class HelmController:
         self._recorder = recorder
         self._program = program
         self._static = static
-        self._retries: dict[str, Backoff] = {}
+        self._retries = Retries(first_s=_FIRST_RETRY_S, cap_s=_LONGEST_RETRY_S)
         self._written: dict[str, int] = {}  # revision of what was written last, by key
         charts, configs = informers.informer(HELM_CHARTS), informers.informer(HELM_CHART_CONFIGS)
         secrets = informers.informer(SECRETS)
@@ -91,7 +91,7 @@ class HelmController:
         namespace, name = split_key(key)
         chart = self._charts.find(namespace, name)
         if chart is None:
-            self._retries.pop(key, None)
+            self._retries.forget(key)
             self._written.pop(key, None)
             return None
         metadata = chart["metadata"]
@@ -124,7 +124,7 @@ class HelmController:
             await self._program.install(release)
         except (HelmMissing, HelmFailed, ReleaseError) as error:
             return await self._fail(key, chart, error, wanted)
-        self._retries.pop(key, None)
+        self._retries.forget(key)
         message = f"Installed chart into namespace {release.namespace}"
         await self._tell(chart, "False", "Installed", message, wanted)
         self._recorder.event(chart, "Normal", "HelmInstalled", message)
@@ -143,13 +143,7 @@ class HelmController:
         # Only what helm itself was told and refused counts as tried.
         await self._tell(chart, "True", reason, str(error), wanted if isinstance(error, HelmFailed) else "")
         self._recorder.event(chart, "Warning", reason, str(error))
-        return self._retry_s(key)
-
-    def _retry_s(self, key: str) -> float:
-        backoff = self._retries.setdefault(
-            key, Backoff(first_s=_FIRST_RETRY_S, cap_s=_LONGEST_RETRY_S, jitter=0.1)
-        )
-        return backoff.next_s()
+        return self._retries.next_s(key)
 
     async def _remove(self, key: str, chart: JsonObject) -> float | None:
         finalizers = list(chart["metadata"].get("finalizers") or ())
@@ -159,8 +153,8 @@ class HelmController:
             await self._program.uninstall(chart["metadata"]["name"], target_namespace(chart), _UNINSTALL_S)
         except (HelmMissing, HelmFailed) as error:
             self._recorder.event(chart, "Warning", "HelmUninstallFailed", str(error))
-            return self._retry_s(key)
-        self._retries.pop(key, None)
+            return self._retries.next_s(key)
+        self._retries.forget(key)
         finalizers.remove(FINALIZER)
         await self._patch(chart, {"metadata": {"finalizers": finalizers or None}})
         return None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import orjson
 
 from k3py.addons.local_path.settings import CONFIG_MAP, SettingsError, parse_settings
+from k3py.addons.retries import Retries
 from k3py.api.object import key_of, split_key
 from k3py.api.resource import (
     CONFIG_MAPS,
@@ -44,7 +45,8 @@ _HOSTNAME: Final = "kubernetes.io/hostname"
 _CLAIM: Final = "claim:"
 _VOLUME: Final = "volume:"
 _ASK_S: Final = 60.0
-_AGAIN_S: Final = 15.0
+_FIRST_RETRY_S: Final = 15.0
+_LONGEST_RETRY_S: Final = 600.0
 _ONE_NODE: Final = frozenset(("ReadWriteOnce", "ReadWriteOncePod"))
 
 
@@ -69,6 +71,7 @@ class LocalPathProvisioner:
         self._client = client
         self._recorder = recorder
         self._kubelets = nodes
+        self._retries = Retries(first_s=_FIRST_RETRY_S, cap_s=_LONGEST_RETRY_S)
         claims = informers.informer(PERSISTENT_VOLUME_CLAIMS)
         volumes = informers.informer(PERSISTENT_VOLUMES)
         classes = informers.informer(STORAGE_CLASSES)
@@ -99,29 +102,39 @@ class LocalPathProvisioner:
 
     async def reconcile(self, key: str) -> float | None:
         """Make or remove one volume."""
-        if key.startswith(_VOLUME):
-            volume = self._volumes.find("", key.removeprefix(_VOLUME))
-            if volume is None or not _is_to_go(volume):
-                return None
-            try:
-                await self._remove(volume)
-            except ProvisioningFailed as error:
-                self._recorder.event(volume, "Warning", "VolumeFailedDelete", str(error))
-                return _AGAIN_S
-            return None
-        claim = self._claims.find(*split_key(key.removeprefix(_CLAIM)))
+        try:
+            if key.startswith(_VOLUME):
+                await self._reconcile_volume(key.removeprefix(_VOLUME))
+            else:
+                await self._reconcile_claim(key.removeprefix(_CLAIM))
+        except ProvisioningFailed:
+            return self._retries.next_s(key)
+        self._retries.forget(key)
+        return None
+
+    async def _reconcile_volume(self, name: str) -> None:
+        volume = self._volumes.find("", name)
+        if volume is None or not _is_to_go(volume):
+            return
+        try:
+            await self._remove(volume)
+        except ProvisioningFailed as error:
+            self._recorder.event(volume, "Warning", "VolumeFailedDelete", str(error))
+            raise
+
+    async def _reconcile_claim(self, key: str) -> None:
+        claim = self._claims.find(*split_key(key))
         if claim is None or not _is_ours(claim):
-            return None
+            return
         found = self._classes.find("", class_of(claim))
         if found is None or found.get("provisioner") != PROVISIONER:
-            return None
+            return
         try:
             await self._provision(claim, found)
         except (ProvisioningFailed, SettingsError) as error:
             message = f'failed to provision volume with StorageClass "{class_of(claim)}": {error}'
             self._recorder.event(claim, "Warning", "ProvisioningFailed", message)
-            return _AGAIN_S
-        return None
+            raise ProvisioningFailed(message) from error
 
     async def _provision(self, claim: JsonObject, storage_class: JsonObject) -> None:
         metadata, spec = claim["metadata"], claim["spec"]
