@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tests.support.cluster import running_pair
+from tests.support.cluster import running_pair, start_agent
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -28,6 +29,7 @@ def pod(name, node, script, *, labels=None, **more):
 class Cluster:
     def __init__(self, server):
         self.server = server
+        self.second = None
 
     def apply(self, *objects):
         self.server.kubectl("apply", "-f", "-", stdin=json.dumps({"kind": "List", "apiVersion": "v1", "items": objects}))
@@ -57,8 +59,9 @@ class Cluster:
 
 @pytest.fixture(scope="module")
 def cluster():
-    with running_pair() as (server, _):
+    with running_pair() as (server, second):
         made = Cluster(server)
+        made.second = second
         probe = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1, "failureThreshold": 1}
         ports = [{"name": "http", "containerPort": 8080}]
         pods = [pod(f"web-{one}", one, WEB, labels={"app": "web"}, readinessProbe=probe, ports=ports) for one in NODES]
@@ -151,3 +154,30 @@ def test_the_first_packet_of_a_pod_is_judged(cluster):
         )
         assert said == {"closed"}
     cluster.server.kubectl("delete", "pod", "-l", "new=yes", "--wait=false")
+
+
+async def test_a_node_that_starts_without_its_server_enforces_what_it_knows(cluster):
+    server, second = cluster.server, cluster.second
+    cluster.policy("deny", podSelector={"matchLabels": {"app": "web"}})
+    cluster.until_closed("client-n2", "web-n2")
+    address = cluster.address("web-n2")
+    known = second.disk / "var/lib/k3py/agent/last-known/kube-proxy"
+    server.until(lambda: address in (known / "pods.json").read_text(), what="pods on the node's disk")
+    server.until(lambda: "deny" in (known / "networkpolicies_networking.k8s.io.json").read_text(), what="policies on it")
+    server.kill()
+    second.agent.kill()
+    second.agent.wait(timeout=30)
+    second.run(["nft", "delete", "table", "inet", "k3py-policy"])  # as a new boot does
+    second.agent = start_agent(second, server.url, (second.disk / "etc/k3py/token").read_text())
+
+    async def rules():
+        return address in second.run(["nft", "list", "table", "inet", "k3py-policy"], check=False).stdout
+
+    try:
+        assert await wait_for(rules)
+    finally:
+        server.start()
+        server.wait_ready()
+    cluster.until_closed("client-n2", "web-n2")
+    server.kubectl("delete", "networkpolicy", "deny")
+    cluster.until_reached("client-n2", "web-n2")

@@ -119,8 +119,10 @@ class _Planner:
             )
         for namespace, selecting in by_namespace.items():
             for pod in self._pods.get(namespace, ()):
+                if not pod.local:
+                    continue
                 names = [meta["name"] for selector, meta in selecting if selector.matches(pod.labels)]
-                if pod.local and names:
+                if names:
                     self._isolate(pod, names, direction)
 
     def _isolate(self, pod: PolicyPod, names: Sequence[str], direction: str) -> None:
