@@ -8,6 +8,7 @@ import pytest
 
 from k3py.addons.manifests.addon import ADDONS
 from k3py.addons.manifests.deployer import ManifestDeployer
+from k3py.addons.manifests.object_set import ObjectSets
 from k3py.addons.packaged.staging import PACKAGED, render_manifest, write_manifest
 from k3py.api.resource import CONFIG_MAPS, EVENTS, SECRETS
 from k3py.api.status import ApiError
@@ -143,6 +144,28 @@ async def test_a_start_repairs_and_writes_nothing_else(cluster):
         await cluster.settled("z")
     assert await cluster.find(CONFIG_MAPS, "b") == before
     assert await cluster.find(ADDONS, "app", "kube-system") == addon
+
+
+async def test_a_kind_that_left_the_file_is_pruned_after_a_crash_too(cluster, monkeypatch):
+    file = cluster.folder / "app.yaml"
+    file.write_text(MAP % ("a", 1) + SECRET % "s")
+    async with cluster.deploy():
+        await cluster.settled("app")
+    file.write_text(MAP % ("a", 2))
+    reached = asyncio.Event()
+
+    async def hang(*arguments):
+        reached.set()
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ObjectSets, "prune", hang)
+        async with cluster.deploy():
+            await reached.wait()
+    assert await cluster.find(SECRETS, "s", "kube-system")
+    async with cluster.deploy():
+        await cluster.settled("app")
+    assert await cluster.find(SECRETS, "s", "kube-system") is None
 
 
 async def test_skipped_and_disabled_files(cluster):
