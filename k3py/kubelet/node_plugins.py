@@ -59,7 +59,7 @@ class NodePlugins:
         attachments = Attachments(context.client, name, lambda: node.node, node.look)
         self._csi_drivers = CsiDrivers(context.client, name, lambda: node.node, changed)
         self._csi = context.csi = CsiVolumes(
-            CsiState(root, name), self._csi_drivers, attachments, context.client
+            CsiState(root, name), self._csi_drivers, attachments, context.client, context.recorder
         )
         self._devices = DeviceManager(root / "device-plugins", node.look)
         self._dra_drivers = DraDrivers(context.client, name, changed)

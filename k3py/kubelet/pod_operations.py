@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.kubelet.container_kill import kill_container
 from k3py.kubelet.container_start import ContainerStarter, StartFailed
-from k3py.kubelet.device_plugins.allocation import DevicesUnavailable
 from k3py.kubelet.dns_config import ResolvConf, parse_resolv_conf, pod_dns
-from k3py.kubelet.dra.claims import ClaimsNotPrepared
 from k3py.kubelet.handlers import HandlerFailed, Target
 from k3py.kubelet.images import ImageError
 from k3py.kubelet.operations import CLEAN, FINISH, RESIZE, STATUS, VOLUMES, Operations
@@ -22,17 +20,15 @@ from k3py.kubelet.pod import find_container, is_host_network
 from k3py.kubelet.pod_images import PodImages
 from k3py.kubelet.pod_removal import PodRemoval
 from k3py.kubelet.pod_resizing import resize_pod
+from k3py.kubelet.pod_volumes import PodVolumes
 from k3py.kubelet.runtime_state import record_sandbox
 from k3py.kubelet.sandbox_config import log_directory, sandbox_config
 from k3py.kubelet.sync_plan import SANDBOX, CreateSandbox, KillContainer, StartContainer, Waiting
-from k3py.kubelet.volumes.interface import VolumeContext
-from k3py.kubelet.volumes.manager import set_up_volumes
 from k3py.util import clock
 from k3py.util.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from k3py.jsontypes import JsonObject
     from k3py.kubelet.pod_worker import PodWorker
@@ -40,14 +36,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_VOLUME_RETRY_S: Final = 0.5
-_VOLUME_RETRY_MAX_S: Final = 122.0
 _SANDBOX_RETRY_S: Final = 1.0
 _SANDBOX_RETRY_MAX_S: Final = 60.0
 _START_RETRY_S: Final = 10.0
 _STATUS_RETRY_S: Final = 1.0
 _STATUS_RETRY_MAX_S: Final = 16.0
 _FINISH_RETRY_S: Final = 2.0
+_FINISH_RETRY_MAX_S: Final = 60.0
 _RESIZE_RETRY_S: Final = 10.0
 _TYPES: Final = {"init": "init_container", "regular": "container", "ephemeral": "ephemeral_container"}
 
@@ -56,8 +51,7 @@ class PodOperations:
     """Operations of one pod.
 
     Attributes:
-        volumes_stale: volumes have to be brought up to date.
-        volumes_retry_s: when to try volumes again, seconds since the epoch; None = no failure.
+        volumes: the pod's volumes.
         status_retry_s: not before then the status is sent again.
         finish_retry_s: not before then cleaning up is tried again.
         gone: the pod is removed everywhere.
@@ -70,20 +64,18 @@ class PodOperations:
         # Ends of these change what the runtime has; ends of the others do not.
         self._runtime = Operations(scope, worker.look)
         self._other = Operations(scope, worker.changed.set)
-        self._volumes: dict[str, Path] | None = None
+        self.volumes = PodVolumes(worker)
         self._images = PodImages(worker, scope)
         self._sandbox_config: JsonObject = {}
         self._removal = PodRemoval(worker)
         self._starts: set[str] = set()
         self._kills: set[str] = set()
         self._stopping: set[str] = set()
-        self._volume_failures = 0
         self._sandbox_failures = 0
-        self.volumes_stale = True
-        self.volumes_retry_s: float | None = None
         self.status_retry_s = 0.0
         self._status_backoff = Backoff(first_s=_STATUS_RETRY_S, cap_s=_STATUS_RETRY_MAX_S, jitter=0.2)
         self.finish_retry_s = 0.0
+        self._finish_backoff = Backoff(first_s=_FINISH_RETRY_S, cap_s=_FINISH_RETRY_MAX_S, jitter=0.2)
         self.gone = False
 
     def __contains__(self, key: str) -> bool:
@@ -98,10 +90,8 @@ class PodOperations:
 
     def prepare(self) -> None:
         """Begin what needs no sandbox: volumes, and the images that are needed first; clean up behind restarts."""
-        due = self.volumes_retry_s is None or self.volumes_retry_s <= clock.wall_s()
-        if self.volumes_stale and due and VOLUMES not in self._other:
-            self.volumes_stale = False
-            self._other.start(VOLUMES, self._set_up_volumes(), self._volumes_failed)
+        if self.volumes.is_due and VOLUMES not in self._other:
+            self._other.start(VOLUMES, self.volumes.set_up(), self.volumes.failed)
         if self._worker.record.sandbox is None:
             self._images.prefetch()
         if CLEAN not in self._runtime and (dead := self._removal.superfluous(self._runtime.keys)):
@@ -109,46 +99,8 @@ class PodOperations:
 
     def refresh_volumes(self) -> None:
         """Set volumes up again now: what they show has changed, or what was missing is there."""
-        self.volumes_stale = True
-        self.volumes_retry_s = None
-
-    def _context(self) -> VolumeContext:
-        pod = self._worker.pod
-        return VolumeContext(
-            pod=pod,
-            pod_dir=self._node.config.pod_dir(self._worker.uid),
-            mounter=self._node.mounter,
-            objects=self._node.objects.view(pod),
-            allocatable=self._node.allocatable,
-            host_ips=self._node.config.node_ips,
-            csi=self._node.csi,
-        )
-
-    async def _set_up_volumes(self) -> None:
-        context = self._context()
-        if self._volumes is None:
-            if self._node.devices is not None:
-                await self._node.devices.prepare(self._worker.pod)
-            await asyncio.to_thread(context.pod_dir.mkdir, mode=0o750, parents=True, exist_ok=True)
-            self._volumes = await set_up_volumes(context)
-        else:
-            await set_up_volumes(context, only_updated=True)
-        self._volume_failures = 0
-        self.volumes_retry_s = None
-
-    def _volumes_failed(self, error: Exception) -> None:
-        delay_s = min(_VOLUME_RETRY_S * 2**self._volume_failures, _VOLUME_RETRY_MAX_S)
-        self._volume_failures += 1
-        self.volumes_stale = True
-        self.volumes_retry_s = clock.wall_s() + delay_s
-        if isinstance(error, DevicesUnavailable) and not self._worker.record.containers:
-            self._worker.events.warning("UnexpectedAdmissionError", str(error))
-            self._worker.fail("UnexpectedAdmissionError", str(error))
-            return
-        is_device = isinstance(error, ClaimsNotPrepared)
-        self._worker.events.warning(
-            "FailedPrepareDynamicResources" if is_device else "FailedMount", str(error)
-        )
+        self.volumes.refresh()
+        self.finish_retry_s = 0.0
 
     # --- sandbox ------------------------------------------------------------------------------------------------------
 
@@ -233,7 +185,7 @@ class PodOperations:
 
     def start_container(self, action: StartContainer) -> None:
         """Start a container, once the volumes are there (their operation wakes the worker)."""
-        if self._volumes is None or action.name in self._runtime:
+        if self.volumes.paths is None or action.name in self._runtime:
             return
         found = find_container(self._worker.effective, action.name)
         if found is None:
@@ -248,7 +200,7 @@ class PodOperations:
     async def _start(self, action: StartContainer, container: JsonObject) -> None:
         worker, name = self._worker, action.name
         sandbox = worker.record.sandbox
-        if sandbox is None or self._volumes is None:
+        if sandbox is None or self.volumes.paths is None:
             return
         try:
             image = await self._images.take(container)
@@ -260,7 +212,7 @@ class PodOperations:
                 worker.events,
                 sandbox=sandbox,
                 sandbox_config=self._sandbox_config,
-                volumes=self._volumes,
+                volumes=self.volumes.paths,
             )
             self._runtime.keep(name, kept=True)
             record = worker.record.find(name)
@@ -386,8 +338,9 @@ class PodOperations:
             self._worker.note_finished()
 
     def _finish_failed(self, error: Exception) -> None:
-        self.finish_retry_s = clock.wall_s() + _FINISH_RETRY_S
-        log.warning("pod cannot be cleaned up", extra={"pod": self._worker.uid, "error": str(error)})
+        level = logging.WARNING if self._finish_backoff.attempts == 0 else logging.DEBUG
+        self.finish_retry_s = clock.wall_s() + self._finish_backoff.next_s()
+        log.log(level, "pod cannot be cleaned up", extra={"pod": self._worker.uid, "error": str(error)})
 
     # --- status -------------------------------------------------------------------------------------------------------
 

@@ -58,12 +58,13 @@ class PodRemoval:
         """
         worker, node = self._worker, self._node
         pod_dir = node.config.pod_dir(worker.uid)
+        # Parts of volumes that are mounted by themselves hold these.
+        await asyncio.to_thread(remove_pod_dir, pod_dir / "volume-subpaths", node.mounter)
         if node.csi is not None:
             await node.csi.take_down(worker.uid)
         if node.devices is not None:
             await node.devices.release(worker.uid)
-        for path in (pod_dir / "volumes", pod_dir / "volume-subpaths"):
-            await asyncio.to_thread(remove_pod_dir, path, node.mounter)
+        await asyncio.to_thread(remove_pod_dir, pod_dir / "volumes", node.mounter)
         if node.cgroups is not None:
             await asyncio.to_thread(node.cgroups.remove_pod, worker.pod)
         node.objects.release(worker.uid)

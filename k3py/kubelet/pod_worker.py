@@ -278,8 +278,8 @@ class PodWorker:
                 operations.prepare()
             else:
                 self._wake_at(renew_s)
-        if operations.volumes_retry_s is not None:
-            self._wake_at(operations.volumes_retry_s)
+        if operations.volumes.retry_s is not None:
+            self._wake_at(operations.volumes.retry_s)
 
     def note_resized(self) -> None:
         """Tell that all containers have what they were given."""

@@ -22,7 +22,8 @@ from k3py.kubelet.csi.expansion import grown_bytes, tell_grown
 from k3py.kubelet.csi.ownership import give_to_group, is_owned_by_group
 from k3py.kubelet.csi.publishing import publish_context_of, secrets_of
 from k3py.kubelet.csi.requests import publish_request, stage_request, volume_capability
-from k3py.kubelet.volumes.interface import VolumeError
+from k3py.kubelet.recording import NORMAL
+from k3py.kubelet.volumes.interface import GrowthFailed, VolumeError
 from k3py.runtime.errors import RuntimeFailure
 from k3py.util import clock
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from k3py.kubelet.csi.drivers import CsiDrivers
     from k3py.kubelet.csi.source import CsiSource
     from k3py.kubelet.csi.state import CsiState, Published, Staged, VolumeKey
+    from k3py.kubelet.recording import Recorder
     from k3py.kubelet.volumes.interface import VolumeContext
 
 log = logging.getLogger(__name__)
@@ -56,15 +58,22 @@ class CsiVolumes:
         drivers: the node's drivers.
         attachments: what is in use and attached.
         client: the API, as the node.
+        recorder: tells of volumes that grew.
     """
 
     def __init__(
-        self, state: CsiState, drivers: CsiDrivers, attachments: Attachments, client: Client
+        self,
+        state: CsiState,
+        drivers: CsiDrivers,
+        attachments: Attachments,
+        client: Client,
+        recorder: Recorder,
     ) -> None:
         self._state = state
         self._drivers = drivers
         self._attachments = attachments
         self._client = client
+        self._recorder = recorder
         self._published: dict[tuple[str, str], Published] = {}
         self._staged: dict[VolumeKey, Staged] = {}
         self._locks: dict[VolumeKey, asyncio.Lock] = {}
@@ -126,7 +135,7 @@ class CsiVolumes:
             )
         again = (uid, source.spec_name) in self._done
         if again and not spec.get("requiresRepublish"):
-            await self._expand(source, driver)
+            await self._expand(source, driver, context)
             return self._state.paths.target(uid, source)
         attaches = spec.get("attachRequired", True) and not source.is_inline
         publish_context: Mapping[str, str] = {}
@@ -154,7 +163,7 @@ class CsiVolumes:
         await driver.call("NodePublishVolume", request)
         if not again:
             await self._own(source, context, about, capabilities, published.target)
-        await self._expand(source, driver)
+        await self._expand(source, driver, context)
         self._done.add((uid, source.spec_name))
         if spec.get("requiresRepublish"):
             self._republish_s[uid] = clock.wall_s() + _REPUBLISH_S
@@ -192,7 +201,7 @@ class CsiVolumes:
             gentle = security.get("fsGroupChangePolicy") == "OnRootMismatch"
             await asyncio.to_thread(give_to_group, target, group, unless_root_matches=gentle)
 
-    async def _expand(self, source: CsiSource, driver: CsiDriver) -> None:
+    async def _expand(self, source: CsiSource, driver: CsiDriver, context: VolumeContext) -> None:
         """Let the driver grow the file system where the volume is larger than what the claim says is there."""
         size_bytes = grown_bytes(source)
         if size_bytes is None or source.claim is None or source.volume is None:
@@ -212,8 +221,16 @@ class CsiVolumes:
             "volume_capability": volume_capability(source, capabilities),
             "secrets": await secrets_of(source.csi.get("nodeExpandSecretRef"), self._client),
         }
-        await driver.call("NodeExpandVolume", request)
+        try:
+            await driver.call("NodeExpandVolume", request)
+        except RuntimeFailure as error:
+            raise GrowthFailed(
+                f"NodeExpandVolume failed for volume {source.spec_name!r}: rpc error: code = {error.code} desc = {error}"
+            ) from error
         await tell_grown(self._client, source.volume, source.claim)
+        message = f'NodeExpandVolume succeeded for volume "{source.spec_name}"'
+        for one in (context.pod, source.claim):
+            self._recorder.event(one, NORMAL, "FileSystemResizeSuccessful", message)
 
     # --- taking down --------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,18 @@ if TYPE_CHECKING:
 
 
 class VolumeError(K3pyError):
-    """A volume cannot be set up now; told as the Event FailedMount and tried again."""
+    """A volume cannot be set up now; told as an Event and tried again.
+
+    reason: of the Event.
+    """
+
+    reason = "FailedMount"
+
+
+class GrowthFailed(VolumeError):
+    """A volume that is there cannot be made larger now."""
+
+    reason = "VolumeResizeFailed"
 
 
 class Mounter(Protocol):

@@ -15,7 +15,7 @@ from k3py.kubelet.volumes.csi import CsiVolume
 from k3py.kubelet.volumes.downward_api import DownwardApiVolume
 from k3py.kubelet.volumes.empty_dir import EmptyDirVolume
 from k3py.kubelet.volumes.host_path import HostPathVolume
-from k3py.kubelet.volumes.interface import VolumeError
+from k3py.kubelet.volumes.interface import GrowthFailed, VolumeError
 from k3py.kubelet.volumes.persistent_volume_claim import EphemeralVolume, PersistentVolumeClaimVolume
 from k3py.kubelet.volumes.projected import ProjectedVolume
 from k3py.kubelet.volumes.secret import SecretVolume
@@ -88,6 +88,8 @@ async def set_up_volumes(context: VolumeContext, *, only_updated: bool = False) 
 async def _set_up(volume: JsonObject, context: VolumeContext) -> Path:
     try:
         return await kind_of(volume).set_up(volume, context)
+    except GrowthFailed:
+        raise
     except (K3pyError, OSError) as error:
         raise VolumeError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from error
 

@@ -244,6 +244,20 @@ async def test_a_volume_that_grew_is_grown_on_the_node(short_path, client, drive
         await bench.until(grown)
         (request,) = driver.of("NodeExpandVolume")
         assert request["capacity_range"]["required_bytes"] == 2 << 30
+        assert bench.events.reasons.count("FileSystemResizeSuccessful") == 2
+
+
+async def test_a_volume_that_cannot_grow_is_told_and_the_pod_goes_on(short_path, client, driver):
+    seed(client)
+    async with node(short_path, driver, client=client) as bench:
+        client.seed(PODS, pod())
+        await bench.until(lambda: bench.condition("Ready") == "True")
+        driver.fail["NodeExpandVolume"] = ["INTERNAL"]
+        await client.patch(PERSISTENT_VOLUMES, "v1", {"spec": {"capacity": {"storage": "2Gi"}}})
+        bench.kubelet.pods.wake("uid-p")
+        await bench.until(lambda: "VolumeResizeFailed" in bench.events.reasons)
+        await bench.until(lambda: len(driver.of("NodeExpandVolume")) == 2)
+        assert bench.condition("Ready") == "True"
 
 
 async def test_a_device_goes_to_the_container_as_a_device(short_path, client, driver):
