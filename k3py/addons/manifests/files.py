@@ -9,7 +9,6 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from k3py.api import yaml_codec
 from k3py.api.names import find_subdomain_faults
 from k3py.api.status import ApiError
 from k3py.errors import K3pyError
@@ -102,6 +101,8 @@ def parse_objects(file: ManifestFile, content: bytes) -> list[JsonObject]:
         raise ManifestError(
             "ValidateManifestFailed", f"the name up to the first dot, {file.name!r}: {faults[0]}"
         )
+    from k3py.api import yaml_codec  # noqa: PLC0415 - 20 ms that the server's start need not wait for
+
     try:
         documents = yaml_codec.load_all(content)
     except ApiError as error:
