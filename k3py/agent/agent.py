@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from k3py.agent.certificates import AgentCertificates
 from k3py.agent.errors import ServerUnreachable
 from k3py.agent.join import Joiner, find_joined
-from k3py.agent.node_tls import NodeTls
 from k3py.agent.server_watch import ServerWatch
 from k3py.api.resource import NODES, PODS
 from k3py.client.http import HttpClient
@@ -21,6 +20,7 @@ from k3py.client.last_known import LastKnown
 from k3py.client.reflector import HttpInformerFactory
 from k3py.cluster.load_balancer import HOST, LoadBalancer
 from k3py.cluster.machine import ensure_id, ensure_password
+from k3py.cluster.node_tls import NodeTls
 from k3py.cluster.server_list import ServerList, split_address
 from k3py.cluster.tunnel.agent import AgentTunnels
 from k3py.cluster.tunnel.dial_policy import DialPolicy
@@ -136,7 +136,7 @@ async def _build(
     own: OwnAddress,
 ) -> list[Component]:
     tls = [
-        await asyncio.to_thread(NodeTls, joined.folder, leaf)
+        await asyncio.to_thread(NodeTls, joined.folder / "server-ca.crt", joined.folder / leaf)
         for leaf in ("client-kubelet", "client-kube-proxy")
     ]
     kubelet, proxy = [

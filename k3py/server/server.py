@@ -102,6 +102,10 @@ async def _serve(config: ServerConfig, backend: Backend) -> None:
             from k3py.server.node import build_node  # noqa: PLC0415 - a server without a node needs none of it
 
             components += build_node(config, identity, plane, own)
+            if config.shares_datastore:
+                from k3py.server.peer_tunnels import build_peer_tunnels  # noqa: PLC0415 - only where there are others
+
+                components += await asyncio.to_thread(build_peer_tunnels, config, identity, plane, own)
         elif own.follows:
             components.append(AddressWatch(own))
         components.append(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import aiohttp
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from k3py.cluster.load_balancer import LoadBalancer
-    from k3py.cluster.server_list import ServerList
     from k3py.cluster.tunnel.dial_policy import DialPolicy
 
 _LOG: Final = logging.getLogger(__name__)
@@ -36,12 +34,40 @@ _ANSWER_S: Final = 10.0
 _LAST_RESORT_S: Final = 2.0
 
 
+class KnownServers(Protocol):
+    """Where servers are, as "host:port": by what the cluster says, and one to try while none of those is reached ("" = none)."""
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """Those that the cluster names."""
+
+    @property
+    def join(self) -> str:
+        """The last resort."""
+
+    def on_change(self, handler: Callable[[], None]) -> None:
+        """Call `handler` whenever `learned` has changed."""
+
+
+class ServerWatcher(Protocol):
+    """Who wants to know how servers are, and may know better."""
+
+    def mark_good(self, address: str) -> None:
+        """A tunnel to it stands."""
+
+    def mark_bad(self, address: str) -> None:
+        """The tunnel to it has ended."""
+
+    def on_bad(self, handler: Callable[[str], None]) -> None:
+        """Call `handler(address)` for a server that was found unwell."""
+
+
 class AgentTunnels:
     """A component: keeps a tunnel to every server.
 
     Args:
         servers: where they are.
-        balancer: is told which are well.
+        balancer: is told which are well, None = nobody is.
         tls: with the cluster's CA and the node's client certificate; renewed ones are taken into use for new tunnels.
         server_hostname: name to verify instead of the server's address.
         policy: what may be dialled.
@@ -52,8 +78,8 @@ class AgentTunnels:
 
     def __init__(
         self,
-        servers: ServerList,
-        balancer: LoadBalancer,
+        servers: KnownServers,
+        balancer: ServerWatcher | None,
         *,
         tls: ssl.SSLContext,
         server_hostname: str,
@@ -68,7 +94,8 @@ class AgentTunnels:
         self._changed = asyncio.Event()
         self._suspect: set[str] = set()
         servers.on_change(self._changed.set)
-        balancer.on_bad(self._doubt)
+        if balancer is not None:
+            balancer.on_bad(self._doubt)
 
     @property
     def connected(self) -> frozenset[str]:
@@ -114,7 +141,7 @@ class AgentTunnels:
 
     def _wanted(self) -> set[str]:
         learned = set(self._servers.learned)
-        return learned if learned & self._up else learned | {self._servers.join}
+        return learned if learned & self._up or not self._servers.join else learned | {self._servers.join}
 
     async def _keep(self, http: aiohttp.ClientSession, address: str) -> None:
         backoff = Backoff(first_s=FIRST_RETRY_S, cap_s=LONGEST_RETRY_S, jitter=0.5)
@@ -153,10 +180,12 @@ class AgentTunnels:
         if up:
             _LOG.info("a tunnel to a server stands", extra={"server": address})
             self._up.add(address)
-            self._balancer.mark_good(address)
+            if self._balancer is not None:
+                self._balancer.mark_good(address)
         else:
             self._up.discard(address)
-            self._balancer.mark_bad(address)
+            if self._balancer is not None:
+                self._balancer.mark_bad(address)
         self._changed.set()
 
     async def _dial(self, target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

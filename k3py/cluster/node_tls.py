@@ -1,4 +1,4 @@
-"""How a part of an agent proves who it is: TLS settings that take renewed files into use without a new connection."""
+"""How a part of a node proves who it is: TLS settings that take renewed files into use without a new connection."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 
 class NodeTls:
-    """Reads files of <data-dir>/agent: blocking, small.
+    """Reads files: blocking, small.
 
     Args:
-        folder: where they lie.
-        leaf: name of the client certificate.
+        authority: of the servers.
+        leaf: the client certificate and key, without suffix.
     """
 
-    def __init__(self, folder: Path, leaf: str) -> None:
-        self._ca = folder / "server-ca.crt"
-        self._certificate = folder / f"{leaf}.crt"
-        self._key = folder / f"{leaf}.key"
+    def __init__(self, authority: Path, leaf: Path) -> None:
+        self._ca = authority
+        self._certificate = leaf.with_name(leaf.name + ".crt")
+        self._key = leaf.with_name(leaf.name + ".key")
         self.context = ssl.create_default_context(cafile=str(self._ca))
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         ignore_dates(self.context)

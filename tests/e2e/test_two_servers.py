@@ -1,4 +1,4 @@
-"""The server that an agent joined loses its power for good: pods go on, new ones come by the other server, also after the agent's own start."""
+"""Two servers: one loses its power for good and its agent goes on with the other; a kubelet that cannot be dialled is reached from both."""
 
 import time
 from contextlib import ExitStack
@@ -23,19 +23,23 @@ def run_pod(server, name):
     server.until(lambda: server.kubectl("exec", name, "--", "echo", "hi").stdout == "hi\n", what=f"exec in {name}")
 
 
+def run_database(stack, lab):
+    """Run a PostgreSQL that all nodes of the lab reach; returns the datastore's URL."""
+    sockets = lab.shared / "db"
+    sockets.mkdir()
+    sockets.chmod(0o777)
+    lab.folder.chmod(0o711)  # the database runs as nobody
+    settings = {"unix_socket_directories": f"{{folder}},{sockets}"}
+    database = stack.enter_context(databases.running("postgres", settings))
+    return f"postgres://{database.user}@/several?host={sockets}&port={database.port}"
+
+
 def test_an_agent_outlives_the_server_that_it_joined():
     if not databases.is_installed("postgres"):
         pytest.skip("Debian's package postgresql is not installed")
     with ExitStack() as stack:
         lab = stack.enter_context(Lab())
-        sockets = lab.shared / "db"
-        sockets.mkdir()
-        sockets.chmod(0o777)
-        lab.folder.chmod(0o711)  # the database runs as nobody
-        database = stack.enter_context(
-            databases.running("postgres", {"unix_socket_directories": f"{{folder}},{sockets}"})
-        )
-        endpoint = f"postgres://{database.user}@/several?host={sockets}&port={database.port}"
+        endpoint = run_database(stack, lab)
         nodes = [lab.add_node(name) for name in ("n1", "n2", "n3")]
         put_busybox(nodes[2])
         flags = ("--disable-agent", "--disable=metrics-server", f"--datastore-endpoint={endpoint}", "--token=shared-secret")
@@ -68,3 +72,27 @@ def test_an_agent_outlives_the_server_that_it_joined():
         assert {name: one["containerStatuses"][0]["restartCount"] for name, one in statuses.items()} == dict.fromkeys(
             ("before", "after", "again"), 0
         )
+
+
+def test_servers_reach_each_others_kubelets_through_tunnels():
+    if not databases.is_installed("postgres"):
+        pytest.skip("Debian's package postgresql is not installed")
+    with ExitStack() as stack:
+        lab = stack.enter_context(Lab())
+        endpoint = run_database(stack, lab)
+        nodes = [lab.add_node("n1"), lab.add_node("n2")]
+        put_busybox(nodes[1])
+        nodes[1].run(["nft", "add table inet wall; add chain inet wall in { type filter hook input priority 0; }"])
+        nodes[1].run(["nft", "add rule inet wall in iifname eth0 tcp dport 10250 drop"])
+        servers = [Server(node, f"--datastore-endpoint={endpoint}", "--token=shared-secret") for node in nodes]
+        for server in servers:
+            server.start()
+            stack.callback(lambda server=server: server.process.poll() is None and server.kill())
+            server.until(lambda server=server: server.kubectl("get", "--raw", "/readyz").stdout == "ok", what="readiness")
+        first = servers[0]
+        first.until(lambda: first.kubectl("get", "nodes").stdout.count(" Ready ") == 2, what="two Ready nodes")
+        overrides = '{"spec":{"nodeName":"n2"}}'
+        first.kubectl("run", "p", f"--image={IMAGE}", "--overrides", overrides, "--", "sleep", "1000")
+        first.until(lambda: first.get("pod", "p")["status"]["phase"] == "Running", what="the pod")
+        first.until(lambda: "k3py_tunnels 1\n" in first.kubectl("get", "--raw", "/metrics").stdout, what="the other's tunnel")
+        assert first.kubectl("exec", "p", "--", "hostname").stdout == "p\n"

@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from k3py.agent.node_tls import NodeTls
+from k3py.cluster.node_tls import NodeTls
 from k3py.pki.authority import KeyPair, LeafRequest, make_authority, make_key, sign_leaf
 
 pytestmark = pytest.mark.timeout(60)
@@ -51,7 +51,7 @@ class Cluster:
 async def test_a_connection_that_stands_goes_on_and_a_new_one_shows_the_new_certificate(tmp_path):
     cluster = Cluster(tmp_path)
     listener, port = await cluster.serve(cluster.server)
-    tls = NodeTls(tmp_path, "client-kubelet")
+    tls = NodeTls(tmp_path / "server-ca.crt", tmp_path / "client-kubelet")
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls.context)
     assert await reader.readline() == b"first\n"
     cluster.sign("second")
@@ -70,7 +70,7 @@ async def test_a_new_authority_is_trusted_once_it_was_taken_into_use(tmp_path):
     cluster = Cluster(tmp_path)
     replaced = make_authority("server", besides=cluster.server.certificate)
     listener, port = await cluster.serve(replaced)
-    tls = NodeTls(tmp_path, "client-kubelet")
+    tls = NodeTls(tmp_path / "server-ca.crt", tmp_path / "client-kubelet")
     with pytest.raises(ssl.SSLCertVerificationError):
         await asyncio.open_connection("127.0.0.1", port, ssl=tls.context)
     (tmp_path / "server-ca.crt").write_bytes(replaced.certificate)
