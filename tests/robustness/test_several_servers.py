@@ -50,12 +50,15 @@ def addresses(server):
 
 
 def start(stack, folder, endpoint, number, *flags):
+    """Start a server; it has made what every cluster has when this returns."""
     name = f"s{number}"
     (folder / name).mkdir()
     arguments = ("--datastore-endpoint", endpoint, "--token", "shared-secret", "--node-name", name, *flags)
-    return stack.enter_context(
+    server = stack.enter_context(
         ServerProcess(folder / name, *arguments, "--advertise-address", f"192.0.2.{number}")
     )
+    wait_for("a namespace", lambda: api(server).ask("GET", "/api/v1/namespaces/default")[0] == 200)
+    return server
 
 
 async def test_no_acknowledged_write_is_lost_when_each_server_is_killed_in_turn(tmp_path):
@@ -189,7 +192,6 @@ def test_servers_that_start_at_once_on_an_empty_database_make_one_cluster(tmp_pa
             thread.join()
         assert not faults
         for server in started:
-            wait_for("readiness", lambda server=server: api(server).ask("GET", "/api/v1/namespaces/kube-system")[0] == 200)
             wait_for("all behind the Service", lambda server=server: len(addresses(server)) == 3)
         for name in ("tls/server-ca.key", "tls/service.key", "cred/encryption-config.json", "token"):
             assert len({(tmp_path / f"s{number}/data/server" / name).read_bytes() for number in (1, 2, 3)}) == 1, name
