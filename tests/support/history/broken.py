@@ -88,8 +88,8 @@ class LyingCompares(Broken):
         self, key: bytes, value: bytes, *, expected: Revision
     ) -> tuple[Revision | None, KeyValue | None]:
         revision, now = await self._backend.update(key, value, expected=expected)
-        if revision is not None and self._is_due():
-            return None, (await self._backend.range(key)).kvs[0]
+        if revision is not None and self._is_due() and (found := (await self._backend.range(key)).kvs):
+            return None, found[0]  # unless somebody has deleted it meanwhile
         return revision, now
 
 
