@@ -141,6 +141,20 @@ def test_a_deleted_node_takes_its_member_along_and_may_come_back(cluster):
     cluster.wait_nodes(4)
 
 
+def test_they_come_back_after_a_power_cut_of_all_servers_at_once(cluster):
+    cluster.write("n1", "written-before-the-cut")
+    for server in cluster.servers.values():
+        server.node.kill()
+    for server in cluster.servers.values():
+        server.process.wait(30)
+        cluster.lab.restart_node(server.node)
+        server.start()
+    for name in cluster.servers:
+        cluster.wait_answer(name)
+    assert cluster.servers["n2"].kubectl("get", "configmap", "written-before-the-cut").returncode == 0
+    cluster.wait_nodes(4)
+
+
 def test_a_snapshot_is_restored_and_the_others_join_again(cluster):
     first = cluster.first
     first.kubectl("create", "configmap", "before", "--from-literal=a=b")

@@ -89,8 +89,8 @@ async def _ask_patiently(config: ServerConfig) -> list[Member]:
 
 
 def fetch_members(config: ServerConfig) -> list[Member]:
-    """Ask a server for the members of its etcd. Blocking. Raises as `join_cluster`, and NotReachable."""
-    answer = fetch(ServerAddress(config.server, config.token), "GET", INFO_PATH)
+    """Tell a server that one more is coming, and get the members of its etcd. Blocking. Raises as `join_cluster`, and NotReachable."""
+    answer = fetch(ServerAddress(config.server, config.token), "POST", INFO_PATH)
     try:
         return [Member.read(one) for one in orjson.loads(answer)["members"]]
     except (ValueError, LookupError, TypeError):
