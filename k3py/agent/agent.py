@@ -208,6 +208,7 @@ def _settings(config: AgentConfig, joined: Joined, name: str, own: OwnAddress) -
         address=own,
         kubelet_port=config.kubelet_port,
         kubelet=load_kubelet_settings(config.kubelet_arg),
+        node_port_addresses=config.kube_proxy_arg.node_port_addresses,
         serving_certificate=joined.folder / "serving-kubelet",
         client_ca=joined.folder / "client-ca.crt",
         cluster_cidr=cluster["clusterCIDR"],

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from k3py.config.kubelet_arguments import KubeletArguments
+    from k3py.config.proxy_arguments import ProxyArguments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class AgentConfig:
     node_taints: tuple[str, ...]
     kubelet_port: int
     kubelet_arg: KubeletArguments
+    kube_proxy_arg: ProxyArguments
     container_runtime_endpoint: str
     snapshotter: str
     pause_image: str

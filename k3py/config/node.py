@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 from k3py.api.names import find_subdomain_faults
 from k3py.config.kubelet_arguments import KubeletArguments, parse_kubelet_arguments
+from k3py.config.proxy_arguments import ProxyArguments, parse_proxy_arguments
 from k3py.config.reading import get_list, get_number, get_text
 from k3py.errors import ConfigError
 from k3py.util.netaddr import split_pair
@@ -32,6 +33,7 @@ class NodeFields(TypedDict):
     node_taints: tuple[str, ...]
     kubelet_port: int
     kubelet_arg: KubeletArguments
+    kube_proxy_arg: ProxyArguments
     container_runtime_endpoint: str
     snapshotter: str
     pause_image: str
@@ -58,6 +60,7 @@ def read_node_fields(values: Mapping[str, Value]) -> NodeFields:
         node_taints=_taints(values),
         kubelet_port=get_number(values, "kubelet_port"),
         kubelet_arg=parse_kubelet_arguments(get_list(values, "kubelet_arg")),
+        kube_proxy_arg=parse_proxy_arguments(get_list(values, "kube_proxy_arg")),
         container_runtime_endpoint=str(values["container_runtime_endpoint"]),
         snapshotter=get_text(values, "snapshotter"),
         pause_image=get_text(values, "pause_image"),

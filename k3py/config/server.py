@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from k3py.config.kubelet_arguments import KubeletArguments
+    from k3py.config.proxy_arguments import ProxyArguments
     from k3py.config.value import Value
 
 
@@ -88,6 +89,7 @@ class ServerConfig:
     node_taints: tuple[str, ...]
     kubelet_port: int
     kubelet_arg: KubeletArguments
+    kube_proxy_arg: ProxyArguments
     container_runtime_endpoint: str
     snapshotter: str
     pause_image: str

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from k3py.client.events import EventRecorder
+from k3py.config.proxy_arguments import PRIMARY
 from k3py.kubelet.config import KubeletConfig
 from k3py.kubelet.name_servers import NameServers
 from k3py.kubelet.wiring import Kubelet
@@ -61,6 +62,7 @@ class NodeSettings:
     serving_certificate: path without suffix of the kubelet's certificate and key; client_ca: who may call the kubelet.
     node_ip, cluster_cidr, service_cidr, cluster_dns: of one family, or of both with a comma between, primary first.
     cluster_dns: address of the cluster's DNS service, "" = the node serves none and pods use the node's name servers.
+    node_port_addresses: ranges where node ports answer, ("primary",) = the node's addresses, () = all.
     container_runtime_endpoint: socket of a foreign runtime, "" = k3py's own containerd.
     """
 
@@ -78,6 +80,7 @@ class NodeSettings:
     masquerades_ipv6: bool
     cluster_dns: str
     service_proxy: bool
+    node_port_addresses: tuple[str, ...]
     network_policy: bool
     node_labels: tuple[str, ...]
     node_taints: tuple[str, ...]
@@ -229,7 +232,10 @@ def _build_network(settings: NodeSettings, proxy: NodeIdentity) -> list[Componen
     parts: list[Component] = [*proxy.parts]
     if settings.service_proxy:
         rules = NftablesProxy(
-            nft=nft, conntrack=find_program("conntrack"), cluster_cidrs=split_pair(settings.cluster_cidr)
+            nft=nft,
+            conntrack=find_program("conntrack"),
+            cluster_cidrs=split_pair(settings.cluster_cidr),
+            node_port_addresses=_node_port_addresses(settings),
         )
         parts.append(ServiceProxyController(proxy.informers, rules, node_name=settings.node_name))
     if settings.cluster_dns:
@@ -250,6 +256,11 @@ def _build_network(settings: NodeSettings, proxy: NodeIdentity) -> list[Componen
     if settings.address.follows:
         parts.append(AddressWatch(settings.address))
     return parts
+
+
+def _node_port_addresses(settings: NodeSettings) -> tuple[str, ...]:
+    given = settings.node_port_addresses
+    return settings.address.all if given == (PRIMARY,) else given
 
 
 def _make_overlay(settings: NodeSettings) -> Overlay | None:

@@ -38,6 +38,7 @@ def build_node(
         address=own,
         kubelet_port=config.kubelet_port,
         kubelet=load_kubelet_settings(config.kubelet_arg),
+        node_port_addresses=config.kube_proxy_arg.node_port_addresses,
         serving_certificate=identity.paths.agent / "serving-kubelet",
         client_ca=identity.paths.authority("client-ca"),
         cluster_cidr=config.cluster_cidr,

@@ -52,7 +52,8 @@ def cluster(*flags, url=""):
 
 @pytest.fixture(scope="module")
 def server():
-    with cluster(f"--cluster-cidr={PODS}", f"--service-cidr={SERVICES}", "--node-ip=192.168.77.10,fd77::1") as made:
+    flags = ("--node-ip=192.168.77.10,fd77::1", "--kube-proxy-arg=nodeport-addresses=primary")
+    with cluster(f"--cluster-cidr={PODS}", f"--service-cidr={SERVICES}", *flags) as made:
         yield made
 
 
@@ -102,6 +103,8 @@ def test_services_get_addresses_as_their_policy_says(server):
     port = found["both"]["ports"][0]["nodePort"]
     for address in (server.node.address, "fd77::1"):
         server.until(lambda address=address: fetch(server, address, port) == "web", what=f"node port at {address}")
+    server.node.run(["ip", "address", "add", "192.168.77.99/24", "dev", "eth0"])
+    assert "refused" in server.node.run(["busybox", "wget", "-O", "-", f"http://192.168.77.99:{port}/"], check=False).stderr
     # The node reaches it, too.
     done = server.node.run(["busybox", "wget", "-q", "-O", "-", f"http://[{found['six']['clusterIP']}]/"], check=False)
     assert done.stdout.strip() == "web"

@@ -62,6 +62,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
         help="a setting of the kubelet, name=value (repeatable): config=FILE and config-dir=FOLDER (KubeletConfiguration), max-pods, eviction-hard, image-gc-high-threshold and others",
     ),
     Option(
+        name="kube-proxy-arg",
+        theme="node",
+        value_type="arguments",
+        roles=BOTH,
+        help="a setting of the service proxy, name=value: nodeport-addresses=NETWORKS or primary, where node ports answer (default: everywhere)",
+    ),
+    Option(
         name="kubelet-port",
         theme="node",
         value_type="port",

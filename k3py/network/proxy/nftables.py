@@ -36,11 +36,18 @@ class NftablesProxy(ServiceProxy):
         nft: The nft program.
         conntrack: The conntrack program, or None: then UDP clients of a lost endpoint wait until the kernel forgets by itself.
         cluster_cidrs: Ranges of pods.
+        node_port_addresses: Ranges of the node's addresses where node ports answer; () = all.
     """
 
     def __init__(
-        self, *, nft: Path, conntrack: Path | None = None, cluster_cidrs: Sequence[str] = ()
+        self,
+        *,
+        nft: Path,
+        conntrack: Path | None = None,
+        cluster_cidrs: Sequence[str] = (),
+        node_port_addresses: Sequence[str] = (),
     ) -> None:
+        self._node_port_addresses = tuple(node_port_addresses)
         self._table = NftTable(nft=nft, table=TABLE)
         self._conntrack = conntrack
         self._cluster_cidrs = tuple(cluster_cidrs)
@@ -91,7 +98,7 @@ class NftablesProxy(ServiceProxy):
         await self._table.apply(None)
 
     def _plan_all(self) -> Ruleset:
-        self._rules = MergedRules(plan_base(self._cluster_cidrs))
+        self._rules = MergedRules(plan_base(self._cluster_cidrs, self._node_port_addresses))
         self._plan_change(self._services)
         return self._rules.whole()
 

@@ -77,11 +77,12 @@ _FAMILIES: Final = (
 )
 
 
-def plan_base(cluster_cidrs: Sequence[str] = ()) -> Ruleset:
+def plan_base(cluster_cidrs: Sequence[str] = (), node_port_addresses: Sequence[str] = ()) -> Ruleset:
     """Return the table without any service.
 
     Args:
         cluster_cidrs: Ranges of pods; what comes to a cluster address from elsewhere is masqueraded, so that answers come back here.
+        node_port_addresses: Ranges of this node's addresses where node ports answer; () = all but loopback.
     """
     plan = Ruleset()
     lookups: list[str] = []
@@ -92,15 +93,19 @@ def plan_base(cluster_cidrs: Sequence[str] = ()) -> Ruleset:
     for family in _FAMILIES:
         number, ip = family.number, family.ip
         _declare_maps(plan, family)
-        local = f"{ip} daddr != {family.loopback} fib daddr type local meta l4proto . th dport"
+        place = f"{ip} daddr != {family.loopback}"
+        if node_port_addresses:
+            given = [ipaddress.ip_network(one) for one in node_port_addresses if family.has(one)]
+            place = f"{ip} daddr {list_networks(given)}" if given else ""
+        local = f"{place} fib daddr type local meta l4proto . th dport"
         if ranges := [cidr for cidr in cluster_cidrs if family.has(cidr)]:
             outside = f"{ip} saddr != {{ {', '.join(ranges)} }}"
             lookups.append(f"{ip} daddr @cluster-ips{number} {outside} {_SET_MARK}")
-        lookups += [f"{family.destination} vmap @service-ips{number}", f"{local} vmap @nodeports{number}"]
-        missing += [
-            f"{family.destination} vmap @no-endpoints{number}",
-            f"{local} vmap @no-endpoint-nodeports{number}",
-        ]
+        lookups.append(f"{family.destination} vmap @service-ips{number}")
+        missing.append(f"{family.destination} vmap @no-endpoints{number}")
+        if place:
+            lookups.append(f"{local} vmap @nodeports{number}")
+            missing.append(f"{local} vmap @no-endpoint-nodeports{number}")
         guards.append(f"{ip} daddr @cluster-ips{number} reject")
         walls.append(f"ct state new {family.destination} vmap @firewall-ips{number}")
         hairpins.append(f"ct status dnat {ip} saddr . {ip} daddr @hairpin{number} masquerade fully-random")

@@ -132,6 +132,16 @@ def test_clients_outside_of_the_pod_ranges_are_masqueraded_on_cluster_addresses(
     assert set(table.elements["cluster-ips4"]) == {"10.43.0.7"}
 
 
+def test_node_ports_answer_where_they_are_wanted():
+    def lookups(*addresses):
+        return [rule for rule in plan_base((), addresses).chains["services"].rules if "@nodeports" in rule]
+
+    assert [rule.split(" fib")[0] for rule in lookups()] == ["ip daddr != 127.0.0.0/8", "ip6 daddr != ::1"]
+    (rule,) = lookups("192.0.2.0/24", "192.0.2.7/32", "198.51.100.1")
+    assert rule.startswith("ip daddr { 192.0.2.0/24, 198.51.100.1/32 } fib daddr type local ")
+    assert [rule.split()[0] for rule in lookups("192.0.2.1", "2001:db8::1")] == ["ip", "ip6"]
+
+
 def test_source_ranges_close_a_load_balancers_addresses_only():
     ranges = ("192.0.2.0/24", "192.0.2.7/32", "2001:db8::/32")
     table = plan(replace(WEB, load_balancer_ips=("203.0.113.1",), load_balancer_ranges=ranges))
