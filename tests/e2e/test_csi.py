@@ -187,9 +187,7 @@ def test_a_server_that_is_killed_finds_its_volumes_again(cluster):
     cluster.wait_ready("kept-0")
     server.kill()
     server.start()
-    server.wait_ready()
-    cluster.wait_ready("kept-0")
-    assert cluster.read("kept-0", "/data/starts").count("\n") == 1
+    server.until(lambda: cluster.read("kept-0", "/data/starts").count("\n") == 1, limit_s=120, what="the server that began again")
     server.kubectl("delete", "statefulset", "kept")
     server.kubectl("delete", "pvc", "data-kept-0")
     server.until(lambda: cluster.mounts(server.node) == [] and not server.get("volumeattachments")["items"], what="the end of mounts")

@@ -79,6 +79,7 @@ class CsiVolumes:
         self._locks: dict[VolumeKey, asyncio.Lock] = {}
         self._waiting: dict[VolumeKey, int] = {}
         self._republish_s: dict[str, float] = {}
+        self._wanted: dict[VolumeKey, set[str]] = {}  # by pods that are here, brought or not
         self._done: set[tuple[str, str]] = set()  # published since this kubelet began
 
     async def load(self) -> None:
@@ -113,6 +114,8 @@ class CsiVolumes:
             raise VolumeError(f"driver name {source.driver} not found in the list of registered CSI drivers")
         uid = context.pod["metadata"]["uid"]
         about = await context.objects.csi_driver(source.driver)
+        if not source.is_inline:
+            self._wanted.setdefault((source.driver, source.handle), set()).add(uid)
         try:
             async with self._lock((source.driver, source.handle)):
                 return await self._bring(source, context, driver, about, uid)
@@ -247,7 +250,17 @@ class CsiVolumes:
             async with self._lock(published.key):
                 if key in self._published:
                     await self._take_away(key, published)
+        # What was begun for the pod and got no further: in use, attached, staged.
+        for volume in [one for one, uids in self._wanted.items() if uid in uids]:
+            async with self._lock(volume):
+                self._wanted.get(volume, set()).discard(uid)
+                if self._is_unused(volume):
+                    await self._unstage(volume)
+                    self._wanted.pop(volume, None)
         self._republish_s.pop(uid, None)
+
+    def _is_unused(self, key: VolumeKey) -> bool:
+        return not self._wanted.get(key) and all(one.key != key for one in self._published.values())
 
     async def _take_away(self, key: tuple[str, str], published: Published) -> None:
         driver = self._need(published.driver)
@@ -256,7 +269,8 @@ class CsiVolumes:
         await asyncio.to_thread(self._state.forget_published, published)
         del self._published[key]
         self._done.discard(key)
-        if all(one.key != published.key for one in self._published.values()):
+        others = self._wanted.get(published.key, set()) - {published.uid}
+        if not others and all(one.key != published.key for one in self._published.values()):
             await self._unstage(published.key)
 
     async def _unstage(self, key: VolumeKey) -> None:
@@ -282,7 +296,7 @@ class CsiVolumes:
         for key in [one for one in self._staged if one not in used]:
             async with self._lock(key):
                 try:
-                    if key in self._staged and all(one.key != key for one in self._published.values()):
+                    if key in self._staged and self._is_unused(key):
                         await self._unstage(key)
                 except (K3pyError, OSError) as error:
                     log.warning("volume stays staged", extra={"volume": key[1], "error": str(error)})

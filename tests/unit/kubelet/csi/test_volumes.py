@@ -149,6 +149,29 @@ async def test_a_pod_waits_until_its_volume_is_attached(short_path, client, driv
         await bench.until(lambda: bench.pod() is None and not client.objects(NODES)[0]["status"].get("volumesInUse"))
 
 
+async def test_a_pod_that_goes_while_it_waits_leaves_nothing_in_use(short_path, client, driver):
+    seed(client, attach=True)
+    async with node(short_path, driver, client=client) as bench:
+        client.seed(PODS, pod())
+        await bench.until(lambda: client.objects(NODES) and client.objects(NODES)[0]["status"].get("volumesInUse"))
+        await client.delete(PODS, "p", namespace="default")
+        await bench.until(lambda: bench.pod() is None and not client.objects(NODES)[0]["status"].get("volumesInUse"))
+        assert methods(driver) == []
+
+
+async def test_what_was_perhaps_staged_is_unstaged(short_path, client, driver):
+    seed(client)
+    driver.fail["NodeStageVolume"] = ["DEADLINE_EXCEEDED"] * 100
+    async with node(short_path, driver, client=client) as bench:
+        client.seed(PODS, pod())
+        await bench.until(lambda: "NodeStageVolume" in methods(driver))
+        await client.delete(PODS, "p", namespace="default")
+        await bench.until(lambda: bench.pod() is None)
+        assert methods(driver)[-1] == "NodeUnstageVolume"
+        assert "NodeUnpublishVolume" not in methods(driver)
+        assert not list((short_path / "kubelet/plugins/kubernetes.io").rglob("vol_data.json"))
+
+
 async def test_a_driver_that_fails_is_asked_again(short_path, client, driver):
     seed(client)
     driver.fail["NodePublishVolume"] = ["INTERNAL"]
