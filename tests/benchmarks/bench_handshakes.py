@@ -127,7 +127,7 @@ async def measure(server: ServerProcess, handshakes: int, joins: int, folder: Pa
     assert bystander.stdout is not None
     await bystander.stdout.readline()  # it is connected
     took_s, times, repeated = await storm(address, context, handshakes)
-    others = sorted(map(float, (await bystander.communicate())[0].split()))
+    others = sorted(map(float, (await bystander.communicate(b""))[0].split()))
     times.sort()
     print(f"{handshakes} handshakes at once: {handshakes / took_s:.0f} /s, {repeated} repeated, none given up")
     print(f"    until the answer: p50 {statistics.median(times):.2f} s, p99 {times[int(len(times) * 0.99)]:.2f} s")
