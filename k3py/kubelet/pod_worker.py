@@ -368,9 +368,12 @@ class PodWorker:
         ready = frozenset(prober.ready) if prober is not None else frozenset()
         busy = operations.keys if operations is not None else frozenset()
         waiting = dict(self.waiting)
-        for one in self.record.containers:
-            if one.running and one.name not in busy:
+        starting = set()
+        for one in self.record.running():
+            if one.name not in busy:
                 waiting.pop(one.name, None)
+            elif prober is not None and not prober.is_watched(one.id):
+                starting.add(one.id)
         if self._ending or self._stopped or self._failed is not None or is_deleted(self.pod):
             waiting = {name: one for name, one in waiting.items() if self.record.find(name) is None}
         failed = self._failed or ("", "")
@@ -382,6 +385,7 @@ class PodWorker:
                 node_ips=self.node.config.node_ips,
                 runtime_name=self.node.runtime_name,
                 waiting=waiting,
+                starting=frozenset(starting),
                 started=started,
                 ready=ready,
                 messages=self.reader.messages,

@@ -34,6 +34,7 @@ class Observation:
     """What a status is computed from, beside the pod.
 
     waiting: reasons of containers that do not run (image pull, back-off, failed start).
+    starting: ids of containers that run and whose start is not through (hooks): they count as waiting still.
     started, ready: ids of containers that passed their startup / readiness probe (or have none).
     ended: the pod was told to end; its reason and message (DeadlineExceeded, Evicted) and that it counts as Failed.
     stopped: every container has stopped and none will start again.
@@ -46,6 +47,7 @@ class Observation:
     node_ips: tuple[str, ...]
     runtime_name: str = "containerd"
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    starting: frozenset[str] = frozenset()
     started: frozenset[str] = frozenset()
     ready: frozenset[str] = frozenset()
     messages: Mapping[str, str] = field(default_factory=dict)
@@ -205,7 +207,7 @@ def _container_status(
         status["lastState"] = {"terminated": _terminated(previous, seen)}
     elif old.get("lastState") and old.get("containerID") == status["containerID"]:
         status["lastState"] = old["lastState"]
-    if record.running:
+    if record.running and record.id not in seen.starting:
         started_s = (record.started_ns or record.created_ns) / 1e9
         status["state"] = {"running": {"startedAt": timestamp(started_s)}}
         status["started"] = record.id in seen.started

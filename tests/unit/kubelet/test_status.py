@@ -145,3 +145,12 @@ def test_a_pod_is_pending_until_all_its_containers_have_been_started():
     assert status(pod, record(runs("a")))["phase"] == "Pending"
     assert status(pod, record(ran("a", 0)))["phase"] == "Pending"
     assert status(pod, record(runs("a"), runs("b")))["phase"] == "Running"
+
+
+def test_a_container_whose_start_is_not_through_is_still_being_created():
+    found = status(bound_pod(), record(runs("c")), starting=frozenset({"c-0"}))
+    assert found["containerStatuses"][0]["state"] == {"waiting": {"reason": "ContainerCreating"}}
+    assert found["phase"] == "Pending"
+    seen = {"started": frozenset({"c-0"}), "ready": frozenset({"c-0"})}
+    found = status(bound_pod(), record(runs("c")), **seen)
+    assert (found["phase"], condition(found, "Ready")["status"]) == ("Running", "True")
