@@ -10,6 +10,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from k3py.errors import K3pyError
 from k3py.kubelet.container_kill import kill_container
 from k3py.kubelet.container_start import ContainerStarter, StartFailed
 from k3py.kubelet.dns_config import ResolvConf, parse_resolv_conf, pod_dns
@@ -125,10 +126,20 @@ class PodOperations:
         )
         self._node.owners[identity] = self._worker.uid
         self._node.metrics.pods_started.add()
-        if self._node.policy_enforcer is not None and not is_host_network(pod):
-            await self._node.policy_enforcer.admit(pod, partial(self._find_addresses, identity))
+        await self._admit(pod, identity)
         self._sandbox_config = config
         self._sandbox_failures = 0
+
+    async def _admit(self, pod: JsonObject, sandbox_id: str) -> None:
+        """Wait for the rules of network policies; a sandbox without them is stopped, so that nothing starts in it."""
+        enforcer = self._node.policy_enforcer
+        if enforcer is None or is_host_network(pod):
+            return
+        try:
+            await enforcer.admit(pod, partial(self._find_addresses, sandbox_id))
+        except K3pyError:
+            await self._node.runtime.stop_pod_sandbox(sandbox_id)
+            raise
 
     async def _find_addresses(self, sandbox_id: str) -> Sequence[str]:
         return record_sandbox(await self._node.runtime.pod_sandbox_status(sandbox_id)).ips

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from k3py.client.last_known import LastKnown
     from k3py.jsontypes import JsonObject
     from k3py.kubelet.shutdown import Inhibitor
+    from k3py.network.interface import PolicyEnforcer
 
 NODE = "n1"
 
@@ -123,6 +124,7 @@ async def running_kubelet(
     last_known: LastKnown | None = None,
     settings: KubeletSettings | None = None,
     inhibitor: Inhibitor | None = None,
+    policy_enforcer: PolicyEnforcer | None = None,
 ) -> AsyncIterator[Bench]:
     """Run a kubelet on node n1; with `last_known` as on an agent, which may start without its server."""
     client = client or FakeClient(graceful_pods=True)
@@ -158,6 +160,7 @@ async def running_kubelet(
         mounter=NoMounter(),
         inhibitor=inhibitor,
         last_known=last_known,
+        policy_enforcer=policy_enforcer,
     )
     started = asyncio.Event()
     try:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from k3py.api.resource import NODES, PODS, SECRETS
 from k3py.client.last_known import LastKnown
+from k3py.network.policy.controller import NotEnforced
 from k3py.runtime.fake import FakeRuntime
 from tests.support.fake_client import FakeClient
 from tests.support.kubelet import bound_pod, container, running_kubelet
@@ -208,3 +211,54 @@ async def test_a_node_that_starts_without_its_server_runs_its_pods_and_merges_la
         await bench.until(lambda: not bench.kubelet.pods.find("default", "goes"))
         await bench.until(lambda: bench.container(name="stays").get("containerID", "").rpartition("/")[2] in first)
         assert bench.condition("Ready", "stays") == "True"
+
+
+class Gate:
+    """Lets pods through when it is told to; refuses the first `refusals`."""
+
+    def __init__(self, *, refusals=0):
+        self.open = asyncio.Event()
+        self.refusals = refusals
+        self.asked = []
+
+    async def admit(self, pod, find_addresses):
+        self.asked.append((pod["metadata"]["name"], await find_addresses()))
+        await self.open.wait()
+        if self.refusals:
+            self.refusals -= 1
+            raise NotEnforced("not yet")
+
+
+async def test_containers_wait_until_the_rules_for_their_pod_are_there(tmp_path):
+    gate = Gate()
+    async with running_kubelet(tmp_path, policy_enforcer=gate) as bench:
+        bench.client.seed(PODS, bound_pod())
+        await bench.until(lambda: gate.asked)
+        assert gate.asked[0][1][0].startswith("10.88.")
+        assert bench.kubelet.pods is not None
+        for _ in range(20):
+            bench.kubelet.pods.wake_all()  # whatever else happens to the pod meanwhile
+            await asyncio.sleep(0.001)
+        assert not bench.runtime.containers
+        gate.open.set()
+        await bench.until(lambda: bench.condition("Ready") == "True")
+        assert len(gate.asked) == 1
+
+
+async def test_a_sandbox_whose_rules_cannot_be_written_is_not_used(tmp_path):
+    gate = Gate(refusals=1)
+    gate.open.set()
+    async with running_kubelet(tmp_path, policy_enforcer=gate) as bench:
+        bench.client.seed(PODS, bound_pod())
+        await bench.until(lambda: "FailedCreatePodSandBox" in bench.events.reasons)
+        assert not bench.runtime.containers
+        (first,) = bench.runtime.sandboxes.values()
+        assert first.status["state"] == "SANDBOX_NOTREADY"
+
+
+async def test_pods_on_the_hosts_network_wait_for_no_rules(tmp_path):
+    gate = Gate()
+    async with running_kubelet(tmp_path, policy_enforcer=gate) as bench:
+        bench.client.seed(PODS, bound_pod(hostNetwork=True))
+        await bench.until(lambda: bench.condition("Ready") == "True")
+        assert gate.asked == []
