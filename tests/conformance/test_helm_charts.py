@@ -92,13 +92,15 @@ def failed(cluster, name="site"):
 def test_a_chart_from_its_folder_to_its_end(cluster):
     cluster.until(lambda: find(cluster, f"{CHARTS_URL}/helmcharts") is not None, what="the kind", limit_s=60)
     spec = {"chartContent": pack(PROJECT / "tests/support/charts/web"), "targetNamespace": "site", "createNamespace": True}
-    spec["set"] = {"ingress.enabled": "false"}
+    spec |= {"set": {"ingress.enabled": "false"}, "driver": "configmap"}
     chart = make_chart("site", **spec)
     cluster.request("POST", f"{CHARTS_URL}/helmcharts", chart)
     cluster.until(lambda: failed(cluster).get("status") == "False", what="the release", limit_s=60)
     data = "/api/v1/namespaces/site/configmaps/site"
     assert find(cluster, data)["data"]["greeting"] == "hello"
     assert find(cluster, "/apis/networking.k8s.io/v1/namespaces/site/ingresses/site") is None
+
+    assert cluster.request("GET", "/api/v1/namespaces/site/configmaps?labelSelector=owner%3Dhelm")["items"]
 
     config = {**chart, "kind": "HelmChartConfig", "spec": {"valuesContent": "greeting: hi\n"}}
     cluster.request("POST", f"{CHARTS_URL}/helmchartconfigs", config)
@@ -114,7 +116,7 @@ def test_a_chart_from_its_folder_to_its_end(cluster):
     cluster.request("DELETE", f"{CHARTS_URL}/helmcharts/site")
     cluster.until(lambda: find(cluster, f"{CHARTS_URL}/helmcharts/site") is None, what="the end", limit_s=60)
     assert find(cluster, data) is None
-    assert not cluster.request("GET", "/api/v1/namespaces/site/secrets?labelSelector=owner%3Dhelm")["items"]
+    assert not cluster.request("GET", "/api/v1/namespaces/site/configmaps?labelSelector=owner%3Dhelm")["items"]
 
 
 def test_a_repository_with_a_password_in_the_manifests_folder(cluster, tmp_path):

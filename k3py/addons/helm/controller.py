@@ -12,6 +12,7 @@ from k3py.addons.helm.release import (
     References,
     ReleaseError,
     config_hash,
+    driver_of,
     plan_release,
     target_namespace,
 )
@@ -150,8 +151,10 @@ class HelmController:
         if FINALIZER not in finalizers:
             return None
         try:
-            await self._program.uninstall(chart["metadata"]["name"], target_namespace(chart), _UNINSTALL_S)
-        except (HelmMissing, HelmFailed) as error:
+            await self._program.uninstall(
+                chart["metadata"]["name"], target_namespace(chart), _UNINSTALL_S, driver=driver_of(chart)
+            )
+        except (HelmMissing, HelmFailed, ReleaseError) as error:
             self._recorder.event(chart, "Warning", "HelmUninstallFailed", str(error))
             return self._retries.next_s(key)
         self._retries.forget(key)

@@ -67,7 +67,7 @@ class HelmProgram:
 
     async def install(self, release: Release) -> None:
         """Install a release, or upgrade the one that is there. Raises HelmMissing, HelmFailed."""
-        async with self._session(release.files) as session:
+        async with self._session(release.files, release.driver) as session:
             state = await session.state(release.name, release.namespace)
             if state and state not in _DONE and state != "uninstalled":
                 if release.policy == "abort":
@@ -80,25 +80,25 @@ class HelmProgram:
             target = (release.name, release.chart, f"--namespace={release.namespace}")
             await session.helm(*verb, *target, *release.options, timeout_s=release.timeout_s)
 
-    async def uninstall(self, name: str, namespace: str, timeout_s: float) -> None:
+    async def uninstall(self, name: str, namespace: str, timeout_s: float, *, driver: str = "") -> None:
         """Remove a release; one that is not there is fine. Raises HelmMissing, HelmFailed."""
-        async with self._session({}) as session:
+        async with self._session({}, driver) as session:
             if await session.state(name, namespace):
                 await session.uninstall(name, namespace, timeout_s)
 
     @asynccontextmanager
-    async def _session(self, files: Mapping[str, bytes]) -> AsyncIterator[_Session]:
+    async def _session(self, files: Mapping[str, bytes], driver: str) -> AsyncIterator[_Session]:
         program = self.find()
         with tempfile.TemporaryDirectory(prefix="k3py-helm-") as name:
             folder = Path(name)
             await asyncio.to_thread(_fill, folder, files, self._kubeconfig)
-            yield _Session(program, folder)
+            yield _Session(program, folder, driver)
 
 
 class _Session:
     """A folder with all that helm reads and writes."""
 
-    def __init__(self, program: Path, folder: Path) -> None:
+    def __init__(self, program: Path, folder: Path, driver: str) -> None:
         self._program = program
         self._folder = folder
         passed_on = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
@@ -107,6 +107,7 @@ class _Session:
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "HOME": str(folder),
             "KUBECONFIG": str(folder / "kubeconfig"),
+            "HELM_DRIVER": driver,
             "HELM_CACHE_HOME": str(folder / "cache"),
             "HELM_CONFIG_HOME": str(folder / "config"),
             "HELM_DATA_HOME": str(folder / "data"),

@@ -47,7 +47,10 @@ class References:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """What to install. files: content by name, in a folder that is helm's working directory; chart: its argument; options: of install and upgrade."""
+    """What to install. files: content by name, in a folder that is helm's working directory; chart: its argument; options: of install and upgrade.
+
+    driver: where helm keeps releases, "" = in Secrets.
+    """
 
     name: str
     namespace: str
@@ -57,6 +60,7 @@ class Release:
     policy: str
     timeout_s: float
     uses_repository: bool
+    driver: str = ""
 
 
 def target_namespace(chart: JsonObject) -> str:
@@ -124,7 +128,16 @@ def plan_release(
         policy=own.get("failurePolicy") or spec.get("failurePolicy") or "reinstall",
         timeout_s=timeout_s,
         uses_repository=uses_repository,
+        driver=driver_of(chart),
     )
+
+
+def driver_of(chart: JsonObject) -> str:
+    """Return where helm keeps the release, "" = in Secrets. Raises ReleaseError."""
+    driver = str((chart.get("spec") or {}).get("driver") or "")
+    if driver not in ("", "secret", "secrets", "configmap", "configmaps"):
+        raise ReleaseError(f"spec.driver: {driver!r}: must be secret or configmap")
+    return driver
 
 
 def _plan_chart(spec: JsonObject, files: dict[str, bytes], *, static: str) -> str:

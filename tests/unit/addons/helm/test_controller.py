@@ -25,7 +25,7 @@ class Program:
             raise self.failure
         self.installed.append(release)
 
-    async def uninstall(self, name, namespace, timeout_s):
+    async def uninstall(self, name, namespace, timeout_s, *, driver):
         if self.failure:
             raise self.failure
         self.removed.append((name, namespace))

@@ -32,6 +32,7 @@ def test_a_chart_in_the_object_itself():
 
 def test_charts_elsewhere():
     assert plan(chart(chart="https://charts.example/web.tgz")).chart == "https://charts.example/web.tgz"
+    assert plan(chart(chart="https://charts.example/web.tgz", driver="configmap")).driver == "configmap"
     assert plan(chart(chart="oci://registry.example/web", version="1.2")).options[0] == "--version=1.2"
     own = plan(chart(chart="https://%{KUBERNETES_API}%/static/charts/web.tgz"))
     assert (own.chart, own.namespace) == ("/data/static/charts/web.tgz", "kube-system")
@@ -78,6 +79,7 @@ def test_values_in_their_order():
         ({"chart": "web"}, "spec.repo is not given"),
         ({"chart": "https://%{KUBERNETES_API}%/static/../../etc"}, "spec.chart"),
         ({"chartContent": "???"}, "spec.chartContent"),
+        ({"chart": "https://c.example/w.tgz", "driver": "sql"}, "spec.driver: 'sql'"),
         ({"chart": "https://c.example/w.tgz", "timeout": "soon"}, "spec.timeout: 'soon'"),
         ({"chart": "https://c.example/w.tgz", "valuesSecrets": [{"name": "s", "keys": ["a"]}]}, "Secret s has no key a"),
     ],
