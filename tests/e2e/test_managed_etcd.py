@@ -187,3 +187,22 @@ def test_a_snapshot_is_restored_and_the_others_join_again(cluster):
     overrides = json.dumps({"spec": {"nodeName": "w1"}})
     first.kubectl("run", "new", f"--image={IMAGE}", f"--overrides={overrides}", "--", "sleep", "100000")
     first.kubectl("wait", "--for=condition=Ready", "pod/new", "--timeout=90s", timeout_s=100)
+
+
+def test_the_last_server_goes_on_alone_when_the_others_are_lost_for_good(cluster):
+    first = cluster.first
+    for name in ("n2", "n3"):
+        cluster.servers[name].node.kill()
+        cluster.servers[name].process.wait(30)
+    first.kill()
+    first.process.wait(30)
+    command = ["-m", "k3py", "server", f"--node-ip={first.node.address}", "--cluster-reset"]
+    done = first.node.python(*command, check=False, timeout_s=120)
+    assert (done.returncode, "only member of its etcd" in done.stderr) == (0, True), done.stderr
+    again = first.node.python(*command, check=False)
+    assert (again.returncode, "start the server without --cluster-reset first" in again.stderr) == (1, True)
+    first.start()
+    cluster.wait_answer("n1")
+    assert set(cluster.members()) == {"n1"}
+    assert first.kubectl("get", "configmap", "before", "-o", "jsonpath={.data.a}").stdout == "b"
+    cluster.write("n1", "alone")

@@ -218,6 +218,14 @@ async def test_a_snapshot_in_s3_is_fetched_and_restored(tmp_path):
     assert await read_store(tmp_path / "data/server/db/state.db") == content
 
 
+async def test_a_reset_without_a_snapshot_needs_members(tmp_path):
+    with pytest.raises(ConfigError, match="--cluster-reset: must be given together with --cluster-reset-restore-path"):
+        await reset_cluster(config_of(tmp_path, "--cluster-reset"))
+    with pytest.raises(K3pyError, match="there is no member of a managed etcd"):
+        await reset_cluster(config_of(tmp_path, "--cluster-reset", "--cluster-init"))
+    assert not (tmp_path / "data/server/db/reset-flag").exists()
+
+
 async def test_a_restore_happens_once_until_the_server_has_started_again(tmp_path):
     database = tmp_path / "data/server/db/state.db"
     content = await fill_store(database)
