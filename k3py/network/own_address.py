@@ -1,7 +1,8 @@
 """The address of this machine, and how it is followed: the kernel tells of every change, nothing is asked again and again.
 
 An address is an attribute of a node and no part of its identity: what depends on it asks here when it needs it, and is told when it
-has changed. A machine that has none for a while keeps the last one.
+has changed. A machine that has none for a while keeps the last one, and one that gets a further one (a second line, a VPN) keeps the first
+as long as it has that.
 """
 
 from __future__ import annotations
@@ -67,11 +68,27 @@ class OwnAddress:
             found = ",".join(self._complete(found))
         if found == self.text:
             return False
+        main = self.all[0]
+        if found.partition(",")[0] != main and await asyncio.to_thread(is_assigned, main):
+            return False
         _LOG.warning("this machine has another address", extra={"before": self.text, "now": found})
         self.text = found
         for handler in tuple(self._handlers):
             handler()
         return True
+
+
+def is_assigned(address: str) -> bool:
+    """Say whether an address is one of this machine's, loopback aside. Blocking, microseconds."""
+    if address in ("", LOOPBACK, "::1"):
+        return False
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
 
 
 class AddressWatch:

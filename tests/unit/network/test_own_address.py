@@ -16,6 +16,14 @@ async def test_a_change_is_told_once_and_none_is_no_change():
     assert (own.text, own.follows) == ("192.0.2.2", True)
 
 
+async def test_a_further_address_is_no_change_while_the_first_is_there():
+    own = OwnAddress("127.0.0.2", lambda: "192.0.2.2")  # any of 127.0.0.0/8 is this machine's
+    assert not await own.look()
+    assert own.text == "127.0.0.2"
+    own = OwnAddress("127.0.0.1", lambda: "192.0.2.2")  # started without a network
+    assert await own.look()
+
+
 async def test_what_the_operator_gave_stays():
     own = OwnAddress("192.0.2.1,2001:db8::1")
     assert not await own.look()
