@@ -29,7 +29,7 @@ async def status(store: Store, request: JsonObject) -> JsonObject:
         "storageVersion": ".".join(ETCD_VERSION.split(".")[:2]) + ".0",
         "dbSize": size_bytes,
         "dbSizeInUse": max(1, min(size_bytes, figures.size_in_use_bytes)),
-        "leader": header["member_id"],
+        "leader": store.identity.member_id,
         "raftIndex": figures.revision,
         "raftAppliedIndex": figures.revision,
         "raftTerm": 1,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from k3py.datastore.interface import EventType
 from k3py.wire.etcd_protobuf import encode_key_value
-from k3py.wire.varint import put_bytes
+from k3py.wire.varint import VARINT, put_bytes, put_varint
 
 if TYPE_CHECKING:
     from k3py.datastore.interface import Backend, Event, KeyValue
@@ -18,6 +18,17 @@ ETCD_VERSION: Final = "3.6.11"
 """What Maintenance.Status reports: API servers look here for what they may use (progress requests from 3.5.13 on)."""
 
 _ENCODED_EVENTS: Final = 2_048
+_RAFT_TERM: Final = 1
+
+
+def _numbers(*fields: tuple[int, int]) -> bytes:
+    """Encode numbers by field, zeros left out."""
+    out = bytearray()
+    for number, value in fields:
+        if value:
+            out.append(number << 3 | VARINT)
+            put_varint(out, value)
+    return bytes(out)
 
 
 def _number(text: str) -> int:
@@ -49,15 +60,14 @@ class Store:
     backend: Backend
     identity: Identity = Identity()
     _encoded: dict[tuple[int, bytes, bool], bytes] = field(default_factory=dict)
-    _ids: dict[str, int] = field(default_factory=dict)
+    _ids: list[bytes] = field(default_factory=list)
 
-    def header(self, revision: int | None = None) -> JsonObject:
-        """Return a response header with `revision`, None: the current one."""
+    def header(self, revision: int | None = None) -> bytes:
+        """Return the encoded response header with `revision`, None: the current one."""
         if not self._ids:
-            self._ids.update(
-                cluster_id=self.identity.cluster_id, member_id=self.identity.member_id, raft_term=1
-            )
-        return {**self._ids, "revision": self.backend.current_revision if revision is None else revision}
+            self._ids.append(_numbers((1, self.identity.cluster_id), (2, self.identity.member_id)))
+        number = self.backend.current_revision if revision is None else revision
+        return self._ids[0] + _numbers((3, number), (4, _RAFT_TERM))
 
     def event(self, event: Event, *, previous: bool) -> bytes:
         """Encode an event; all watchers share the bytes."""
