@@ -86,9 +86,11 @@ class StreamResult:
     """A byte stream (pod logs) or an upgraded connection, handled by the HTTP layer: `target` says where to go on.
 
     target: URL of the kubelet that serves it; the HTTP layer proxies the request there with the apiserver's own credential.
+    is_kubelet: False = somebody else's server (a pod, a service): it sees no credential, and its name is not checked.
     """
 
     target: str
+    is_kubelet: bool = True
 
 
 Result = ObjectResult | ListResult | WatchResult | StreamResult
@@ -126,8 +128,12 @@ class Egress(Protocol):
 class KubeletConnector(Protocol):
     """Opens connections to kubelets; the server's composition knows whether directly or through an agent's tunnel."""
 
-    async def connect(self, target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def connect(
+        self, target: str, *, is_kubelet: bool = True
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a connection, TLS done with the API server's client certificate, to the host of the URL `target`.
+
+        `is_kubelet` False: TLS without a certificate of ours and without checking theirs, as pods' servers have to be taken.
 
         Raises:
             OSError, ssl.SSLError: not reachable.

@@ -7,7 +7,7 @@ Source: k8s.io/apimachinery/pkg/util/proxy/upgradeaware.go v0.35.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -15,6 +15,8 @@ from aiohttp import web
 
 from k3py.apiserver.encoding.answer import make_headers
 from k3py.apiserver.filters.authn import WEBSOCKET_TOKEN
+from k3py.apiserver.handlers.page_rewriting import ProxiedPage
+from k3py.apiserver.registry.large import run_sized
 from k3py.util import upgrade
 from k3py.util.upgrade import CHUNK_BYTES
 
@@ -38,6 +40,7 @@ _NOT_FORWARDED: Final = frozenset(
         "expect",
     )
 )
+_BIGGEST_PAGE: Final = 4 * 1024 * 1024
 _NOT_FORWARDED_PREFIXES: Final = ("impersonate-", "x-remote-")
 _NOT_RETURNED: Final = frozenset(
     (
@@ -156,8 +159,46 @@ async def tunnel(
     return await upgrade.tunnel(exchange.request, head.raw, reader, writer)
 
 
+async def relay_page(
+    exchange: Exchange, target: str, head: Head, reader: asyncio.StreamReader
+) -> web.StreamResponse:
+    """Send the answer of a proxied server on; links of pages and redirections lead through the proxy.
+
+    Pages that are compressed, or bigger than 4 MiB, pass as they are.
+    """
+    info = exchange.info
+    prefix = info.path[: len(info.path) - len(info.rest)].rstrip("/")
+    page = ProxiedPage(prefix, frozenset((exchange.request.host, urlsplit(target).netloc)))
+    if location := head.get("location"):
+        changed = tuple(
+            (name, page.rewrite_url(location) if name.lower() == "location" else value)
+            for name, value in head.headers
+        )
+        return await relay(exchange, replace(head, headers=changed), reader)
+    is_page = head.get("content-type").partition(";")[0].strip().lower() == "text/html"
+    if not is_page or head.get("content-encoding") or exchange.request.method == "HEAD":
+        return await relay(exchange, head, reader)
+    body, rest = bytearray(), iter_body(head, reader)
+    async for data in rest:
+        body += data
+        if len(body) > _BIGGEST_PAGE:
+            return await _send(exchange, head, _chain(bytes(body), rest))
+    return await _send(exchange, head, _chain(await run_sized(len(body), page.rewrite_page, bytes(body))))
+
+
+async def _chain(first: bytes, rest: AsyncIterator[bytes] | None = None) -> AsyncIterator[bytes]:
+    yield first
+    if rest is not None:
+        async for data in rest:
+            yield data
+
+
 async def relay(exchange: Exchange, head: Head, reader: asyncio.StreamReader) -> web.StreamResponse:
     """Send a plain answer on while it comes."""
+    return await _send(exchange, head, iter_body(head, reader))
+
+
+async def _send(exchange: Exchange, head: Head, body: AsyncIterator[bytes]) -> web.StreamResponse:
     headers = make_headers(exchange, head.get("content-type") or "text/plain")
     for name, value in head.headers:
         if name.lower() not in _NOT_RETURNED and name.lower() != "content-type":
@@ -168,7 +209,7 @@ async def relay(exchange: Exchange, head: Head, reader: asyncio.StreamReader) ->
     await response.prepare(exchange.request)
     exchange.streaming = True
     if exchange.request.method != "HEAD":
-        async for data in iter_body(head, reader):
+        async for data in body:
             await response.write(data)
     await response.write_eof()
     return response

@@ -18,6 +18,7 @@ from k3py.apiserver.handlers.forwarding import (
     iter_body,
     read_head,
     relay,
+    relay_page,
     request_head,
     tunnel,
 )
@@ -43,7 +44,7 @@ class KubeletProxy:
         """Forward the request to `result.target` and the answer to the client. Raises ApiError."""
         if _lacks_slash(exchange):
             return _redirect_to_slash(exchange)
-        reader, writer = await self._connect(result.target)
+        reader, writer = await self._connect(result)
         try:
             # Browsers read logs as WebSocket messages; kubelets only know them as bytes.
             as_messages = exchange.info.subresource == "log" and is_websocket(exchange.request)
@@ -58,6 +59,8 @@ class KubeletProxy:
                 raise await _log_fault(exchange, head, reader)
             if as_messages:
                 return await MessageStream(exchange, text=False).run(iter_body(head, reader))
+            if exchange.info.subresource == "proxy":
+                return await relay_page(exchange, result.target, head, reader)
             return await relay(exchange, head, reader)
         except TimeoutError as error:
             raise _unreachable(result.target, "no answer") from error
@@ -66,16 +69,16 @@ class KubeletProxy:
         finally:
             writer.close()
 
-    async def _connect(self, target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self, result: StreamResult) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._connector is None:
             raise ApiError(503, "ServiceUnavailable", "this server has no way to kubelets")
         try:
             async with asyncio.timeout(_DIAL_S):
-                return await self._connector.connect(target)
+                return await self._connector.connect(result.target, is_kubelet=result.is_kubelet)
         except TimeoutError as error:
-            raise _unreachable(target, "timed out") from error
+            raise _unreachable(result.target, "timed out") from error
         except OSError as error:
-            raise _unreachable(target, str(error)) from error
+            raise _unreachable(result.target, str(error)) from error
 
 
 def _lacks_slash(exchange: Exchange) -> bool:

@@ -25,7 +25,7 @@ EXEC = "/api/v1/namespaces/default/pods/p/exec"
 class PlainConnector:
     """Dials without TLS."""
 
-    async def connect(self, target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def connect(self, target: str, *, is_kubelet: bool = True) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         url = urlsplit(target)
         return await asyncio.open_connection(url.hostname, url.port)
 
@@ -259,3 +259,47 @@ async def test_exec_over_a_websocket_needs_leave_to_create():
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
             await face.session.ws_connect(EXEC, protocols=("v5.channel.k8s.io",), headers=headers)
         assert caught.value.status != 403
+
+
+async def test_links_and_redirections_of_a_proxied_page_lead_through_the_proxy():
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        if request.path == "/away":
+            return web.Response(status=302, headers={"Location": "/there/?a=b"})
+        return web.Response(text='<a href="/rewriteme">test</a>', content_type="text/html")
+
+    async with run_kubelet(handle) as url, run_http_face(kubelet_connector=PlainConnector()) as face:
+        face.dispatcher.target = f"{url}/"
+        async with face.session.get(f"{PROXY}/") as answer:
+            assert await answer.text() == f'<a href="{PROXY}/rewriteme">test</a>'
+        face.dispatcher.target = f"{url}/away"
+        async with face.session.get(f"{PROXY}/away", allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["Location"]) == (302, f"{PROXY}/there/?a=b")
+
+
+async def test_a_pods_own_certificate_is_taken_and_ours_is_not_shown(tmp_path):
+    authority = make_authority("test")
+    stranger = make_authority("stranger")
+    for name, signer, usage in (("ours", authority, "client"), ("theirs", stranger, "server")):
+        key = make_key()
+        request = LeafRequest(common_name=name, names=("elsewhere",), usage=usage)
+        (tmp_path / f"{name}.key").write_bytes(key)
+        (tmp_path / f"{name}.crt").write_bytes(sign_leaf(signer, request, key=key))
+    (tmp_path / "ca.crt").write_bytes(authority.certificate)
+    shown = []
+
+    async def handle(reader, writer):
+        shown.append(writer.get_extra_info("peercert"))
+        writer.close()
+
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tmp_path / "ca.crt")
+    tls.verify_mode = ssl.CERT_OPTIONAL
+    tls.load_cert_chain(tmp_path / "theirs.crt", tmp_path / "theirs.key")
+    dialer = KubeletDialer(certificate=tmp_path / "ours.crt", key=tmp_path / "ours.key", authority=tmp_path / "ca.crt")
+    async with await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls) as server:
+        target = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await dialer.connect(target)
+        reader, writer = await dialer.connect(target, is_kubelet=False)
+        await reader.read()
+        writer.close()
+    assert shown == [None]

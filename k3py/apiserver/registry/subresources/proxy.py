@@ -70,9 +70,10 @@ async def handle_node_proxy(call: Call) -> StreamResult:
     kubelet = urlsplit(url_of_node(node))
     _check_address(kubelet.hostname or "", is_name_allowed=True)
     url = url_of_node(node, int(port) if port.isdigit() else 0)
-    if port not in ("", str(kubelet.port)) and scheme != "https":
+    is_kubelet = port in ("", str(kubelet.port))
+    if not is_kubelet and scheme != "https":
         url = url.replace("https:", "http:", 1)
-    return StreamResult(target=f"{url}/{_rest(call)}")
+    return StreamResult(target=f"{url}/{_rest(call)}", is_kubelet=is_kubelet)
 
 
 def split_name(text: str) -> tuple[str, str, str]:
@@ -138,7 +139,8 @@ def ready_targets(endpoint_slice: JsonObject, port_name: str) -> list[tuple[str,
 
 
 def _result(call: Call, scheme: str, address: str, port: str) -> StreamResult:
-    return StreamResult(target=f"{scheme}://{host_text(address)}:{port}/{_rest(call)}")
+    target = f"{scheme}://{host_text(address)}:{port}/{_rest(call)}"
+    return StreamResult(target=target, is_kubelet=False)
 
 
 def _rest(call: Call) -> str:

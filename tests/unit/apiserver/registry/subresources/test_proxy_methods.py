@@ -22,7 +22,7 @@ class Redirector:
         self.port = 0
         self.targets = []
 
-    async def connect(self, target):
+    async def connect(self, target, *, is_kubelet=True):
         self.targets.append(target)
         return await asyncio.open_connection("127.0.0.1", self.port)
 
