@@ -51,8 +51,11 @@ from k3py.util import clock
 from k3py.util.supervise import TaskScope
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from k3py.jsontypes import JsonObject
     from k3py.kubelet.node_context import NodeContext
+    from k3py.kubelet.probes import ProbeKind
 
 log = logging.getLogger(__name__)
 
@@ -158,6 +161,10 @@ class PodWorker:
     def effective(self) -> JsonObject:
         """Return the pod with the resources that it has been given, which count for the node."""
         return self.resize.effective(self.pod)
+
+    def probe_results(self) -> Mapping[tuple[str, ProbeKind, bool], int]:
+        """Return how often probes succeeded and failed, by container's name, probe and outcome."""
+        return {} if self._prober is None else self._prober.results
 
     @property
     def is_done(self) -> bool:

@@ -56,6 +56,7 @@ class Prober:
         started: ids of containers whose startup is through.
         ready: ids of containers that are ready.
         verdicts: ids of containers that have to be killed, and by which probe.
+        results: how often a probe succeeded or failed, by container's name, probe and outcome.
     """
 
     def __init__(self, scope: TaskScope, wake: Callable[[], None]) -> None:
@@ -66,6 +67,7 @@ class Prober:
         self.started: set[str] = set()
         self.ready: set[str] = set()
         self.verdicts: dict[str, Verdict] = {}
+        self.results: dict[tuple[str, ProbeKind, bool], int] = {}
 
     def watch(self, target: Target, events: PodRecorder, *, was_started: bool, was_ready: bool) -> None:
         """Begin to probe a running container; a second call for the same one does nothing.
@@ -132,6 +134,8 @@ class Prober:
         in_row = 0
         while True:
             good, output = await self._try(probe, target)
+            outcome = (target.container["name"], kind, good)
+            self.results[outcome] = self.results.get(outcome, 0) + 1
             in_row = in_row + 1 if good is last else 1
             last = good
             if not good:

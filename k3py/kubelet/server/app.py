@@ -20,7 +20,7 @@ from k3py.kubelet.pod import find_container
 from k3py.kubelet.server.access import AccessControl
 from k3py.kubelet.server.cadvisor_metrics import ContainerFacts, write_cadvisor_metrics
 from k3py.kubelet.server.errors import RequestError
-from k3py.kubelet.server.kubelet_metrics import write_kubelet_metrics
+from k3py.kubelet.server.kubelet_metrics import write_kubelet_metrics, write_probe_metrics
 from k3py.kubelet.server.log_options import parse_options
 from k3py.kubelet.server.log_reader import read_log
 from k3py.kubelet.server.port_forward import serve_channels, serve_tunnel
@@ -135,16 +135,8 @@ class KubeletServer:
                 return _json(self._pod_list(running=parts[0] == "runningpods"))
             case ["stats", "summary"]:
                 return _json(await summarize(self._node, self._pods.list_pods()))
-            case ["metrics", "resource"]:
-                text = write_resource_metrics(await summarize(self._node), self._started_s)
+            case ["metrics", *rest] if (text := await self._metrics("/".join(rest))) is not None:
                 return web.Response(text=text, content_type="text/plain")
-            case ["metrics", "cadvisor"]:
-                text = write_cadvisor_metrics(
-                    await summarize(self._node), self._find_facts, self._node.machine, clock.wall_s()
-                )
-                return web.Response(text=text, content_type="text/plain")
-            case ["metrics"] | ["metrics", "probes"]:
-                return web.Response(text=await self._metrics(), content_type="text/plain")
             case ["localPath"] if request.method == "POST":
                 return await _change_local_path(request)
             case ["configz"]:
@@ -272,9 +264,20 @@ class KubeletServer:
             pods = [one for one in pods if (one.get("status") or {}).get("phase") == "Running"]
         return {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": list(pods)}
 
-    async def _metrics(self) -> str:
-        volumes = await all_volume_stats(self._node, self._pods.list_pods())
-        return write_kubelet_metrics(self._node, self._pods.workers(), volumes)
+    async def _metrics(self, which: str) -> str | None:
+        """Return the text of /metrics and those below it, None for a path that is not known."""
+        match which:
+            case "":
+                volumes = await all_volume_stats(self._node, self._pods.list_pods())
+                return write_kubelet_metrics(self._node, self._pods.workers(), volumes)
+            case "probes":
+                return write_probe_metrics(self._pods.workers())
+            case "resource":
+                return write_resource_metrics(await summarize(self._node), self._started_s)
+            case "cadvisor":
+                summary = await summarize(self._node)
+                return write_cadvisor_metrics(summary, self._find_facts, self._node.machine, clock.wall_s())
+        return None
 
     def _started_s(self, pod_ref: JsonObject, container: str) -> float | None:
         """Return when a container began, seconds since the epoch; None = it does not run."""

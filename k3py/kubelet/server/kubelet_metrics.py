@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from k3py.util.metrics import Computed
+from k3py.util.metrics import Computed, Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from k3py.jsontypes import JsonObject
     from k3py.kubelet.node_context import NodeContext
@@ -57,6 +57,23 @@ def write_kubelet_metrics(
             if key in one
         ]
         registry.add(_volume_metric(name, samples))
+    return registry.to_text()
+
+
+def write_probe_metrics(workers: Sequence[PodWorker]) -> str:
+    """Return the text of /metrics/probes."""
+
+    def samples() -> Iterator[tuple[tuple[str, ...], float]]:
+        for worker in workers:
+            metadata = worker.pod["metadata"]
+            for (container, kind, good), number in worker.probe_results().items():
+                pod = (metadata["namespace"], metadata["name"], worker.uid)
+                yield (container, *pod, kind.capitalize(), "successful" if good else "failed"), number
+
+    registry = Registry()
+    labels = ("container", "namespace", "pod", "pod_uid", "probe_type", "result")
+    text = "How often a liveness, readiness or startup probe of a container succeeded or failed."
+    registry.add(Computed("prober_probe_total", text, labels, samples, kind="counter"))
     return registry.to_text()
 
 

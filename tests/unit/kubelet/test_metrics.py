@@ -6,7 +6,7 @@ import pytest
 
 from k3py.api.resource import PODS
 from k3py.kubelet.metrics import KubeletMetrics, operation_name
-from k3py.kubelet.server.kubelet_metrics import write_kubelet_metrics
+from k3py.kubelet.server.kubelet_metrics import write_kubelet_metrics, write_probe_metrics
 from tests.support.kubelet import bound_pod, container, running_kubelet
 
 
@@ -26,6 +26,16 @@ def test_calls_are_counted():
     assert 'kubelet_runtime_operations_total{operation_type="run_podsandbox"} 2' in text
     assert 'kubelet_runtime_operations_errors_total{operation_type="run_podsandbox"} 1' in text
     assert 'kubelet_runtime_operations_duration_seconds_count{operation_type="run_podsandbox"} 2' in text
+
+
+async def test_probes_are_counted(tmp_path):
+    probe = {"exec": {"command": ["true"]}, "periodSeconds": 1}
+    async with running_kubelet(tmp_path) as bench:
+        bench.client.seed(PODS, bound_pod(containers=[container("c", "sleep", "60", readinessProbe=probe)]))
+        await bench.until(lambda: bench.condition("Ready") == "True")
+        text = write_probe_metrics(bench.kubelet.pods.workers())
+        labels = 'container="c",namespace="default",pod="p",pod_uid="uid-p",probe_type="Readiness",result="successful"'
+        assert f"prober_probe_total{{{labels}}} " in text
 
 
 async def test_pods_and_containers_are_counted_and_volumes_shown(tmp_path):
