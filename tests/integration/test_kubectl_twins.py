@@ -240,7 +240,6 @@ taint node @NS a:NoSchedule-
 drain @NS
 drain nosuch
 drain @NS --dry-run=client
-get node @NS
 uncordon @NS
 delete node @NS
 delete cm a --force

@@ -31,6 +31,7 @@ _VARYING = (
     (re.compile(r"(?<=- )10\.43\.\d+\.\d+"), "ADDRESS"),
     (re.compile(r"(nodePort: )\d+"), r"\1PORT"),
     (re.compile(r"\b\d+m?\d*s\b(?: +)?"), "AGE "),
+    (re.compile(r"\bAGE +"), "AGE "),  # a column's width is that of the longest age
     (re.compile(r"pod-template-hash=\w+"), "pod-template-hash=HASH"),
     (re.compile(r"kubectl-edit-[\w.]+"), "kubectl-edit-FILE"),
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 _CLOCK_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_LOADER_WORDS: Final = 6
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _NAMES: Final = (
     "k3py", "k3s", "k3s-server", "k3s-agent", "k0s", "kubelet", "kube-apiserver", "kube-controller-manager", "kube-controller",
@@ -58,8 +59,8 @@ def find_processes(names: tuple[str, ...] = (), *, proc: Path = Path("/proc")) -
 
 
 def _is_k3py(words: list[str]) -> bool:
-    """Whether it is Python that runs k3py as a server or an agent."""
-    if not {"server", "agent"} & set(words) or "python" not in " ".join(words[:3]):
+    """Whether it is Python that runs k3py as a server or an agent; the single file starts Python by its own loader."""
+    if not {"server", "agent"} & set(words) or not any("python" in one for one in words[:_LOADER_WORDS]):
         return False
     return any("k3py" in one for one in words)
 

@@ -22,7 +22,11 @@ def test_the_distribution_is_found_and_pods_are_not(tmp_path):
     process(tmp_path, 12, "containerd-shim", "/usr/bin/containerd-shim-runc-v2", "-namespace", "k8s.io")
     process(tmp_path, 13, "k3s-server", "/usr/local/bin/k3s", "server")
     process(tmp_path, 14, "python3", "/usr/bin/python3", "-m", "http.server")
-    assert [(one.pid, one.name) for one in find_processes(proc=tmp_path)] == [(10, "k3py"), (11, "containerd"), (13, "k3s-server")]
+    tree = "/var/lib/k3py/data/0a1b"
+    loader = (f"{tree}/lib/ld-linux-x86-64.so.2", "--library-path", f"{tree}/lib", "--argv0", f"{tree}/libexec/python3.11")
+    process(tmp_path, 15, "ld-linux-x86-64", *loader, f"{tree}/libexec/python3.11", "-I", "-S", "-B", f"{tree}/packages", "server")
+    found = [(one.pid, one.name) for one in find_processes(proc=tmp_path)]
+    assert found == [(10, "k3py"), (11, "containerd"), (13, "k3s-server"), (15, "k3py")]
     assert [one.pid for one in find_processes(("http.server",), proc=tmp_path)] == [14]
 
 
