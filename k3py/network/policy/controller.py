@@ -88,11 +88,14 @@ class NetworkPolicyController(Component, PolicyEnforcer):
         return Policy.RESTART
 
     async def run(self, started: Callable[[], None]) -> None:
-        """Enforce until cancelled; the rules stay."""
+        """Enforce until cancelled; the rules stay.
+
+        It counts as started at once: a node that boots without its server, and never knew of policies, goes on; pods wait in `admit`.
+        """
+        started()
         await self._policies.wait_synced()
         await self._nodes.wait_synced()
         self._wake.set()
-        told = False
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -105,9 +108,6 @@ class NetworkPolicyController(Component, PolicyEnforcer):
             async with self._progress:
                 self._reached = number
                 self._progress.notify_all()
-            if not told:
-                told = True
-                started()
 
     async def admit(self, pod: JsonObject, find_addresses: Callable[[], Awaitable[Sequence[str]]]) -> None:
         """Return once the kernel's rules know a new pod; at once when no policy selects it.

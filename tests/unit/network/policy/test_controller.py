@@ -149,3 +149,21 @@ async def test_dns_is_a_peer_like_the_pods_that_it_is_in_elsewhere():
         assert set(rules.elements[ports]) == {"10.42.0.1 . udp . 53", "10.42.0.1 . tcp . 53"}
         (peers,) = [name for name in rules.sets if name.startswith("pods4-")]
         assert rules.elements[peers] == {}
+
+
+async def test_a_node_that_never_knew_of_policies_starts_its_pods_without_its_server(monkeypatch, caplog):
+    monkeypatch.setattr(controller, "_SYNC_S", 0.02)
+    informers = FakeInformerFactory(FakeClient())
+    monkeypatch.setattr(informers.informer(NETWORK_POLICIES), "wait_synced", asyncio.Event().wait)  # the server is away
+    made = NetworkPolicyController(informers, Table(), node_name="n1", dns_addresses=lambda _: [])
+    async with TaskScope() as scope:
+        started = asyncio.Event()
+        scope.spawn(made.run(started.set), name="policy")
+        await started.wait()
+
+        async def addresses():
+            raise AssertionError("nobody needs to know")
+
+        await made.admit(pod("web", node="n1"), addresses)
+        scope.cancel()
+    assert "not known" in caplog.text
