@@ -18,7 +18,7 @@ from k3py.kubelet.container_config import (
     mount_document,
     volume_device,
 )
-from k3py.kubelet.devices import ContainerDevices
+from k3py.kubelet.devices import ContainerDevices, knows_cdi
 from k3py.kubelet.downward import UnresolvableField
 from k3py.kubelet.environment import (
     ContainerConfigError,
@@ -218,7 +218,13 @@ class ContainerStarter:
         if devices is None:
             return ContainerDevices()
         await devices.pre_start(self._pod, container)
-        return devices.of(self._pod, container)
+        found = devices.of(self._pod, container)
+        if found.cdi and not knows_cdi(self._node.runtime_name, self._node.runtime_version):
+            raise RuntimeFailure(
+                f"the container runtime ({self._node.runtime_name} {self._node.runtime_version}) does not know CDI, by which "
+                f"devices ({', '.join(found.cdi)}) come into containers; containerd has it from 1.7 on"
+            )
+        return found
 
     def _volume_devices(self, container: JsonObject) -> list[JsonObject]:
         read_only = {

@@ -8,6 +8,7 @@ Source: pkg/kubelet/cm/container_manager_linux.go GetResources v1.35.
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -95,6 +96,12 @@ class PodDevices:
             await self.claims.clean(known)
         except ClaimsNotPrepared as error:
             log.warning("claims of pods that are gone stay prepared", extra={"error": str(error)})
+
+
+def knows_cdi(runtime: str, version: str) -> bool:
+    """Say whether a runtime brings devices by their CDI names; containerd before 1.7 leaves such devices out without a word."""
+    numbers = re.match(r"v?(\d+)\.(\d+)", version)
+    return runtime != "containerd" or numbers is None or (int(numbers[1]), int(numbers[2])) >= (1, 7)
 
 
 def _merge(found: ContainerDevices, response: JsonObject) -> None:

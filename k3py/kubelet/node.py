@@ -315,6 +315,7 @@ class NodeManager:
             if not self._runtime_version:
                 version = await self._context.runtime.version()
                 self._context.runtime_name = version["runtime_name"]
+                self._context.runtime_version = version["runtime_version"]
                 self._runtime_version = f"{version['runtime_name']}://{version['runtime_version']}"
             if self._images_stale:
                 self._image_list = await self._images.list_images()

@@ -59,6 +59,7 @@ class NodeContext:
     metrics: KubeletMetrics = field(default_factory=KubeletMetrics)
     allocatable: Mapping[str, str] = field(default_factory=dict)
     runtime_name: str = "containerd"
+    runtime_version: str = ""
     owners: dict[str, str] = field(default_factory=dict)
     policy_enforcer: PolicyEnforcer | None = None
     network_ready: bool = False

@@ -145,6 +145,8 @@ def render_config(config: ContainerdConfig, facts: MachineFacts) -> str:
         enable_unprivileged_ports="true",
         enable_unprivileged_icmp="true",
     )
+    if (1, 7) <= facts.containerd_version < (2, 0):  # from 2.0 on by itself
+        put(f"plugins.{_text(runtime)}", enable_cdi="true")
     put(f"plugins.{_text(runtime)}.cni", conf_dir=_text(config.cni_conf_dir))
     if facts.containerd_version >= (2, 1):
         put(
