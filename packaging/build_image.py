@@ -29,9 +29,9 @@ httpd -f -v -p 8080 -h /www &
 wait"""
 
 
-def busybox_files(busybox: Path) -> tuple[ImageFile, ...]:
-    """Return busybox with a link for each of its applets, and the files that programs expect."""
-    listed = subprocess.run([busybox, "--list"], check=True, capture_output=True, text=True).stdout.split()
+def busybox_files(busybox: Path, applets: Path | None = None) -> tuple[ImageFile, ...]:
+    """Return busybox with a link for each applet of `applets` (it, or one that runs here), and the files that programs expect."""
+    listed = subprocess.run([applets or busybox, "--list"], check=True, capture_output=True, text=True).stdout.split()
     links = (ImageFile(f"bin/{name}", link="busybox", mode=0o777) for name in listed if name != "busybox")
     return (
         ImageFile("bin/busybox", busybox.read_bytes(), 0o755),
@@ -46,10 +46,9 @@ def busybox_files(busybox: Path) -> tuple[ImageFile, ...]:
     )
 
 
-def busybox_archive(busybox: Path) -> bytes:
+def busybox_archive(busybox: Path, architecture: str, applets: Path | None) -> bytes:
     """Return the archive with both images; both have the same layer, which is there once."""
-    architecture = ARCHITECTURES[platform.machine()]
-    files = (*busybox_files(busybox), ImageFile("www/index.html", _HELLO))
+    files = (*busybox_files(busybox, applets), ImageFile("www/index.html", _HELLO))
     environment = {"PATH": "/bin:/usr/bin"}
     shell = ImageRecipe(
         names=("docker.io/library/busybox:local",),
@@ -72,13 +71,15 @@ def busybox_archive(busybox: Path) -> bytes:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--busybox", type=Path, default=Path("/bin/busybox"), help="a static busybox")
+    parser.add_argument("--architecture", default=ARCHITECTURES[platform.machine()], help="of that busybox")
+    parser.add_argument("--applets", type=Path, help="a busybox that runs here, where that one does not")
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
     if not os.access(arguments.busybox, os.X_OK):
         parser.exit(2, f"{arguments.busybox} is missing (Debian: apt-get install busybox-static)\n")
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     temporary = arguments.out.with_name(arguments.out.name + ".part")
-    temporary.write_bytes(busybox_archive(arguments.busybox))
+    temporary.write_bytes(busybox_archive(arguments.busybox, arguments.architecture, arguments.applets))
     temporary.replace(arguments.out)
     print(f"{arguments.out}: {arguments.out.stat().st_size} bytes")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -14,10 +15,11 @@ from bill import write_bill
 from debian import unpack_packages
 from pack import BEST, pack_tree, write_file
 from parts import DEBIAN_PACKAGES, ETCD, GO_PROGRAMS
-from programs import build_program, find_source
-from tree import LOADER, PROJECT, PYTHON, assemble, normalise_modes, write_script
+from programs import Foreign, build_program, find_source
+from tree import LOADER, PROJECT, PYTHON, TRIPLET, assemble, check_programs, normalise_modes, write_script
 
 _NEEDED = {"apt-cache": "apt", "dpkg-deb": "dpkg", "strip": "binutils", "gcc": "gcc", "git": "git"}
+_NEEDED_FOR_ARM64 = {"aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu", "pkg-config": "pkg-config", "readelf": "binutils"}
 
 
 def _options() -> argparse.Namespace:
@@ -33,6 +35,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--with-etcd", action="store_true", help="bring etcd, for servers with --cluster-init"
     )
+    parser.add_argument(
+        "--arm64", action="store_true", help="for arm64, on any machine: needs gcc-aarch64-linux-gnu, pkg-config and busybox-static"
+    )
     parser.add_argument("--quick", action="store_true", help="compress little: for trying it out")
     return parser.parse_args()
 
@@ -42,7 +47,8 @@ def _check_machine(options: argparse.Namespace) -> None:
         raise SystemExit(
             f"this Python is {sys.version.split()[0]}: must be 3.11, the one that is packed (its modules are compiled here)"
         )
-    for name, package in _NEEDED.items():
+    needed = _NEEDED | (_NEEDED_FOR_ARM64 if options.arm64 else {})
+    for name, package in needed.items():
         if shutil.which(name) is None:
             raise SystemExit(f"{name} is missing: apt-get install {package}")
     if shutil.which(options.go) is None:
@@ -72,22 +78,33 @@ def _kubectl(options: argparse.Namespace) -> Path:
     return target
 
 
+def _foreign(options: argparse.Namespace, architecture: str, sysroot: Path) -> Foreign | None:
+    """Return how to compile C for another architecture than this machine's, None for its own."""
+    if not options.arm64 or platform.machine() == "aarch64":
+        return None
+    sysroot.mkdir()
+    # runc is linked with it.
+    unpack_packages(("libseccomp-dev",), cache=options.cache, into=sysroot, architecture=architecture)
+    return Foreign(TRIPLET[architecture], sysroot)
+
+
 def main() -> int:
     """Build; return the exit status."""
     options = _options()
     _check_machine(options)
-    architecture = "amd64"
+    architecture = "arm64" if options.arm64 else "amd64"
     epoch_s = _epoch_s()
     requirements = PROJECT / "packaging/requirements.txt"
     programs = (*GO_PROGRAMS, *((ETCD,) if options.with_etcd else ()))
     with tempfile.TemporaryDirectory(prefix="k3py-build-") as folder:
         tree, debian = Path(folder) / "tree", Path(folder) / "debian"
         debian.mkdir()
-        packages = unpack_packages(DEBIAN_PACKAGES, cache=options.cache, into=debian)
+        packages = unpack_packages(DEBIAN_PACKAGES, cache=options.cache, into=debian, architecture=architecture)
+        foreign = _foreign(options, architecture, Path(folder) / "sysroot")
         tree.mkdir()
         assemble(tree, debian, architecture=architecture, requirements=requirements, epoch_s=epoch_s)
         for program in programs:
-            built = build_program(program, architecture=architecture, go=options.go, cache=options.cache)
+            built = build_program(program, architecture=architecture, go=options.go, cache=options.cache, foreign=foreign)
             shutil.copy(built, tree / program.path)
             name = program.module.replace("/", "_")
             source = find_source(program, go=options.go)
@@ -106,6 +123,7 @@ def main() -> int:
             requirements=requirements,
         )
         shutil.copyfile(bill, tree / "share/parts.spdx.json")
+        check_programs(tree, architecture)
         write_script(tree / ".complete", "")
         normalise_modes(tree)
         unpacked_kib = sum(path.lstat().st_size for path in tree.rglob("*")) // 1024 + 1024

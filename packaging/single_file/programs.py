@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,28 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 
+
+@dataclass(frozen=True)
+class Foreign:
+    """C of another architecture: prefix of the compiler's name, and where libraries of that architecture lie unpacked."""
+
+    prefix: str
+    sysroot: Path
+
+    def environment(self) -> dict[str, str]:
+        """Return what Go needs to know for cgo."""
+        return {
+            "CC": f"{self.prefix}-gcc",
+            "PKG_CONFIG_LIBDIR": str(self.sysroot / "usr/lib" / self.prefix / "pkgconfig"),
+            "PKG_CONFIG_SYSROOT_DIR": str(self.sysroot),
+        }
+
+
 # Without these the toolchain's own settings or the folder of the build could change bytes.
 _FLAGS = ("-trimpath", "-buildvcs=false")
 
 
-def build_program(program: GoProgram, *, architecture: str, go: str, cache: Path) -> Path:
+def build_program(program: GoProgram, *, architecture: str, go: str, cache: Path, foreign: Foreign | None = None) -> Path:
     """Return the program, built now if the cache lacks it.
 
     Args:
@@ -25,6 +43,7 @@ def build_program(program: GoProgram, *, architecture: str, go: str, cache: Path
         cache: the folder that keeps what was built.
         architecture: as Go names it, amd64 or arm64.
         go: the toolchain's command.
+        foreign: how C is compiled for an architecture that is not this machine's.
 
     Raises:
         SystemExit: it cannot be built; says what the toolchain said.
@@ -50,6 +69,11 @@ def build_program(program: GoProgram, *, architecture: str, go: str, cache: Path
         "GOFLAGS": "",
         "GOTOOLCHAIN": "auto",
     }
+    if foreign is not None:
+        # Go installs for another architecture only below its own folder, whose modules stay where they are.
+        modules = subprocess.run([go, "env", "GOMODCACHE"], check=True, capture_output=True, text=True).stdout.strip()
+        del environment["GOBIN"]
+        environment |= {"GOPATH": str(folder.absolute()), "GOMODCACHE": modules, **(foreign.environment() if program.cgo else {})}
     name = f"{program.module}/{program.package}".rstrip("/") + f"@{program.version}"
     flags = [*_FLAGS, "-tags", program.tags, "-ldflags", " ".join(linker)]
     if program.folder:
@@ -62,9 +86,17 @@ def build_program(program: GoProgram, *, architecture: str, go: str, cache: Path
     )
     if done.returncode:
         raise SystemExit(f"cannot build {name}: {done.stderr[-3000:]}")
-    built = next(path for path in folder.rglob("*") if path.is_file())
+    built = next(path for path in folder.rglob("*") if path.is_file() and path.name == _built_name(program))
     built.rename(target)
     return target
+
+
+def _built_name(program: GoProgram) -> str:
+    """Return what Go calls the program: its folder's name, or that of the module without its version."""
+    if program.folder:
+        return Path(program.path).name
+    parts = [one for one in f"{program.module}/{program.package}".split("/") if one]
+    return parts[-2] if parts[-1].startswith("v") and parts[-1][1:].isdecimal() else parts[-1]
 
 
 def find_source(program: GoProgram, *, go: str) -> Path:

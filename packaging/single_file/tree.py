@@ -10,7 +10,9 @@ share/      licenses, list of parts, examples, scripts
 from __future__ import annotations
 
 import os
+import platform
 import py_compile
+import re
 import shutil
 import stat
 import subprocess
@@ -24,6 +26,7 @@ PROJECT = Path(__file__).parents[2]
 TRIPLET = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 LOADER = {"amd64": "ld-linux-x86-64.so.2", "arm64": "ld-linux-aarch64.so.1"}
 PYTHON = "python3.11"
+_ELF_MACHINE = {"amd64": 62, "arm64": 183}
 
 _SCRIPT = """#!/bin/sh
 root=${{0%/*}}/..
@@ -51,9 +54,9 @@ def assemble(tree: Path, debian: Path, *, architecture: str, requirements: Path,
     _prune_libraries(tree, architecture)
     _compile(tree / "packages", tree)
     _compile(tree / "lib" / PYTHON, tree)
-    _strip(tree)
+    _strip(tree, architecture)
     _check_libraries(tree, architecture)
-    _copy_share(tree, debian, epoch_s)
+    _copy_share(tree, debian, architecture, epoch_s)
 
 
 def _copy_libraries(debian: Path, tree: Path, architecture: str) -> None:
@@ -79,6 +82,8 @@ def _prune_libraries(tree: Path, architecture: str) -> None:
 
 def _listed(tree: Path, path: Path, architecture: str) -> list[tuple[str, str]]:
     """Return (library, where it is found or "") of an ELF file, all levels."""
+    if not _is_own(architecture):
+        return _listed_foreign(tree, path)
     command = [
         str(tree / "lib" / LOADER[architecture]),
         "--inhibit-cache",
@@ -93,6 +98,26 @@ def _listed(tree: Path, path: Path, architecture: str) -> list[tuple[str, str]]:
             # The loader looks at the machine's own folders, too: what is found there is not in the file.
             found.append((name, where if where.startswith(str(tree)) else ""))
     return found
+
+
+def _is_own(architecture: str) -> bool:
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine()) == architecture
+
+
+def _listed_foreign(tree: Path, path: Path) -> list[tuple[str, str]]:
+    """The same for programs that cannot run here: what their own tables say that they need."""
+    found: dict[str, str] = {}
+    todo = [path]
+    while todo:
+        shown = subprocess.run(["readelf", "-d", str(todo.pop())], check=False, capture_output=True, text=True).stdout
+        for name in re.findall(r"\(NEEDED\).*\[(.+)\]", shown):
+            if name in found:
+                continue
+            place = next((one for one in (tree / "lib" / name, *(tree / "packages").rglob(name)) if one.exists()), None)
+            found[name] = str(place) if place is not None else ""
+            if place is not None:
+                todo.append(place)
+    return list(found.items())
 
 
 def _found(debian: Path, paths: tuple[str, ...]) -> Path:
@@ -188,11 +213,11 @@ def _compile(folder: Path, tree: Path) -> None:
             path.unlink()
 
 
-def _strip(tree: Path) -> None:
+def _strip(tree: Path, architecture: str) -> None:
+    tool = "strip" if _is_own(architecture) else f"{TRIPLET[architecture]}-strip"
     for path in sorted(tree.rglob("*")):
         if path.is_file() and not path.is_symlink() and path.read_bytes()[:4] == b"\x7fELF":
-            # A file of this project's building machine only: foreign architectures keep what they have.
-            subprocess.run(["strip", "--strip-unneeded", str(path)], capture_output=True, check=False)
+            subprocess.run([tool, "--strip-unneeded", str(path)], capture_output=True, check=False)
             path.chmod(
                 0o755 if path.parent.name in ("libexec", "bin") or path.name.startswith("ld-") else 0o644
             )
@@ -208,7 +233,7 @@ def _check_libraries(tree: Path, architecture: str) -> None:
                     )
 
 
-def _copy_share(tree: Path, debian: Path, epoch_s: int) -> None:
+def _copy_share(tree: Path, debian: Path, architecture: str, epoch_s: int) -> None:
     share = tree / "share"
     shutil.copytree(PROJECT / "packaging/examples", share / "examples")
     for folder in ("scripts", "systemd", "openrc"):
@@ -217,7 +242,13 @@ def _copy_share(tree: Path, debian: Path, epoch_s: int) -> None:
     images.mkdir()
     command = [sys.executable, "-B", str(PROJECT / "packaging/build_image.py")]
     subprocess.run(
-        [*command, "--busybox", str(tree / "libexec/busybox"), str(images / "hello.tar")],
+        [
+            *command,
+            f"--busybox={tree / 'libexec/busybox'}",
+            f"--architecture={architecture}",
+            *([] if _is_own(architecture) else ["--applets=/bin/busybox"]),
+            str(images / "hello.tar"),
+        ],
         check=True,
         stdout=subprocess.DEVNULL,
         env=os.environ | {"SOURCE_DATE_EPOCH": str(epoch_s)},
@@ -238,6 +269,20 @@ def _copy_share(tree: Path, debian: Path, epoch_s: int) -> None:
                 path.rmdir()
             elif path.name != "METADATA":
                 path.unlink()
+
+
+def check_programs(tree: Path, architecture: str) -> None:
+    """Refuse a program or library of another architecture.
+
+    Raises:
+        SystemExit: there is one; names it.
+    """
+    for path in sorted(tree.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            with path.open("rb") as file:
+                head = file.read(20)
+            if head[:4] == b"\x7fELF" and int.from_bytes(head[18:20], "little") != _ELF_MACHINE[architecture]:
+                raise SystemExit(f"{path.relative_to(tree)} is not for {architecture}")
 
 
 def normalise_modes(tree: Path) -> None:
