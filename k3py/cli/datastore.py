@@ -74,7 +74,8 @@ def run(arguments: Sequence[str]) -> int:
         action="store_true",
         help="import, copy: turn objects in protobuf (of K3s, of a kube-apiserver) into JSON, which k3py's API server reads",
     )
-    parsed = parser.parse_args(arguments)
+    # Intermixed: the flags may stand between the action and its operands.
+    parsed = parser.parse_intermixed_args(arguments)
     least, most = _OPERANDS[parsed.action]
     if not least <= len(parsed.operands) <= most:
         wanted = str(least) if least == most else f"{least} or {most}"

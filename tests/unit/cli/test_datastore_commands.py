@@ -171,7 +171,7 @@ def test_protobuf_of_a_kube_apiserver_becomes_json_that_the_api_reads(data_dir, 
         )
     connection.commit()
     connection.close()
-    assert k3py("datastore", "import", tmp_path / "kine.db", "--to-json") == 0
+    assert k3py("datastore", "import", "--to-json", tmp_path / "kine.db") == 0  # flags stand anywhere
     assert "turned 1 objects into JSON, kept 1 of unknown kinds" in capsys.readouterr().err
     found = asyncio.run(read_store(data_dir / "server/db/state.db"))
     assert json.loads(found[b"/registry/configmaps/n/a"]) == config_map
