@@ -43,7 +43,8 @@ def run(arguments: Sequence[str]) -> int:
         SnapshotError: it cannot be done.
     """
     _refuse(arguments)
-    parsed = _parser().parse_args(_spell_out(arguments))
+    # Intermixed: the flags may stand between the action and its names.
+    parsed = _parser().parse_intermixed_args(_spell_out(arguments))
     server = load_server_values(
         parsed, "node-name", "etcd-snapshot-dir", "etcd-snapshot-compress", *(one.name for one in _S3)
     )

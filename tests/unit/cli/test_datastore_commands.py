@@ -85,7 +85,7 @@ def test_snapshots_are_copied_to_s3_listed_pruned_and_deleted_there(content, dat
         ]
         assert k3py("etcd-snapshot", "prune", "--snapshot-retention=2", *flags) == 0
         assert capsys.readouterr().out == f"Snapshot {names[0]} deleted from S3.\n"
-        assert k3py("etcd-snapshot", "delete", names[1], *flags) == 0
+        assert k3py("etcd-snapshot", "delete", *flags, names[1]) == 0  # flags stand anywhere
         assert server.objects == {}
         assert [path.name for path in folder.glob("on-demand-*")] == [names[0]]
         server.fails = True
