@@ -43,7 +43,7 @@ async def measure_start(options: argparse.Namespace, config: Kubeconfig) -> list
         figures = [Figure("start to /readyz", await _until(began, lambda: _is_ready(client), "/readyz"), "s")]
         figures.append(
             Figure(
-                "start to all nodes Ready",
+                "start to all nodes shown Ready",
                 await _until(began, lambda: _nodes_ready(client, nodes, before), "Ready nodes"),
                 "s",
             )
