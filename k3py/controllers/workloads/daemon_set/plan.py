@@ -147,7 +147,11 @@ def _pair(view: View, pods: Sequence[JsonObject]) -> tuple[JsonObject | None, Js
 
 
 def _plan_replacing(view: View, unavailable: int) -> PodChanges:
-    missing = 0
+    # A node whose old pod is gone already and whose new one is still to be made.
+    missing = sum(
+        not view.pods.get(node["metadata"]["name"]) and place(view.daemon_set, node).run
+        for node in view.nodes
+    )
     free: list[JsonObject] = []
     candidates: list[JsonObject] = []
     for name, pods in view.pods.items():
@@ -160,8 +164,11 @@ def _plan_replacing(view: View, unavailable: int) -> PodChanges:
         new, old = pair
         if new is not None:
             missing += not view.is_available(new)
+        elif old is not None and view.is_available(old):
+            candidates.append(old)
         elif old is not None:
-            (candidates if view.is_available(old) else free).append(old)
+            free.append(old)
+            missing += 1
     return PodChanges(delete=[*free, *candidates[: max(0, unavailable - missing)]])
 
 

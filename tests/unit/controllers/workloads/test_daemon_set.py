@@ -173,14 +173,16 @@ def test_pods_meant_for_a_node_that_is_gone_are_deleted_unless_bound():
     assert _names(plan_nodes(view([], [waiting, bound]), ()).delete) == ["w"]
 
 
-def test_unavailable_old_pods_are_replaced_beyond_the_bound():
+def test_unavailable_old_pods_are_replaced_first_and_count():
     nodes = [node(name) for name in ("a", "b", "c")]
     pods = [
         daemon_pod("pa", "a", "old", ready=False),
         daemon_pod("pb", "b", "old"),
         daemon_pod("pc", "c", "old"),
     ]
-    assert _names(plan_rolling(view(nodes, pods)).delete) == ["pa", "pb"]
+    assert _names(plan_rolling(view(nodes, pods)).delete) == ["pa"]
+    two = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 2}}
+    assert _names(plan_rolling(view(nodes, pods, updateStrategy=two)).delete) == ["pa", "pb"]
 
 
 def test_a_surge_makes_the_new_pod_first_and_removes_the_old_one_when_it_is_available():
@@ -211,3 +213,9 @@ def test_status_counts_nodes_and_waits_for_min_ready():
     }
     assert wait_s is not None
     assert 50 < wait_s <= 60
+
+
+def test_a_node_whose_pod_is_gone_counts_as_unavailable_while_others_are_replaced():
+    nodes = [node("n1"), node("n2")]
+    assert plan_rolling(view(nodes, [daemon_pod("old", "n2", "old")])).delete == []
+    assert _names(plan_rolling(view([*nodes[1:]], [daemon_pod("old", "n2", "old")])).delete) == ["old"]
