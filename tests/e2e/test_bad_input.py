@@ -242,4 +242,4 @@ def test_a_full_disk_is_told_and_healed_by_space(node):
 def test_a_disk_that_is_full_from_the_start(node):
     before = "mkdir -p /run/test/small && mount -t tmpfs -o size=16k tmpfs /run/test/small"
     said = refusal(node, "--disable-agent --data-dir=/run/test/small", before, code=1)
-    assert "No space left on device" in said
+    assert "no space left" in said.lower()
