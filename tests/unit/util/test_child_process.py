@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 from k3py.util.child_process import end_leftover, start_child, stop_child, turn_log_over
 
@@ -38,6 +39,9 @@ async def test_a_leftover_is_known_by_its_command_line(tmp_path):
     other = subprocess.Popen(["sleep", "60"])
     try:
         pid.write_text(str(other.pid))
+        async with asyncio.timeout(30):  # the kernel lets a parent go on before the child's command line stands
+            while b"60" not in Path(f"/proc/{other.pid}/cmdline").read_bytes():
+                await asyncio.sleep(0.01)
         await end_leftover(pid, "61", "sleep")
         assert other.poll() is None
         await end_leftover(pid, "60", "sleep")
