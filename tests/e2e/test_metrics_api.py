@@ -34,7 +34,7 @@ def test_kubectl_top_shows_what_nodes_and_pods_use(server, namespace):
         found = json.loads(server.kubectl("get", "--raw", path).stdout)
         return found["containers"][0]["usage"]
 
-    used = usage()
+    used = server.until(usage, what="the usage of the pod")
     assert 0.001 < quantity(used["cpu"]) < 0.5
     assert 10_000 < quantity(used["memory"]) < 32 * 1024**2
     shown = server.kubectl("-n", namespace, "top", "pods", "--containers", "-l", "app=busy").stdout.splitlines()

@@ -57,7 +57,11 @@ def start(stack, folder, endpoint, number, *flags):
     server = stack.enter_context(
         ServerProcess(folder / name, *arguments, "--advertise-address", f"192.0.2.{number}")
     )
-    wait_for("a namespace", lambda: api(server).ask("GET", "/api/v1/namespaces/default")[0] == 200)
+    try:
+        wait_for("a namespace", lambda: api(server).ask("GET", "/api/v1/namespaces/default")[0] == 200)
+    except AssertionError as error:
+        error.add_note(f"{name} answers {api(server).ask('GET', '/readyz?verbose')!r}; its log:\n{server.log.read_text()[-8000:]}")
+        raise
     return server
 
 
