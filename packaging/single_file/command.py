@@ -18,7 +18,7 @@ from parts import DEBIAN_PACKAGES, ETCD, GO_PROGRAMS
 from programs import Foreign, build_program, find_source
 from tree import LOADER, PROJECT, PYTHON, TRIPLET, assemble, check_programs, normalise_modes, write_script
 
-_NEEDED = {"apt-cache": "apt", "dpkg-deb": "dpkg", "strip": "binutils", "gcc": "gcc", "git": "git"}
+_NEEDED = {"apt-cache": "apt", "dpkg-deb": "dpkg", "strip": "binutils", "gcc": "gcc", "git": "git", "pkg-config": "pkg-config"}
 _NEEDED_FOR_ARM64 = {"aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu", "pkg-config": "pkg-config", "readelf": "binutils"}
 
 
